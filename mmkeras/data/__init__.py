@@ -1,0 +1,15 @@
+"""Data sets as arrays with correspondence, and the tf.data pipelines that feed `fit`."""
+
+from mmkeras._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "Glyphs": "glyphs",
+        "PairedData": "paired",
+        "contact_sheet": "glyph_rendering",
+        "load_captions": "captions",
+        "load_source": "sources",
+        "training_batches": "pipeline",
+    },
+)

@@ -1,0 +1,94 @@
+"""Drawing the glyphs: every named character that a DejaVu font can draw, one 32 x 32 picture a font style."""
+
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+PICTURE_SIZE = 32  # px
+FONT_SIZE = 26  # px; ascent + descent of DejaVu is 1.164 em, so a line of text just fits the picture
+BASELINE = 25  # px from the top: glyphs keep their height above the line, so that o, O and superscript o differ
+
+
+def font_files():
+    """Return the DejaVu font files that matplotlib ships, regular sans first, then by name."""
+    import matplotlib
+
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    return sorted(folder.glob("DejaVu*.ttf"), key=lambda file: (file.stem != "DejaVuSans", file.stem))
+
+
+def named_characters(font_file):
+    """Return the sorted code points of `font_file` that have a Unicode name and are no separators or controls."""
+    from fontTools.ttLib import TTFont
+
+    with TTFont(font_file, lazy=True) as font:
+        code_points = sorted(font.getBestCmap())
+    return [c for c in code_points if unicodedata.name(chr(c), "") and unicodedata.category(chr(c))[0] not in "ZC"]
+
+
+def draw(character, font_file, size=FONT_SIZE):
+    """Draw one character, black on white.
+
+    It is centred by its ink and stands on the common baseline; one that does not fit is shifted, then shrunk.
+
+    Returns:
+        uint8 array (32, 32); 0 is ink, 255 is paper.
+    """
+    # The basic layout engine is in every Pillow build; Raqm is not, and shapes some characters differently.
+    font = ImageFont.truetype(str(font_file), size, layout_engine=ImageFont.Layout.BASIC)
+    left, top, right, bottom = font.getbbox(character, anchor="ls")
+    width, height = right - left, bottom - top
+    if max(width, height) > PICTURE_SIZE:
+        return draw(character, font_file, min(size - 1, size * PICTURE_SIZE // max(width, height)))
+    picture = Image.new("L", (PICTURE_SIZE, PICTURE_SIZE), 255)
+    x = (PICTURE_SIZE - width) // 2 - left
+    y = min(max(BASELINE, -top), PICTURE_SIZE - bottom)
+    ImageDraw.Draw(picture).text((x, y), character, fill=0, font=font, anchor="ls")
+    return np.asarray(picture)
+
+
+def render_all():
+    """Render every character in every style that has it; blank pictures are left out (they show nothing to learn).
+
+    Returns:
+        dict of arrays: `pixels` uint8 (P, 32, 32); `code_point` int32 (P,); `style` int8 (P,), an index into
+        `style_name` (S,) str.
+    """
+    files = font_files()
+    pixels, code_points, styles = [], [], []
+    for style, file in enumerate(files):
+        for code_point in named_characters(file):
+            picture = draw(chr(code_point), file)
+            if picture.min() < 128:
+                pixels.append(picture)
+                code_points.append(code_point)
+                styles.append(style)
+    return {
+        "pixels": np.stack(pixels),
+        "code_point": np.array(code_points, np.int32),
+        "style": np.array(styles, np.int8),
+        "style_name": np.array([file.stem for file in files]),
+    }
+
+
+def contact_sheet(pictures, columns=32, margin=2):
+    """Lay pictures out in rows, for a look at a whole data set at once.
+
+    Args:
+        pictures: uint8 array (N, H, W) or (N, H, W, 3).
+        columns: pictures a row.
+        margin: px of grey between pictures.
+
+    Returns:
+        A `PIL.Image.Image`.
+    """
+    pictures = np.asarray(pictures)
+    height, width = pictures.shape[1:3]
+    rows = -(-len(pictures) // columns)
+    sheet = np.full((rows * (height + margin), columns * (width + margin), *pictures.shape[3:]), 208, np.uint8)
+    for position, picture in enumerate(pictures):
+        y, x = (position // columns) * (height + margin), (position % columns) * (width + margin)
+        sheet[y : y + height, x : x + width] = picture
+    return Image.fromarray(sheet)

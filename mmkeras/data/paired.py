@@ -1,0 +1,119 @@
+"""`PairedData`: pictures and texts with their correspondence, the one form in which data reaches models."""
+
+import dataclasses
+
+import numpy as np
+
+from mmkeras.errors import MmkerasError
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PairedData:
+    """One split of a data set: P pictures, T texts and who belongs to whom.
+
+    Equal ids mean the same thing: a text is relevant to a picture when `text_image_id == image_id`, and two rows with
+    one id are never negatives of each other in a loss. The strict item vectors tell apart what looks alike.
+
+    Args:
+        name: for messages and reports, `"glyphs/dev"`.
+        images: uint8 (P, H, W, 3), or float32 feature vectors (P, F).
+        texts: list of T strings, none of them blank.
+        image_id: int64 (P,).
+        text_image_id: int64 (T,).
+        pairs: int32 (K, 2), rows (picture, text) that train together.
+        image_item: int64 (P,), strict identity; `image_id` where left out.
+        text_item: int64 (T,); `text_image_id` where left out.
+        label: int32 (P,) in [0, classes), or uint8 multi-hot (P, C); optional.
+        text_label: the same for the texts; optional.
+        label_names: names of the C categories, with `label`.
+
+    Raises:
+        MmkerasError: a length that does not fit, a blank text, a pair or a label out of range, named by its row.
+    """
+
+    name: str
+    images: np.ndarray
+    texts: list
+    image_id: np.ndarray
+    text_image_id: np.ndarray
+    pairs: np.ndarray
+    image_item: np.ndarray = None
+    text_item: np.ndarray = None
+    label: np.ndarray = None
+    text_label: np.ndarray = None
+    label_names: tuple = ()
+
+    def __post_init__(self):
+        for strict, loose in (("image_item", "image_id"), ("text_item", "text_image_id")):
+            if getattr(self, strict) is None:
+                object.__setattr__(self, strict, getattr(self, loose))
+        pictures, texts = len(self.images), len(self.texts)
+        for field, rows in (
+            ("image_id", pictures),
+            ("image_item", pictures),
+            ("label", pictures),
+            ("text_image_id", texts),
+            ("text_item", texts),
+            ("text_label", texts),
+        ):
+            value = getattr(self, field)
+            if value is not None and len(value) != rows:
+                raise MmkerasError(f"{self.name}: expected {rows} rows in {field}. Received: {len(value)}")
+        for row, text in enumerate(self.texts):
+            if not text.strip():
+                raise MmkerasError(f"{self.name}: text {row} is empty. A text must hold at least one visible character")
+        self._check_pairs()
+        for field in ("label", "text_label"):
+            self._check_label(field)
+
+    def _check_pairs(self):
+        bad = ((self.pairs < 0) | (self.pairs >= [len(self.images), len(self.texts)])).any(axis=1)
+        if bad.any():
+            row = int(bad.argmax())
+            raise MmkerasError(
+                f"{self.name}: pair {row} is {tuple(map(int, self.pairs[row]))}, outside of the "
+                f"{len(self.images)} pictures and {len(self.texts)} texts"
+            )
+
+    def _check_label(self, field):
+        label = getattr(self, field)
+        if label is None:
+            return
+        if label.ndim == 2:
+            bad = (label > 1).any(axis=1) | (label.shape[1] != len(self.label_names))
+            allowed = f"a row of {len(self.label_names)} zeros and ones"
+        else:
+            bad = (label < 0) | (label >= len(self.label_names))
+            allowed = f"0 to {len(self.label_names) - 1}"
+        if bad.any():
+            row = int(bad.argmax())
+            raise MmkerasError(f"{self.name}: {field} of row {row} is {label[row]}. Allowed: {allowed}")
+
+    def one_image_an_item(self):
+        """Return a copy with the first picture of each strict item only, as the evaluation protocols want it."""
+        _, first = np.unique(self.image_item, return_index=True)
+        return self._chosen(np.sort(first), np.arange(len(self.texts)))
+
+    def first_texts(self, count):
+        """Return a copy with the first `count` texts only, and the pictures paired with them."""
+        texts = np.arange(min(count, len(self.texts)))
+        return self._chosen(np.unique(self.pairs[np.isin(self.pairs[:, 1], texts), 0]), texts)
+
+    def _chosen(self, images, texts):
+        """Return a copy with these rows, in this order, and the pairs both sides of which are left."""
+        new_row = [np.full(len(self.images), -1), np.full(len(self.texts), -1)]
+        new_row[0][images] = np.arange(len(images))
+        new_row[1][texts] = np.arange(len(texts))
+        pairs = np.column_stack([new_row[side][self.pairs[:, side]] for side in (0, 1)]).astype(np.int32)
+        return dataclasses.replace(
+            self,
+            images=self.images[images],
+            texts=[self.texts[row] for row in texts],
+            pairs=pairs[(pairs >= 0).all(axis=1)],
+            **{field: _rows(getattr(self, field), images) for field in ("image_id", "image_item", "label")},
+            **{field: _rows(getattr(self, field), texts) for field in ("text_image_id", "text_item", "text_label")},
+        )
+
+
+def _rows(values, rows):
+    return None if values is None else values[rows]

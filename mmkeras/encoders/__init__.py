@@ -1,0 +1,16 @@
+"""Encoders: functions that build functional Keras models, from a batch of one modality to unit-norm embeddings."""
+
+from mmkeras._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "build_image_encoder": "image",
+        "build_text_encoder": "text",
+        "conv_image_encoder": "image",
+        "feature_mlp_encoder": "image",
+        "gru_text_encoder": "text",
+        "text_cnn_encoder": "text",
+        "transformer_text_encoder": "text",
+    },
+)

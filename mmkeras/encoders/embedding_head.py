@@ -1,0 +1,34 @@
+"""What every encoder ends with, and how one is built by its name."""
+
+import keras
+
+from mmkeras.errors import MmkerasError
+
+
+def embedding_head(features, embedding_dim):
+    """Project features to the shared space.
+
+    Args:
+        features: Keras tensor (B, W).
+        embedding_dim: D.
+
+    Returns:
+        Keras tensor (B, D), float32 under any dtype policy, unit L2 norm.
+    """
+    projected = keras.layers.Dense(embedding_dim, use_bias=False, name="projection")(features)
+    # float32, also under mixed precision: similarities near 1 differ by less than float16 can tell.
+    return keras.layers.UnitNormalization(dtype="float32", name="unit_norm")(projected)
+
+
+def build_by_kind(builders, kind, settings):
+    """Build the encoder that `kind` names, with an error that lists what there is.
+
+    Raises:
+        MmkerasError: unknown kind, or settings that its builder does not take.
+    """
+    if kind not in builders:
+        raise MmkerasError(f"Expected an encoder kind of {', '.join(sorted(builders))}. Received: kind={kind!r}")
+    try:
+        return builders[kind](**settings)
+    except TypeError as error:
+        raise MmkerasError(f"Encoder {kind!r} does not take these settings: {error}") from error

@@ -1,0 +1,76 @@
+"""Image encoders. Each takes `image` and returns `tokens` (B, N, W), where it has them, and `embedding` (B, D)."""
+
+import keras
+from keras import layers
+
+from mmkeras.encoders.embedding_head import build_by_kind, embedding_head
+
+
+def conv_image_encoder(
+    height, width, channels=3, widths=(48, 96, 192), embedding_dim=256, dropout=0.0, name="image_encoder"
+):
+    """A small convolutional network for small pictures, trained from scratch.
+
+    A convolution with batch normalisation and ReLU a stage, each at half the resolution of the one before (a first
+    stage at full resolution would cost four times all the others together). The cells of the last feature map are the
+    tokens, and all of them, in place, make the embedding: where a stroke stands tells glyphs apart, which a mean over
+    the map would forget.
+
+    Args:
+        height: px; `2 ** len(widths)` should divide it.
+        width: px, likewise.
+        channels: 1 or 3.
+        widths: feature maps of each stage.
+        embedding_dim: D.
+        dropout: rate before the projection.
+        name: the model's name.
+
+    Returns:
+        `keras.Model` from `image`, uint8 or float 0..255 (B, height, width, channels).
+    """
+    # === Layers ===
+    image = keras.Input((height, width, channels), name="image")
+    # Paper is 0 and ink negative, so that zero padding continues the paper.
+    x = layers.Rescaling(1 / 255, offset=-1.0, name="rescaling")(image)
+    for stage, filters in enumerate(widths):
+        x = layers.Conv2D(filters, 5 if stage == 0 else 3, 2, "same", use_bias=False, name=f"conv_{stage}")(x)
+        x = layers.BatchNormalization(momentum=0.9, name=f"norm_{stage}")(x)
+        x = layers.Activation("relu", name=f"relu_{stage}")(x)
+    tokens = layers.Reshape((-1, widths[-1]), name="tokens")(x)
+
+    # === Functional Model ===
+    features = layers.Dropout(dropout, name="dropout")(layers.Flatten(name="flatten")(x))
+    outputs = {"tokens": tokens, "embedding": embedding_head(features, embedding_dim)}
+    return keras.Model(image, outputs, name=name)
+
+
+def feature_mlp_encoder(features, hidden=(1024,), embedding_dim=256, dropout=0.1, name="image_encoder"):
+    """An MLP over feature vectors that a frozen backbone computed beforehand.
+
+    Args:
+        features: length of the vectors, F.
+        hidden: units of each hidden layer.
+        embedding_dim: D.
+        dropout: rate after each hidden layer.
+        name: the model's name.
+
+    Returns:
+        `keras.Model` from `image`, float (B, F). It has no tokens.
+    """
+    # === Layers ===
+    image = keras.Input((features,), name="image")
+    x = layers.LayerNormalization(epsilon=1e-6, name="input_norm")(image)
+    for index, units in enumerate(hidden):
+        x = layers.Dense(units, activation="gelu", name=f"dense_{index}")(x)
+        x = layers.Dropout(dropout, name=f"dropout_{index}")(x)
+
+    # === Functional Model ===
+    return keras.Model(image, {"embedding": embedding_head(x, embedding_dim)}, name=name)
+
+
+IMAGE_ENCODERS = {"conv": conv_image_encoder, "features": feature_mlp_encoder}
+
+
+def build_image_encoder(kind, **settings):
+    """Build an image encoder by its name in presets: `conv` or `features`."""
+    return build_by_kind(IMAGE_ENCODERS, kind, settings)

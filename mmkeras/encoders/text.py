@@ -1,0 +1,147 @@
+"""Text encoders. Each takes `token_ids` (B, L), 0 is padding, and returns `tokens` (B, L, W) and `embedding` (B, D).
+
+Padding is masked everywhere: more of it changes nothing.
+"""
+
+import keras
+from keras import layers, ops
+
+from mmkeras.encoders.embedding_head import build_by_kind, embedding_head
+from mmkeras.layers.attention import TransformerBlock
+from mmkeras.layers.masked_pooling import MaskedMaxPooling, MaskedMeanPooling
+from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
+
+
+def transformer_text_encoder(
+    vocabulary_size,
+    sequence_length,
+    width=128,
+    depth=2,
+    heads=4,
+    embedding_dim=256,
+    dropout=0.1,
+    name="text_encoder",
+):
+    """A BERT-style transformer encoder, pre-norm, with masked mean pooling.
+
+    Args:
+        vocabulary_size: ids are 0 to `vocabulary_size` - 1.
+        sequence_length: the longest sequence, L.
+        width: W, a multiple of `heads`.
+        depth: transformer blocks.
+        heads: attention heads.
+        embedding_dim: D.
+        dropout: rate in every block.
+        name: the model's name.
+
+    Returns:
+        `keras.Model` from `token_ids`, int32 (B, l <= L).
+
+    Reference:
+        Devlin et al. 2019 (arXiv 1810.04805), section 3.
+    """
+    # === Layers ===
+    token_ids = keras.Input((None,), dtype="int32", name="token_ids")
+    mask = ops.not_equal(token_ids, 0)
+    x = TokenAndPositionEmbedding(vocabulary_size, sequence_length, width, name="embedding")(token_ids)
+    for index in range(depth):
+        x = TransformerBlock(heads, 4 * width, dropout, name=f"block_{index}")(x, mask)
+    tokens = layers.LayerNormalization(epsilon=1e-6, name="final_norm")(x)
+
+    # === Functional Model ===
+    pooled = MaskedMeanPooling(name="pooling")(tokens, mask)
+    return keras.Model(token_ids, {"tokens": tokens, "embedding": embedding_head(pooled, embedding_dim)}, name=name)
+
+
+def text_cnn_encoder(
+    vocabulary_size,
+    sequence_length=None,
+    width=300,
+    kernel_sizes=(3, 4, 5),
+    filters=100,
+    embedding_dim=256,
+    dropout=0.5,
+    token_dropout=0.0,
+    name="text_encoder",
+):
+    """Kim's convolutional sentence encoder: filters of several widths, each pooled to its largest response.
+
+    Args:
+        vocabulary_size: ids are 0 to `vocabulary_size` - 1.
+        sequence_length: not used, taken so that all text encoders are built alike.
+        width: of the token embedding.
+        kernel_sizes: filter widths in tokens.
+        filters: feature maps a width.
+        embedding_dim: D.
+        dropout: rate after pooling.
+        token_dropout: rate at which whole tokens are hidden in training, so that a text with unknown words still lands
+            where its known ones belong.
+        name: the model's name.
+
+    Returns:
+        `keras.Model` from `token_ids`, int32 (B, L).
+
+    Reference:
+        Kim 2014 (arXiv 1408.5882), section 2.
+    """
+    # === Layers ===
+    token_ids = keras.Input((None,), dtype="int32", name="token_ids")
+    mask = ops.not_equal(token_ids, 0)
+    x = layers.Embedding(vocabulary_size, width, name="embedding")(token_ids)
+    x = layers.Dropout(token_dropout, noise_shape=(None, None, 1), name="token_dropout")(x)
+    # A convolution near the end of a text must see zeros there, padded or not.
+    x = layers.Multiply(name="hide_padding")([x, ops.cast(ops.expand_dims(mask, -1), x.dtype)])
+    maps = [
+        layers.Conv1D(filters, size, padding="same", activation="relu", name=f"conv_{size}")(x)
+        for size in kernel_sizes
+    ]
+    tokens = layers.Concatenate(name="tokens")(maps)
+
+    # === Functional Model ===
+    pooled = layers.Dropout(dropout, name="dropout")(MaskedMaxPooling(name="pooling")(tokens, mask))
+    return keras.Model(token_ids, {"tokens": tokens, "embedding": embedding_head(pooled, embedding_dim)}, name=name)
+
+
+def gru_text_encoder(
+    vocabulary_size,
+    sequence_length=None,
+    width=300,
+    units=512,
+    embedding_dim=256,
+    dropout=0.1,
+    name="text_encoder",
+):
+    """A one-layer GRU whose state after the last token is the sentence.
+
+    Args:
+        vocabulary_size: ids are 0 to `vocabulary_size` - 1.
+        sequence_length: not used, taken so that all text encoders are built alike.
+        width: of the token embedding.
+        units: of the GRU.
+        embedding_dim: D.
+        dropout: rate on the embedded tokens.
+        name: the model's name.
+
+    Returns:
+        `keras.Model` from `token_ids`, int32 (B, L).
+
+    Reference:
+        The text branch of VSE++ (Faghri et al. 2018, arXiv 1707.05612), section 3.
+    """
+    # === Layers ===
+    token_ids = keras.Input((None,), dtype="int32", name="token_ids")
+    mask = ops.not_equal(token_ids, 0)
+    x = layers.Embedding(vocabulary_size, width, name="embedding")(token_ids)
+    x = layers.Dropout(dropout, name="dropout")(x)
+    tokens, state = layers.GRU(units, return_sequences=True, return_state=True, name="gru")(x, mask=mask)
+
+    # === Functional Model ===
+    return keras.Model(token_ids, {"tokens": tokens, "embedding": embedding_head(state, embedding_dim)}, name=name)
+
+
+TEXT_ENCODERS = {"transformer": transformer_text_encoder, "text_cnn": text_cnn_encoder, "gru": gru_text_encoder}
+
+
+def build_text_encoder(kind, **settings):
+    """Build a text encoder by its name in presets: `transformer`, `text_cnn` or `gru`."""
+    return build_by_kind(TEXT_ENCODERS, kind, settings)

@@ -1,0 +1,9 @@
+"""The one exception class that the command line prints without a traceback."""
+
+
+class MmkerasError(ValueError):
+    """A mistake in what was given (a file, a record, a setting), told so that its reader can mend it.
+
+    The message names the file, record or argument, the value received and what is allowed. The command line prints it
+    as one line and exits with code 2; in Python it is an ordinary `ValueError`.
+    """

@@ -1,0 +1,13 @@
+"""Keras layers; they know nothing of the other rooms."""
+
+from mmkeras._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "MaskedMaxPooling": "masked_pooling",
+        "MaskedMeanPooling": "masked_pooling",
+        "TokenAndPositionEmbedding": "token_and_position_embedding",
+        "TransformerBlock": "attention",
+    },
+)

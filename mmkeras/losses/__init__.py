@@ -1,0 +1,11 @@
+"""Losses: pure functions and thin `keras.losses.Loss` classes; none holds a model."""
+
+from mmkeras._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "InfoNCE": "contrastive",
+        "info_nce": "contrastive",
+    },
+)

@@ -1,0 +1,67 @@
+"""Contrastive losses over the pairs of a batch."""
+
+import keras
+from keras import ops
+
+EXCLUDED = -1e9  # a logit that softmax turns into exactly 0 in float32
+
+
+def info_nce(image_embedding, text_embedding, temperature, image_id=None):
+    """Symmetric InfoNCE over the pairs of a batch.
+
+    With s_ij = <v_i, t_j> / temperature,
+
+        loss_i = - 1/2 log( exp(s_ii) / sum_{j in N(i)} exp(s_ij) ) - 1/2 log( exp(s_ii) / sum_{j in N(i)} exp(s_ji) )
+
+    where N(i) is i itself and every j whose `image_id` differs: two captions of one picture, or two pictures that look
+    alike, are never negatives of each other.
+
+    Args:
+        image_embedding: (B, D), unit norm.
+        text_embedding: (B, D), unit norm; row i belongs to row i.
+        temperature: positive scalar.
+        image_id: int (B,); without it every other row is a negative.
+
+    Returns:
+        float32 (B,).
+
+    Reference:
+        van den Oord et al. 2018 (arXiv 1807.03748), equation 4; symmetric as in CLIP (arXiv 2103.00020), figure 3.
+    """
+    image_embedding = ops.cast(image_embedding, "float32")
+    text_embedding = ops.cast(text_embedding, "float32")
+    logits = ops.matmul(image_embedding, ops.transpose(text_embedding)) / temperature  # (B, B)
+    positive = ops.diagonal(logits)
+    if image_id is not None:
+        same = ops.equal(ops.expand_dims(image_id, 1), ops.expand_dims(image_id, 0))
+        other = ops.logical_not(ops.eye(ops.shape(logits)[0], dtype="bool"))
+        logits = ops.where(ops.logical_and(same, other), EXCLUDED, logits)
+    image_to_text = ops.logsumexp(logits, axis=1) - positive
+    text_to_image = ops.logsumexp(logits, axis=0) - positive
+    return 0.5 * (image_to_text + text_to_image)
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class InfoNCE(keras.losses.Loss):
+    """`info_nce` as a Keras loss.
+
+    The choice for pairs and large batches: every other pair of the batch is a negative, so its strength grows with the
+    batch. A triplet loss looks at single negatives and suits small batches; a category loss needs no pairs at all.
+
+    Call arguments:
+        y_true: `image_id`, int (B,).
+        y_pred: tuple of image embeddings (B, D), text embeddings (B, D) and the temperature (scalar).
+
+    Returns:
+        Scalar, the mean over the batch under the default reduction.
+
+    Example:
+        >>> loss = InfoNCE()(image_id, (image_embedding, text_embedding, 0.07))
+    """
+
+    def __init__(self, name="info_nce", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true, y_pred):
+        image_embedding, text_embedding, temperature = y_pred
+        return info_nce(image_embedding, text_embedding, temperature, image_id=y_true)

@@ -1,0 +1,319 @@
+"""Retrieval metrics from embeddings: recall, ranks, rsum, the COCO folds and mean average precision.
+
+A score is the inner product of two embeddings in float32 (the cosine, where embeddings have unit norm). Ties are
+pessimistic everywhere: an irrelevant item counts before every relevant item of equal score, so that a collapsed model,
+to which all items are the same, ranks last and not first.
+
+The score matrix is never held as a whole (`score_tiles.py`).
+"""
+
+import numpy as np
+
+from mmkeras.errors import MmkerasError
+from mmkeras.metrics.score_tiles import padded, ranks_both_ways, tile_edge
+
+RSUM_KS = (1, 5, 10)
+
+
+def retrieval_metrics(image_embeddings, text_embeddings, image_id, text_image_id, ks=(1, 5, 10), chunk_size=1024):
+    """Recall@k, median and mean rank of image-to-text and text-to-image retrieval, and their rsum.
+
+    A text is relevant to an image, and the image to the text, when `text_image_id` of the one equals `image_id` of the
+    other; any number of relevant items on both sides, in any order. A query's rank is that of its best relevant item,
+    from 1. Look-alikes that shall count as relevant to each other are the same call with another pair of id vectors.
+
+    Args:
+        image_embeddings: float array (N, D), finite. One product with the texts serves both directions.
+        text_embeddings: float array (M, D), finite.
+        image_id: integers or strings (N,), each present in `text_image_id`.
+        text_image_id: integers or strings (M,), each present in `image_id`.
+        ks: positive integers, the cut-offs of recall. A k beyond the gallery's size gives 1.
+        chunk_size: longest edge of a score tile, rounded up to a multiple of 16; changes memory, not the result.
+
+    Returns:
+        A flat dict of floats: for both directions `image_to_text_...` and `text_to_image_...`, `recall@{k}` (fraction
+        of queries with rank <= k, in [0, 1]), `median_rank` and `mean_rank` (from 1, lower is better); and `rsum`,
+        the sum of the six recalls at 1, 5 and 10, whatever `ks`, in percent points (in [0, 600]).
+
+    Raises:
+        MmkerasError: on shapes that do not fit, an embedding that is not finite (with its row), or a query without a
+            relevant item (with its row and id).
+
+    Example:
+        >>> metrics = retrieval_metrics(np.eye(2), np.eye(2)[[0, 0, 1]], image_id=[7, 9], text_image_id=[7, 7, 9])
+        >>> metrics["text_to_image_recall@1"], metrics["rsum"]
+        (1.0, 600.0)
+
+    Reference:
+        Recall and median rank: Karpathy & Fei-Fei, CVPR 2015, arXiv 1412.2306, section 4.2.
+    """
+    ks = _check_ks(ks)
+    images, texts = _check_embeddings("image_embeddings", image_embeddings, "text_embeddings", text_embeddings)
+    image_id, text_image_id = _check_ids("image_id", image_id, len(images), "text_image_id", text_image_id, len(texts))
+    by_direction = ranks_both_ways(images, texts, image_id, text_image_id, _check_positive("chunk_size", chunk_size))
+    metrics, rsum = {}, 0.0
+    for direction, rank in zip(("image_to_text", "text_to_image"), by_direction, strict=True):
+        for k in ks:
+            metrics[f"{direction}_recall@{k}"] = float(np.mean(rank <= k))
+        metrics[f"{direction}_median_rank"] = float(np.median(rank))
+        metrics[f"{direction}_mean_rank"] = float(np.mean(rank))
+        rsum += 100.0 * sum(float(np.mean(rank <= k)) for k in RSUM_KS)
+    return metrics | {"rsum": rsum}
+
+
+def ranks(query_embeddings, gallery_embeddings, query_id, gallery_id, chunk_size=1024):
+    """Rank of each query's best relevant gallery item, from 1, ties pessimistic.
+
+    Args:
+        query_embeddings: float array (N, D), finite.
+        gallery_embeddings: float array (M, D), finite.
+        query_id: integers or strings (N,), each present in `gallery_id`.
+        gallery_id: integers or strings (M,); an item is relevant to the queries of its id, and may be so to none.
+        chunk_size: longest edge of a score tile, rounded up to a multiple of 16; changes memory, not the result.
+
+    Returns:
+        int64 array (N,): 1 + the number of irrelevant items that score at least what the best relevant one does.
+
+    Raises:
+        MmkerasError: as `retrieval_metrics`.
+
+    Example:
+        >>> ranks([[1.0, 0.0]], [[0.9, 0.0], [0.5, 0.0], [0.5, 0.0]], query_id=[3], gallery_id=[1, 2, 3])
+        array([3])
+    """
+    queries, gallery = _check_embeddings("query_embeddings", query_embeddings, "gallery_embeddings", gallery_embeddings)
+    query_id, gallery_id = _check_ids(
+        "query_id", query_id, len(queries), "gallery_id", gallery_id, len(gallery), both=False
+    )
+    return ranks_both_ways(
+        queries, gallery, query_id, gallery_id, _check_positive("chunk_size", chunk_size), both=False
+    )[0]
+
+
+def fold_metrics(image_embeddings, text_embeddings, image_id, text_image_id, folds=5, ks=(1, 5, 10), chunk_size=1024):
+    """Mean of `retrieval_metrics` over equal, consecutive folds of the images: the COCO 1K protocol.
+
+    The images are cut, in the order given, into `folds` parts; each text goes where its image is (into every such part,
+    where images in several of them share its id). With COCO's 5,000 test images and `folds=5` this is "COCO 1K", and
+    `retrieval_metrics` on all of them "COCO 5K".
+
+    Args:
+        image_embeddings: float array (N, D); N a multiple of `folds`.
+        text_embeddings: float array (M, D).
+        image_id: integers or strings (N,).
+        text_image_id: integers or strings (M,).
+        folds: how many parts.
+        ks: as for `retrieval_metrics`.
+        chunk_size: as for `retrieval_metrics`.
+
+    Returns:
+        The dict of `retrieval_metrics`, each value the mean over the folds.
+
+    Raises:
+        MmkerasError: where N is no multiple of `folds`, and as `retrieval_metrics`, with rows of the whole input.
+
+    Example:
+        >>> fold_metrics(np.eye(4), np.eye(4), range(4), range(4), folds=2)["rsum"]
+        600.0
+
+    Reference:
+        Karpathy & Fei-Fei, CVPR 2015, arXiv 1412.2306, section 4.2 (five folds of 1,000 COCO images).
+    """
+    folds, ks = _check_positive("folds", folds), _check_ks(ks)
+    images, texts = _check_embeddings("image_embeddings", image_embeddings, "text_embeddings", text_embeddings)
+    image_id, text_image_id = _check_ids("image_id", image_id, len(images), "text_image_id", text_image_id, len(texts))
+    if len(images) % folds:
+        raise MmkerasError(
+            f"Expected images in equal folds. Received: {len(images)} images, {folds=}, which does not divide it"
+        )
+    results = []
+    for rows in np.arange(len(images)).reshape(folds, -1):
+        of_fold = np.isin(text_image_id, image_id[rows])
+        results.append(
+            retrieval_metrics(
+                images[rows], texts[of_fold], image_id[rows], text_image_id[of_fold], ks=ks, chunk_size=chunk_size
+            )
+        )
+    return {name: float(np.mean([result[name] for result in results])) for name in results[0]}
+
+
+def mean_average_precision(
+    query_embeddings, gallery_embeddings, query_label, gallery_label, k=None, exclude_self=False, chunk_size=128
+):
+    """Mean average precision by category: MAP@all, or MAP@k.
+
+    Items are relevant to a query of the same label; with multi-hot labels, of at least one label in common. With P(r)
+    the share of relevant items among the first r of the ranking, a query with R relevant items has
+
+        AP@k = sum over the relevant items at ranks r <= k of P(r), over min(k, R)
+
+    and AP@all is k = M. (Some papers divide by the relevant items found among the first k, which rewards finding
+    few; such figures are higher and do not compare.) Ties are pessimistic. Queries without a relevant item have no
+    average precision and are left out of the mean.
+
+    Args:
+        query_embeddings: float array (N, D), finite.
+        gallery_embeddings: float array (M, D), finite.
+        query_label: non-negative integers (N,), or multi-hot 0/1 (N, C).
+        gallery_label: as `query_label`, (M,) or (M, C).
+        k: the cut-off, positive, or None for the whole ranking.
+        exclude_self: whether queries and gallery are the same items in the same order, none being its own result.
+        chunk_size: queries scored and sorted at a time, rounded up to a multiple of 16; about 30 bytes x `chunk_size`
+            x M of memory.
+
+    Returns:
+        A float in [0, 1].
+
+    Raises:
+        MmkerasError: on shapes that do not fit, an embedding that is not finite, a label out of range (each with its
+            row), or where no query has a relevant item.
+
+    Example:
+        >>> mean_average_precision([[1.0]], [[0.9], [0.8], [0.7]], [4], [4, 1, 4])  # (1/1 + 2/3) / 2
+        0.8333333333333333
+    """
+    queries, gallery = _check_embeddings("query_embeddings", query_embeddings, "gallery_embeddings", gallery_embeddings)
+    query_label = _check_labels("query_label", query_label, len(queries))
+    gallery_label = _check_labels("gallery_label", gallery_label, len(gallery))
+    if query_label.shape[1:] != gallery_label.shape[1:]:
+        raise MmkerasError(
+            "Expected labels of one kind, both (rows,) or both (rows, C) with the same C. Received: "
+            f"query_label of shape {query_label.shape}, gallery_label of shape {gallery_label.shape}"
+        )
+    if exclude_self and len(queries) != len(gallery):
+        raise MmkerasError(
+            "Expected with exclude_self=True as many queries as gallery items, in the same order. Received: "
+            f"{len(queries)} queries, {len(gallery)} gallery items"
+        )
+    size = len(gallery)
+    k = size if k is None else min(_check_positive("k", k), size)
+    rows = tile_edge(len(queries), _check_positive("chunk_size", chunk_size))
+    padded_queries, padded_gallery = padded(queries, rows), padded(gallery, tile_edge(size, size))
+    total, counted = 0.0, 0
+    for start in range(0, len(queries), rows):
+        scores = (padded_queries[start : start + rows] @ padded_gallery.T)[: len(queries) - start, :size]
+        label = query_label[start : start + rows]
+        relevant = label[:, None] == gallery_label if label.ndim == 1 else (label @ gallery_label.T) > 0
+        if exclude_self:
+            own = np.arange(len(scores)), np.arange(start, start + len(scores))
+            scores[own], relevant[own] = -np.inf, False
+        precision = _average_precision(scores, relevant, k)
+        total, counted = total + float(np.nansum(precision)), counted + int(np.sum(~np.isnan(precision)))
+    if not counted:
+        raise MmkerasError(
+            "Expected at least one query with a relevant gallery item. Received: query_label and gallery_label without "
+            "a label in common" + (", an item itself apart" if exclude_self else "")
+        )
+    return total / counted
+
+
+def _average_precision(scores, relevant, k):
+    """AP@k of each row, NaN where nothing is relevant.
+
+    One plain sort of integers does it, and no argsort with its gather: the score, mapped to an integer that falls as
+    the score rises, above one bit that is set on the relevant items, and so puts them last among equals.
+    """
+    bits = (scores + np.float32(0)).view(np.int32)  # + 0: minus zero equals zero and shall tie with it
+    keys = (~(bits ^ ((bits >> 31) & 0x7FFFFFFF))).astype(np.int64)  # two's complement order of a float's bits
+    keys <<= 1
+    keys |= relevant
+    if k < keys.shape[1]:
+        keys.partition(k - 1, axis=1)
+        keys = keys[:, :k]
+    keys.sort(axis=1)
+    row, position = np.nonzero(keys & 1)
+    found = np.bincount(row, minlength=len(keys))
+    nth = np.arange(1, len(row) + 1) - np.repeat(np.cumsum(found) - found, found)
+    precisions = np.bincount(row, weights=nth / (position + 1), minlength=len(keys))
+    possible = np.minimum(np.sum(relevant, axis=1), k)
+    return np.divide(precisions, possible, out=np.full(len(keys), np.nan), where=possible > 0)
+
+
+def _check_embeddings(first_name, first, second_name, second):
+    """Both as float32 (rows, D), finite, and with finite inner products."""
+    arrays = []
+    for name, given in ((first_name, first), (second_name, second)):
+        array = np.asarray(given)
+        if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "fiu":
+            raise MmkerasError(
+                f"Expected {name} as real numbers of shape (rows, D), neither zero. "
+                f"Received: shape {array.shape}, dtype {array.dtype}"
+            )
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32, copy=False)
+        bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+        if len(bad):
+            raise MmkerasError(
+                f"Expected {name} finite in float32. Received: NaN or infinity in {len(bad)} of {len(array)} rows, "
+                f"first in row {bad[0]}"
+            )
+        arrays.append(array)
+    if arrays[0].shape[1] != arrays[1].shape[1]:
+        raise MmkerasError(
+            f"Expected {first_name} and {second_name} of the same dimension. "
+            f"Received: {arrays[0].shape[1]} and {arrays[1].shape[1]}"
+        )
+    longest = [np.sqrt(np.max(np.einsum("nd,nd->n", array, array, dtype=np.float64))) for array in arrays]
+    if longest[0] * longest[1] > np.finfo(np.float32).max:
+        raise MmkerasError(
+            f"Expected inner products of {first_name} and {second_name} within float32. "
+            f"Received: norms up to {longest[0]:.3g} and {longest[1]:.3g}"
+        )
+    return arrays
+
+
+def _check_ids(query_name, query_id, queries, gallery_name, gallery_id, gallery, both=True):
+    """Both as integer or string vectors of their lengths; each query id (with `both`, each id) has a partner."""
+    ids = []
+    for name, given, length in ((query_name, query_id, queries), (gallery_name, gallery_id, gallery)):
+        array = np.asarray(given)
+        if array.shape != (length,) or array.dtype.kind not in "iuUS":
+            raise MmkerasError(
+                f"Expected {name} as integers or strings of shape ({length},), one for each embedding. "
+                f"Received: shape {array.shape}, dtype {array.dtype}"
+            )
+        ids.append(array.astype(np.int64) if array.dtype.kind in "iu" else array)
+    if ids[0].dtype.kind != ids[1].dtype.kind:
+        raise MmkerasError(
+            f"Expected {query_name} and {gallery_name} of one type. Received: {ids[0].dtype} and {ids[1].dtype}"
+        )
+    directions = [(query_name, ids[0], gallery_name, ids[1]), (gallery_name, ids[1], query_name, ids[0])]
+    for name, own, other_name, other in directions[: 2 if both else 1]:
+        alone = np.flatnonzero(~np.isin(own, other))
+        if len(alone):
+            raise MmkerasError(
+                f"Expected a relevant item for each query: every {name} among {other_name}. "
+                f"Received: {name}[{alone[0]}] = {own[alone[0]]}, which is not ({len(alone)} such rows of {len(own)})"
+            )
+    return ids
+
+
+def _check_labels(name, given, length):
+    """Non-negative integers (length,), or multi-hot (length, C) as float32, ready for a product."""
+    array = np.asarray(given)
+    kinds = {1: "iu", 2: "biuf"}.get(array.ndim, "")
+    if array.dtype.kind not in kinds or len(array) != length:
+        raise MmkerasError(
+            f"Expected {name} as integers of shape ({length},) or multi-hot 0/1 of shape ({length}, C), one row for "
+            f"each embedding. Received: shape {array.shape}, dtype {array.dtype}"
+        )
+    wrong = array < 0 if array.ndim == 1 else (array != 0) & (array != 1)
+    if wrong.any():
+        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+        allowed = "labels of 0 and above" if array.ndim == 1 else "0 or 1"
+        raise MmkerasError(f"Expected in {name} {allowed}. Received: {array[at]} in row {at[0]}")
+    return array if array.ndim == 1 else array.astype(np.float32)
+
+
+def _check_positive(name, value):
+    """An int from 1 up."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise MmkerasError(f"Expected {name} a positive integer. Received: {name}={value!r}")
+    return int(value)
+
+
+def _check_ks(ks):
+    """A tuple of positive ints."""
+    if np.ndim(ks) != 1 or not len(ks):
+        raise MmkerasError(f"Expected ks as positive integers, such as (1, 5, 10). Received: ks={ks!r}")
+    return tuple(_check_positive("k in ks", k) for k in ks)

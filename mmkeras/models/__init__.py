@@ -1,0 +1,13 @@
+"""Models that put images and texts into one space."""
+
+from mmkeras._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "DualEncoder": "dual_encoder",
+        "ImageTextModel": "image_text_model",
+        "list_presets": "preset",
+        "load_preset": "preset",
+    },
+)

@@ -1,0 +1,75 @@
+"""`DualEncoder`: two encoders trained on pairs with InfoNCE."""
+
+import math
+
+import keras
+from keras import ops
+
+from mmkeras.losses.contrastive import InfoNCE
+from mmkeras.models.image_text_model import ImageTextModel
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class DualEncoder(ImageTextModel):
+    """Two encoders trained on pairs: each picture finds its text among the batch, and the other way round.
+
+    The temperature is learnt, as its logarithm, and clamped to `[0.01, 1]`.
+
+    Args:
+        image_encoder: see `ImageTextModel`.
+        text_encoder: see `ImageTextModel`.
+        image_preprocessor: see `ImageTextModel`.
+        text_preprocessor: see `ImageTextModel`.
+        initial_temperature: where the learnt temperature starts, in [0.01, 1].
+
+    Example:
+        >>> model = DualEncoder.from_preset("dual_encoder_glyphs", texts=train.texts)
+        >>> model.compile()
+        >>> model.fit(training_batches(train, 256, seed=0), steps_per_epoch=100, epochs=5)
+        >>> model.encode_text(["GREEK SMALL LETTER OMEGA"]).shape
+        (1, 256)
+
+    Reference:
+        Radford et al. 2021 (arXiv 2103.00020), section 2.3.
+    """
+
+    def __init__(
+        self,
+        image_encoder,
+        text_encoder,
+        image_preprocessor=None,
+        text_preprocessor=None,
+        initial_temperature=0.07,
+        **kwargs,
+    ):
+        super().__init__(image_encoder, text_encoder, image_preprocessor, text_preprocessor, **kwargs)
+        if not 0.01 <= initial_temperature <= 1:
+            raise ValueError(
+                f"Expected a temperature from 0.01 to 1. Received: initial_temperature={initial_temperature}"
+            )
+        self.initial_temperature = initial_temperature
+        self.log_temperature = self.add_weight(
+            shape=(),
+            initializer=keras.initializers.Constant(math.log(initial_temperature)),
+            constraint=_clip_log_temperature,
+            dtype="float32",
+            name="log_temperature",
+        )
+        self.info_nce = InfoNCE()
+        self.built = True
+
+    @property
+    def temperature(self):
+        """The learnt temperature, a float32 scalar tensor."""
+        return ops.exp(self.log_temperature)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return self.info_nce(x["image_id"], (y_pred["image_embedding"], y_pred["text_embedding"], self.temperature))
+
+    def get_config(self):
+        return {**super().get_config(), "initial_temperature": self.initial_temperature}
+
+
+def _clip_log_temperature(log_temperature):
+    """Keep the temperature within [0.01, 1]; as a constraint, so that its gradient is alive at the border too."""
+    return ops.clip(log_temperature, math.log(0.01), 0.0)

@@ -1,0 +1,192 @@
+"""`ImageTextModel`: what all systems share: two encoders, their preprocessing, and how the pair is built and saved."""
+
+import functools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mmkeras.encoders.image import build_image_encoder
+from mmkeras.encoders.text import build_text_encoder
+from mmkeras.errors import MmkerasError
+from mmkeras.models.preset import load_preset, preset_image_preprocessor
+from mmkeras.preprocessing.text import TextPreprocessor
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class ImageTextModel(keras.Model):
+    """Two encoders into one space, with the preprocessing that feeds them.
+
+    It trains nothing by itself: a system subclasses it and puts its arithmetic into `compute_loss`.
+
+    Args:
+        image_encoder: functional model from `image` to a dict with `embedding` (B, D).
+        text_encoder: functional model from `token_ids` to a dict with `embedding` (B, D).
+        image_preprocessor: `ImagePreprocessor`; `None` for models over feature vectors.
+        text_preprocessor: `TextPreprocessor`.
+
+    Call arguments:
+        inputs: dict with `image` (B, H, W, C) or (B, F), and `token_ids` int (B, L) or `text`, strings (B,). Other
+            keys of a batch are let through.
+
+    Returns:
+        dict: `image_embedding` and `text_embedding`, float32 (B, D), unit norm.
+
+    Raises:
+        MmkerasError: encoders whose embeddings differ in length.
+    """
+
+    def __init__(self, image_encoder, text_encoder, image_preprocessor=None, text_preprocessor=None, **kwargs):
+        super().__init__(**kwargs)
+        dims = [encoder.output["embedding"].shape[-1] for encoder in (image_encoder, text_encoder)]
+        if dims[0] != dims[1]:
+            raise MmkerasError(
+                f"Expected one embedding_dim for both encoders. Received: image_encoder {dims[0]}, text_encoder {dims[1]}"
+            )
+        self.image_encoder = image_encoder
+        self.text_encoder = text_encoder
+        self.image_preprocessor = image_preprocessor
+        self.text_preprocessor = text_preprocessor
+        self.embedding_dim = dims[0]
+
+    @classmethod
+    def from_preset(cls, preset, texts=None, text_preprocessor=None, **overrides):
+        """Build an untrained model from a preset.
+
+        Args:
+            preset: a name from `list_presets()`, the path of a JSON file, or a dict.
+            texts: training texts that the tokenizer is learnt from.
+            text_preprocessor: a ready `TextPreprocessor`, in place of `texts`.
+            **overrides: further constructor arguments, over the preset's own.
+
+        Raises:
+            MmkerasError: neither or both of `texts` and `text_preprocessor`, or a preset of another class.
+
+        Example:
+            >>> model = DualEncoder.from_preset("dual_encoder_glyphs", texts=["LATIN SMALL LETTER A", ...])
+        """
+        settings = load_preset(preset)
+        if settings["model"] != cls.__name__:
+            raise MmkerasError(f"Preset {preset!r} is of {settings['model']}. Received: {cls.__name__}.from_preset")
+        if (texts is None) == (text_preprocessor is None):
+            raise MmkerasError("Expected either texts, to learn the tokenizer from, or a text_preprocessor")
+        if text_preprocessor is None:
+            text_preprocessor = TextPreprocessor.train(texts, **settings["text_preprocessor"])
+        image_preprocessor = preset_image_preprocessor(settings)
+        image_size = {key: settings["image_preprocessor"][key] for key in ("height", "width")} if image_preprocessor else {}
+        return cls(
+            image_encoder=build_image_encoder(**image_size, **settings["image_encoder"]),
+            text_encoder=build_text_encoder(
+                vocabulary_size=text_preprocessor.vocabulary_size,
+                sequence_length=text_preprocessor.sequence_length,
+                **settings["text_encoder"],
+            ),
+            image_preprocessor=image_preprocessor,
+            text_preprocessor=text_preprocessor,
+            **{**settings.get("arguments", {}), **overrides},
+        )
+
+    def build(self, input_shape=None):
+        # The encoders are functional, hence built; nothing here depends on a shape.
+        self.built = True
+
+    def call(self, inputs, training=None):
+        token_ids = inputs["token_ids"] if "token_ids" in inputs else self.text_preprocessor(inputs["text"])
+        return {
+            "image_embedding": self.image_encoder(inputs["image"], training=training)["embedding"],
+            "text_embedding": self.text_encoder(token_ids, training=training)["embedding"],
+        }
+
+    # --- Training ---
+
+    def compile(self, optimizer="auto", *, jit_compile=False, **kwargs):
+        """Configure training; `compile()` alone trains sensibly.
+
+        Args:
+            optimizer: `"auto"` is AdamW with learning rate 1e-3, weight decay 0.01 and the gradient clipped to norm 1;
+                otherwise as in `keras.Model.compile`.
+            jit_compile: off by default: XLA slows the small encoders' convolutions on a CPU (docs/performance.md).
+            **kwargs: as in `keras.Model.compile`, but for the loss, which is the model's own.
+        """
+        if optimizer == "auto":
+            optimizer = keras.optimizers.AdamW(learning_rate=1e-3, weight_decay=0.01, global_clipnorm=1.0)
+        optimizer = keras.optimizers.get(optimizer)
+        # Decay shrinks directions of matrices; scales, offsets and the temperature it would only bias towards 0.
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "log_temperature"])
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+
+    def compile_from_config(self, config):
+        """Compile as the saved model was, with the optimizer's variables built, ready to be restored."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    # --- Encoding ---
+
+    @functools.cached_property
+    def _embed_image(self):
+        return _embedder(self.image_encoder)
+
+    @functools.cached_property
+    def _embed_text(self):
+        return _embedder(self.text_encoder)
+
+    def encode_image(self, images, batch_size=256):
+        """Embed pictures.
+
+        Args:
+            images: array (N, H, W, C) or (N, F), as the encoder takes it; or a list of paths, encoded bytes or arrays.
+            batch_size: pictures a call.
+
+        Returns:
+            float32 (N, D), unit norm.
+        """
+        if not isinstance(images, np.ndarray):
+            if self.image_preprocessor is None:
+                raise MmkerasError("Expected an array of feature vectors: this model has no image_preprocessor")
+            images = self.image_preprocessor.load(images)
+        return self._in_batches(self._embed_image, images, batch_size)
+
+    def encode_text(self, texts, batch_size=256):
+        """Embed texts.
+
+        Args:
+            texts: list of N strings.
+            batch_size: texts a call.
+
+        Returns:
+            float32 (N, D), unit norm.
+        """
+        if isinstance(texts, str):
+            raise MmkerasError(f"Expected a list of strings. Received: texts={texts!r}")
+        token_ids = self.text_preprocessor(tf.constant(list(texts), tf.string)).numpy()
+        return self._in_batches(self._embed_text, token_ids, batch_size)
+
+    def _in_batches(self, embed, rows, batch_size):
+        parts = [embed(tf.constant(rows[start : start + batch_size])) for start in range(0, len(rows), batch_size)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.embedding_dim), np.float32)
+
+    # --- Config ---
+
+    def get_config(self):
+        parts = ("image_encoder", "text_encoder", "image_preprocessor", "text_preprocessor")
+        config = {part: keras.saving.serialize_keras_object(getattr(self, part)) for part in parts}
+        return {"name": self.name, **config}
+
+    @classmethod
+    def from_config(cls, config):
+        parts = ("image_encoder", "text_encoder", "image_preprocessor", "text_preprocessor")
+        return cls(
+            **{
+                key: keras.saving.deserialize_keras_object(value) if key in parts else value
+                for key, value in config.items()
+            }
+        )
+
+
+def _embedder(encoder):
+    """Return a graph function from a batch to its embeddings, traced once for any batch size."""
+    @tf.function(reduce_retracing=True)
+    def embed(batch):
+        return encoder(batch, training=False)["embedding"]
+
+    return embed

@@ -1,0 +1,12 @@
+"""The only code that turns bytes and strings into tensors: one picture path and one text path, equal everywhere."""
+
+from mmkeras._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "ImagePreprocessor": "image",
+        "RandomShift": "augment",
+        "TextPreprocessor": "text",
+    },
+)

@@ -1,0 +1,46 @@
+"""Augmentation of picture batches, drawn from a seed: the same (seed, batch) always gives the same pictures."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class RandomShift:
+    """Shift every picture of a batch by its own whole number of pixels; what comes in is `fill`.
+
+    Args:
+        pixels: the largest shift, in px, each way and in both directions.
+        fill: grey value 0..255 of what enters at the border.
+
+    Call arguments:
+        images: (B, H, W, C), any dtype.
+        seed: integer tensor (2,).
+
+    Returns:
+        Images of the same shape and dtype.
+
+    Example:
+        >>> shifted = RandomShift(2)(images, seed=tf.constant([1, 2]))
+    """
+
+    def __init__(self, pixels, fill=255):
+        if pixels < 0:
+            raise ValueError(f"Expected a shift of 0 px or more. Received: pixels={pixels}")
+        self.pixels = pixels
+        self.fill = fill
+
+    def __call__(self, images, seed):
+        batch, height, width = tf.unstack(tf.shape(images)[:3])
+        border = [[0, 0], [self.pixels, self.pixels], [self.pixels, self.pixels], [0, 0]]
+        padded = tf.pad(images, border, constant_values=tf.cast(self.fill, images.dtype))
+        offset = tf.random.stateless_uniform((2, batch, 1), seed, maxval=2 * self.pixels + 1, dtype=tf.int32)
+        rows = tf.gather(padded, offset[0] + tf.range(height), axis=1, batch_dims=1)
+        shifted = tf.gather(rows, offset[1] + tf.range(width), axis=2, batch_dims=1)
+        return tf.ensure_shape(shifted, images.shape)
+
+    def get_config(self):
+        return {"pixels": self.pixels, "fill": self.fill}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)

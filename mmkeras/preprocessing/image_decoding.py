@@ -1,0 +1,138 @@
+"""Decodes one picture of any known format inside a TensorFlow graph, after a look at its header.
+
+TensorFlow's decoders are stateless operations, so nothing but data orders them behind a check: every check here returns
+the bytes that the decoder takes.
+"""
+
+import functools
+
+import tensorflow as tf
+
+from mmkeras.preprocessing import image_header
+
+# No JPEG or GIF can be longer; a PNG or BMP of one pixel by millions would make a resize's intermediate huge.
+MAX_SIDE = 65_535
+
+
+def decode_image(image_bytes, background, max_pixels, row=None):
+    """Decode a JPEG, PNG, BMP or the first frame of a GIF.
+
+    Args:
+        image_bytes: scalar string tensor.
+        background: int in 0..255, the grey behind transparent pixels.
+        max_pixels: int, the largest height times width that is decoded.
+        row: int scalar tensor or None, the picture's position in its batch, for messages.
+
+    Returns:
+        uint8 tensor (h, w, 3).
+
+    Raises:
+        tf.errors.InvalidArgumentError: unknown format, too large, truncated, damaged.
+    """
+    image_bytes = tf.ensure_shape(image_bytes, [])
+    header = image_header.read_header(image_bytes)
+    require = functools.partial(_require, row=row)
+    branches = []
+    for decode in (_decode_jpeg, _decode_png, _decode_gif, _decode_bmp):
+        branches.append(functools.partial(decode, image_bytes, header, require, max_pixels, background))
+    branches.append(functools.partial(_refuse, image_bytes, require))
+    return tf.switch_case(image_header.image_format(header), branches)
+
+
+def _decode_jpeg(image_bytes, header, require, max_pixels, background):
+    shape = tf.image.extract_jpeg_shape(image_bytes, tf.int64)
+    image_bytes = require(*_bound("JPEG", shape[0], shape[1], max_pixels), image_bytes)
+    is_whole = image_header.has_end(image_bytes, b"\xff\xd9")
+    image_bytes = require(is_whole, "JPEG file is truncated (no end marker)", image_bytes)
+    return tf.io.decode_jpeg(image_bytes, channels=3, dct_method="INTEGER_ACCURATE", fancy_upscaling=True)
+
+
+def _decode_png(image_bytes, header, require, max_pixels, background):
+    height, width = image_header.big_endian(header, 20, 4), image_header.big_endian(header, 16, 4)
+    image_bytes = require(*_bound("PNG", height, width, max_pixels), image_bytes)
+    is_whole = image_header.has_end(image_bytes, b"IEND", distance=4)
+    image_bytes = require(is_whole, "PNG file is truncated (no IEND)", image_bytes)
+
+    def decode_deep():
+        deep = tf.cast(tf.io.decode_png(image_bytes, channels=4, dtype=tf.uint16), tf.int32)
+        return tf.cast((deep + 128) // 257, tf.uint8)  # rounded: the decoder's own 8 bits would be cut off
+
+    rgba = tf.cond(header[24] == 16, decode_deep, lambda: tf.io.decode_png(image_bytes, channels=4))
+    return _lay_over(rgba, background)
+
+
+def _decode_gif(image_bytes, header, require, max_pixels, background):
+    height, width = image_header.little_endian(header, 8, 2), image_header.little_endian(header, 6, 2)
+    image_bytes = require(*_bound("GIF", height, width, max_pixels), image_bytes)
+    image_bytes, sides, is_whole = image_header.first_gif_frame(image_bytes, background)
+    image_bytes = require(is_whole, "GIF file is truncated or damaged (no whole first frame)", image_bytes)
+    image_bytes = require(*_bound("GIF frame", sides[0], sides[1], max_pixels), image_bytes)
+    return tf.ensure_shape(tf.io.decode_gif(image_bytes)[0], (None, None, 3))
+
+
+def _decode_bmp(image_bytes, header, require, max_pixels, background):
+    bmp = image_header.bmp_layout(header)
+    image_bytes = require(*_bound("BMP", bmp["height"], bmp["width"], max_pixels), image_bytes)
+    problem = "BMP must have 8, 24 or 32 bits a pixel, no compression and no older header; save it as PNG"
+    image_bytes = require(bmp["supported"], problem, image_bytes)
+    is_whole = bmp["size"] <= tf.cast(tf.strings.length(image_bytes), tf.int64)
+    image_bytes = require(is_whole, "BMP file is truncated (shorter than its header says)", image_bytes)
+    # The decoder takes exactly the pixels' bytes, and gives palette indices as they are.
+    pixels = tf.io.decode_bmp(tf.strings.substr(image_bytes, 0, tf.cast(bmp["size"], tf.int32)))
+
+    def apply_palette():
+        start = 14 + bmp["header_size"]
+        entries = tf.maximum(bmp["pixel_offset"] - start, 0) // 4
+        table = tf.strings.substr(image_bytes, tf.cast(start, tf.int32), tf.cast(entries * 4, tf.int32))
+        table = tf.reshape(tf.io.decode_raw(table, tf.uint8, fixed_length=1024), (256, 4))  # blue, green, red, 0
+        return tf.gather(tf.reverse(table[:, :3], [1]), tf.cast(pixels[..., 0], tf.int32))
+
+    def colours():
+        return tf.cond(bmp["has_alpha"], lambda: _lay_over(pixels, background), lambda: pixels[..., :3])
+
+    return tf.ensure_shape(tf.cond(bmp["bits"] == 8, apply_palette, colours), (None, None, 3))
+
+
+def _refuse(image_bytes, require):
+    def problem():
+        size = tf.as_string(tf.strings.length(image_bytes))
+        return tf.strings.join(["expected a JPEG, PNG, GIF or BMP picture; received ", size, " bytes of another kind"])
+
+    image_bytes = require(tf.constant(False), problem, image_bytes)
+    return tf.ensure_shape(tf.io.decode_png(image_bytes, channels=3), (None, None, 3))
+
+
+def _bound(kind, height, width, max_pixels):
+    """Return whether a picture of this size may be decoded, and a function that tells why not."""
+
+    def problem():
+        received = [f"{kind} of ", tf.as_string(width), " x ", tf.as_string(height), " pixels"]
+        allowed = f"; expected at least 1 x 1, at most max_pixels={max_pixels} in all and {MAX_SIDE} a side"
+        return tf.strings.join([*received, allowed])
+
+    is_small = (height <= MAX_SIDE) & (width <= MAX_SIDE) & (height * width <= max_pixels)
+    return is_small & (height > 0) & (width > 0), problem
+
+
+def _require(condition, problem, image_bytes, row):
+    """Return `image_bytes` where `condition` holds; fail with `problem`, a string or a function that makes one."""
+
+    def fail():
+        text = problem() if callable(problem) else problem
+        if row is not None:
+            text = tf.strings.join(["row ", tf.as_string(row), ": ", text])
+        with tf.control_dependencies([tf.debugging.Assert(False, [text])]):
+            return tf.identity(image_bytes)
+
+    return tf.cond(condition, lambda: tf.identity(image_bytes), fail)
+
+
+def _lay_over(rgba, background):
+    """Lay a uint8 picture (h, w, 4) over a grey background; exact, rounded to nearest."""
+
+    def blend():
+        alpha = tf.cast(rgba[..., 3:], tf.int32)
+        blended = tf.cast(rgba[..., :3], tf.int32) * alpha + background * (255 - alpha)
+        return tf.cast((blended + 127) // 255, tf.uint8)
+
+    return tf.cond(tf.reduce_all(rgba[..., 3] == 255), lambda: rgba[..., :3], blend)

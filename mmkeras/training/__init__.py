@@ -1,0 +1,15 @@
+"""Experiments: recipes as data, runs in folders, checkpoints that resume exactly."""
+
+from mmkeras._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "Recipe": "recipe",
+        "Run": "run",
+        "list_recipes": "recipe",
+        "load_checkpoint": "checkpoint",
+        "save_checkpoint": "checkpoint",
+        "train": "trainer",
+    },
+)

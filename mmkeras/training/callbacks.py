@@ -1,0 +1,128 @@
+"""Callbacks of a run: validation by retrieval, the log, checkpoints that resume exactly, the best weights."""
+
+import csv
+
+import keras
+
+from mmkeras.atomic import replacing_file
+from mmkeras.metrics.retrieval import retrieval_metrics
+from mmkeras.training.checkpoint import restore_metric_states, save_checkpoint
+
+
+class RetrievalValidation(keras.callbacks.Callback):
+    """Measure retrieval on held-out data after each epoch and add it to the logs.
+
+    Must stand before the callbacks that read it. The logs get `val_image_to_text_recall@1`,
+    `val_text_to_image_recall@1` (fractions) and `val_rsum` (0 to 600).
+
+    Args:
+        data: `PairedData`; its pictures, one an item, and its texts are queries and gallery.
+    """
+
+    def __init__(self, data):
+        super().__init__()
+        self.data = data.one_image_an_item()
+
+    def on_epoch_end(self, epoch, logs=None):
+        metrics = retrieval_metrics(
+            self.model.encode_image(self.data.images),
+            self.model.encode_text(self.data.texts),
+            self.data.image_id,
+            self.data.text_image_id,
+        )
+        for key in ("image_to_text_recall@1", "text_to_image_recall@1", "rsum"):
+            logs[f"val_{key}"] = metrics[key]
+
+
+class EpochLog(keras.callbacks.Callback):
+    """Keep `log.csv`, a row an epoch, whole at any time.
+
+    Unlike `keras.callbacks.CSVLogger` it drops, on resuming, rows of epochs that are trained again.
+
+    Args:
+        file: the CSV file.
+        first_epoch: rows of this epoch and later ones are dropped.
+    """
+
+    def __init__(self, file, first_epoch=0):
+        super().__init__()
+        self.file = file
+        self.rows = [row for row in read_log(file) if row["epoch"] < first_epoch]
+
+    def on_epoch_end(self, epoch, logs=None):
+        learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        self.rows.append({"epoch": epoch, **logs, "learning_rate": learning_rate})
+        columns = list(dict.fromkeys(key for row in self.rows for key in row))
+        with replacing_file(self.file) as beside, open(beside, "w", newline="") as stream:
+            writer = csv.DictWriter(stream, columns)
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+
+def read_log(file):
+    """Return the rows of a `log.csv` as dicts of numbers; an empty list where there is no file."""
+    try:
+        with open(file, newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except FileNotFoundError:
+        return []
+    numbers = [{key: float(value) for key, value in row.items() if value} for row in rows]
+    return [{**row, "epoch": int(row["epoch"])} for row in numbers]
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Write a checkpoint every so many steps and at the end of each epoch.
+
+    When training resumes within an epoch it also puts the metrics' states back, after `fit` has reset them, so that
+    the epoch's row in the log covers all of its steps.
+
+    Args:
+        file: the checkpoint, `.npz`.
+        steps_per_epoch: steps of a whole epoch.
+        every: steps between two checkpoints.
+        first_step: the step that training starts at.
+        states: `metric_states` to restore in the first epoch, or `None`.
+    """
+
+    def __init__(self, file, steps_per_epoch, every, first_step=0, states=None):
+        super().__init__()
+        self.file = file
+        self.steps_per_epoch = steps_per_epoch
+        self.every = every
+        self.step = first_step
+        self.states = states
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.states is not None:
+            restore_metric_states(self.model, self.states)
+            self.states = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        # The last batch of an epoch is left to on_epoch_end: its checkpoint must follow the epoch's row in the log.
+        if self.step % self.every == 0 and self.step % self.steps_per_epoch:
+            save_checkpoint(self.file, self.model, self.step)
+
+    def on_epoch_end(self, epoch, logs=None):
+        save_checkpoint(self.file, self.model, self.step)
+
+
+class BestWeights(keras.callbacks.Callback):
+    """Keep a checkpoint of the epoch with the highest value of one log entry.
+
+    Args:
+        file: the checkpoint, `.npz`.
+        monitor: key of the logs, higher is better.
+        best: the highest value so far, when training resumes.
+    """
+
+    def __init__(self, file, monitor="val_rsum", best=float("-inf")):
+        super().__init__()
+        self.file = file
+        self.monitor = monitor
+        self.best = best
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs[self.monitor] > self.best:
+            self.best = logs[self.monitor]
+            save_checkpoint(self.file, self.model, epoch)

@@ -1,0 +1,94 @@
+"""Checkpoints: every variable that training changes, in one file, with the step they belong to."""
+
+import numpy as np
+
+from mmkeras.atomic import replacing_file
+from mmkeras.errors import MmkerasError
+
+
+def save_checkpoint(file, model, step):
+    """Write weights, random states, optimizer states and metric states.
+
+    The file is written beside and renamed: a run that is killed while writing keeps its last checkpoint.
+
+    Args:
+        file: `.npz` path.
+        model: a built and compiled `keras.Model`.
+        step: the steps trained so far, over all epochs.
+    """
+    arrays = {key: variable.numpy() for key, variable in _state(model).items()}
+    with replacing_file(file) as beside, open(beside, "wb") as stream:
+        np.savez(stream, **arrays, step=np.int64(step))
+
+
+def load_checkpoint(file, model):
+    """Restore what `save_checkpoint` wrote into a model that is built and compiled in the same way.
+
+    Returns:
+        The step. Metric states are restored too, but `fit` resets them when it starts: see `metric_states`.
+
+    Raises:
+        MmkerasError: not a checkpoint, or one of another model: the first variable that differs is named, and the
+            model is left as it was.
+    """
+    arrays = _read(file)
+    state = _state(model)
+    for key, variable in state.items():
+        if key not in arrays:
+            raise MmkerasError(f"{file} is no checkpoint of this model: it lacks {variable.path}")
+        if arrays[key].shape != tuple(variable.shape):
+            raise MmkerasError(
+                f"{file} is no checkpoint of this model: {variable.path} has shape {arrays[key].shape}, "
+                f"the model's {tuple(variable.shape)}"
+            )
+    if extra := set(arrays) - set(state) - {"step"}:
+        raise MmkerasError(f"{file} is no checkpoint of this model: the model has no {sorted(extra)[0]}")
+    for key, variable in state.items():
+        variable.assign(arrays[key])
+    return int(arrays["step"])
+
+
+def metric_states(model):
+    """Return copies of the metrics' variables, to be put back with `restore_metric_states`."""
+    return [variable.numpy() for variable in model.metrics_variables]
+
+
+def restore_metric_states(model, states):
+    """Put back what `metric_states` returned."""
+    for variable, value in zip(model.metrics_variables, states, strict=True):
+        variable.assign(value)
+
+
+def optimizers(model):
+    """Return all optimizers that a model holds, in the order of their attribute names: a GAN has several."""
+    import keras
+
+    found = {}
+    for name, value in sorted(vars(model).items()):
+        if isinstance(value, keras.optimizers.Optimizer):
+            found.setdefault(id(value), (name.lstrip("_"), value))
+    return dict(found.values())
+
+
+def _state(model):
+    groups = {"model": model.variables, "metrics": model.metrics_variables}
+    groups.update({name: optimizer.variables for name, optimizer in optimizers(model).items()})
+    return {
+        # By position: a path holds automatic names, which differ from the second model in a process on.
+        f"{group}/{position}": variable
+        for group, variables in groups.items()
+        for position, variable in enumerate(variables)
+    }
+
+
+def _read(file):
+    try:
+        with np.load(file) as archive:
+            arrays = dict(archive)
+    except FileNotFoundError as error:
+        raise MmkerasError(f"There is no checkpoint {file}") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise MmkerasError(f"{file} is no readable checkpoint: {error}") from error
+    if "step" not in arrays:
+        raise MmkerasError(f"{file} is no checkpoint: it has no step")
+    return arrays

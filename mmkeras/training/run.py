@@ -1,0 +1,132 @@
+"""`Run`: the folder that holds one experiment, from its settings to its trained model."""
+
+import dataclasses
+import hashlib
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import mmkeras
+from mmkeras.atomic import replacing_file
+from mmkeras.errors import MmkerasError
+from mmkeras.training.recipe import Recipe
+
+RUN_FORMAT = 1  # of the folder's layout; raised when an older reader could misread it
+LIBRARIES = ("tensorflow", "keras", "tensorflow-text", "numpy")
+
+
+class Run:
+    """A run folder: `run.json`, `log.csv`, `tensorboard/`, `checkpoint.npz`, `model.keras`, `metrics.json`, `report.html`.
+
+    `run.json` holds the format, the recipe's name and settings, the versions of the libraries, a digest of the training
+    data, and whether the run has finished.
+
+    Args:
+        folder: an existing run folder; see `Run.create` for a new one.
+
+    Raises:
+        MmkerasError: no run folder, or one of another format.
+
+    Example:
+        >>> run = Run("runs/glyphs_dual_encoder")
+        >>> run.load_model().encode_text(["GREEK SMALL LETTER OMEGA"])
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        try:
+            self.info = json.loads(self._info_file.read_text())
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise MmkerasError(f"{folder} is no run folder: it has no run.json") from error
+        except json.JSONDecodeError as error:
+            raise MmkerasError(f"{self._info_file} is damaged: {error}") from error
+        if self.info.get("format") != RUN_FORMAT:
+            raise MmkerasError(
+                f"{folder} has format {self.info.get('format')}, written by mmkeras {self.info.get('mmkeras')}; mmkeras "
+                f"{mmkeras.__version__} reads format {RUN_FORMAT}. Use that version, or train again"
+            )
+
+    @classmethod
+    def create(cls, folder, recipe_name, recipe):
+        """Make a new run folder.
+
+        Raises:
+            MmkerasError: `folder` holds something already.
+        """
+        folder = Path(folder)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise MmkerasError(f"{folder} is not empty. Resume it with --resume, or choose another folder with --out")
+        info = {
+            "format": RUN_FORMAT,
+            "mmkeras": mmkeras.__version__,
+            "recipe": recipe_name,
+            "settings": dataclasses.asdict(recipe),
+            "versions": {
+                "python": platform.python_version(),
+                **{library: metadata.version(library) for library in LIBRARIES},
+            },
+            "data_digest": None,
+            "finished": False,
+        }
+        _write_json(folder / "run.json", info)
+        return cls(folder)
+
+    @property
+    def _info_file(self):
+        return self.folder / "run.json"
+
+    @property
+    def recipe(self):
+        """The `Recipe` with which the run was started."""
+        return Recipe.from_settings(self.info["settings"])
+
+    @property
+    def finished(self):
+        """Whether training ended and `model.keras` was written."""
+        return self.info["finished"]
+
+    def file(self, name):
+        """Return the path of a file of this run."""
+        return self.folder / name
+
+    def update(self, **entries):
+        """Write entries of `run.json`."""
+        self.info.update(entries)
+        _write_json(self._info_file, self.info)
+
+    def check_data(self, data):
+        """Remember the training data's digest, or compare it with the one remembered.
+
+        Raises:
+            MmkerasError: the data is not what the run began with.
+        """
+        digest = hashlib.sha256()
+        for part in (data.images, data.image_id, data.text_image_id, data.pairs, "\n".join(data.texts).encode()):
+            digest.update(part)
+        if self.info["data_digest"] is None:
+            self.update(data_digest=digest.hexdigest())
+        elif self.info["data_digest"] != digest.hexdigest():
+            raise MmkerasError(
+                f"The data {data.name} changed since the run {self.folder} began; resuming would not end with the weights "
+                "of an uninterrupted run. Restore the data, or start a new run"
+            )
+
+    def load_model(self):
+        """Load the trained model.
+
+        Raises:
+            MmkerasError: the run has not finished.
+        """
+        import keras
+
+        import mmkeras.models.dual_encoder  # noqa: F401 - registers what the file names
+
+        if not self.finished:
+            raise MmkerasError(f"The run {self.folder} has not finished. Finish it with: mmkeras train --resume {self.folder}")
+        return keras.saving.load_model(self.file("model.keras"))
+
+
+def _write_json(file, content):
+    with replacing_file(file) as beside:
+        beside.write_text(json.dumps(content, indent=2) + "\n")

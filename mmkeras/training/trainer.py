@@ -1,0 +1,114 @@
+"""Training: from a run folder with a recipe in it to a trained model in that folder."""
+
+import keras
+import tensorflow as tf
+
+import mmkeras.models
+from mmkeras.atomic import replacing_file
+from mmkeras.data.pipeline import steps_per_epoch, training_batches
+from mmkeras.data.sources import load_source
+from mmkeras.models.preset import load_preset, preset_image_preprocessor
+from mmkeras.preprocessing.augment import RandomShift
+from mmkeras.training.callbacks import BestWeights, Checkpoint, EpochLog, RetrievalValidation
+from mmkeras.training.checkpoint import load_checkpoint, metric_states, optimizers
+
+
+def train(run, verbose="auto"):
+    """Train a run to its end, from its last checkpoint where it has one.
+
+    A resumed run ends with the weights of an uninterrupted one: the order of the pairs and augmentation follow from
+    (seed, step), random states are part of the checkpoint, and kernels are deterministic (`deterministic = true`).
+
+    Args:
+        run: `Run`.
+        verbose: as in `keras.Model.fit`; `"auto"` shows a progress bar.
+
+    Returns:
+        The trained model, which lies in the run folder as `model.keras`.
+    """
+    recipe = run.recipe
+    _prepare_process(recipe)
+    data, validation = (
+        load_source(
+            recipe.data, split, preset_image_preprocessor(recipe.preset), recipe.image_folder or None, recipe.limit
+        )
+        for split in ("train", "dev")
+    )
+    run.check_data(data)
+    steps = steps_per_epoch(data, recipe.batch_size)
+    model = _build(recipe, data, total_steps=steps * recipe.epochs)
+
+    first_step, states = 0, None
+    if run.file("checkpoint.npz").exists():
+        first_step = load_checkpoint(run.file("checkpoint.npz"), model)
+        states = metric_states(model)
+    first_epoch, done = divmod(first_step, steps)
+    log = EpochLog(run.file("log.csv"), first_epoch)
+    callbacks = [
+        RetrievalValidation(validation),
+        log,
+        keras.callbacks.TensorBoard(str(run.file("tensorboard")), write_graph=False, update_freq="epoch"),
+    ]
+    if recipe.select == "best":
+        best = max((row["val_rsum"] for row in log.rows), default=float("-inf"))
+        callbacks.append(BestWeights(run.file("best.npz"), best=best))
+    callbacks.append(
+        Checkpoint(run.file("checkpoint.npz"), steps, recipe.checkpoint_steps, first_step, states if done else None)
+    )
+    # An epoch that was cut off is finished by a fit of its own, whose epoch is as long as what is left of it.
+    stretches = [(first_epoch, first_epoch + 1, steps - done)] if done else []
+    stretches.append((first_epoch + bool(done), recipe.epochs, steps))
+    for start, end, length in stretches:
+        if start < end:
+            model.fit(
+                _batches(recipe, data, model, first_step=start * steps + (done if length < steps else 0)),
+                initial_epoch=start,
+                epochs=end,
+                steps_per_epoch=length,
+                callbacks=callbacks,
+                verbose=verbose,
+                shuffle=False,
+            )
+    if recipe.select == "best":
+        load_checkpoint(run.file("best.npz"), model)
+    with replacing_file(run.file("model.keras")) as beside:
+        model.save(beside)
+    run.update(finished=True)
+    return model
+
+
+def _prepare_process(recipe):
+    """Set the seeds and modes that TensorFlow and Keras keep for the whole process."""
+    keras.utils.set_random_seed(recipe.seed)
+    keras.config.set_dtype_policy(recipe.precision)
+    if recipe.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def _build(recipe, data, total_steps):
+    """Build and compile the preset's model, with every optimizer built, ready for a checkpoint."""
+    preset = load_preset(recipe.preset)
+    model = getattr(mmkeras.models, preset["model"]).from_preset(preset, texts=data.texts)
+    warmup = min(recipe.warmup_steps, total_steps - 1)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, total_steps - warmup, warmup_target=recipe.learning_rate, warmup_steps=warmup
+    )
+    model.compile(
+        keras.optimizers.AdamW(
+            schedule, weight_decay=recipe.weight_decay, global_clipnorm=recipe.gradient_clip or None
+        )
+    )
+    for optimizer in optimizers(model).values():
+        optimizer.build(model.trainable_variables)
+    return model
+
+
+def _batches(recipe, data, model, first_step):
+    return training_batches(
+        data,
+        recipe.batch_size,
+        recipe.seed,
+        text_preprocessor=model.text_preprocessor,
+        augment=RandomShift(recipe.augment_shift) if recipe.augment_shift else None,
+        first_step=first_step,
+    )

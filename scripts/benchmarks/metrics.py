@@ -1,0 +1,119 @@
+"""Retrieval metrics at COCO 5K's size, 5,000 images x 25,000 texts of 256 dimensions, against the bare matrix product.
+
+    python scripts/benchmarks/metrics.py
+
+prints one line a measurement. Success: recall and ranks, both ways, take less than 2 x the bare product (ratio below
+2), and the peak memory above the inputs stays below 1 GiB (1,024 MiB). MAP sorts every row and is measured apart.
+
+Yardstick and measured call alternate, so that another load on the machine meets both; each row gives the medians, and
+as ratio the median of the pairs' ratios.
+"""
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGES, TEXTS_AN_IMAGE, DIMENSION, CATEGORIES, YARDSTICK_ROWS = 5_000, 5, 256, 80, 1_000
+MIB = 2**20
+
+
+def inputs():
+    """Unit-norm float32 images, noisy copies of them as texts, and both id vectors."""
+    random = np.random.default_rng(0)
+    images = random.standard_normal((IMAGES, DIMENSION), dtype=np.float32)
+    texts = random.standard_normal((IMAGES * TEXTS_AN_IMAGE, DIMENSION), dtype=np.float32)
+    ids = np.arange(IMAGES)
+    text_ids = np.repeat(ids, TEXTS_AN_IMAGE)
+    for start in range(TEXTS_AN_IMAGE):  # in place: a temporary would raise the memory that counts as inputs
+        texts[start::TEXTS_AN_IMAGE] += 0.3 * images
+    for array in (images, texts):
+        array /= np.sqrt(np.einsum("nd,nd->n", array, array))[:, None]
+    return images, texts, ids, text_ids
+
+
+def calls():
+    """The bare product and the measured calls, by name."""
+    sys.path.insert(0, str(ROOT))
+    from mmkeras.metrics import mean_average_precision, retrieval_metrics
+
+    images, texts, ids, text_ids = inputs()
+    label, text_label = ids % CATEGORIES, text_ids % CATEGORIES
+    scores = np.empty((YARDSTICK_ROWS, len(texts)), np.float32)
+
+    def product():
+        for start in range(0, IMAGES, YARDSTICK_ROWS):
+            np.matmul(images[start : start + YARDSTICK_ROWS], texts.T, out=scores)
+
+    return {
+        "product": product,
+        "recall and ranks, both ways": lambda: retrieval_metrics(images, texts, ids, text_ids),
+        "MAP@all, image to text": lambda: mean_average_precision(images, texts, label, text_label),
+        "MAP@50, image to text": lambda: mean_average_precision(images, texts, label, text_label, k=50),
+    }
+
+
+def peak_memory(name):
+    """MiB by which the process grows beyond its inputs while the named call runs."""
+    call = calls()[name]
+    before = high_water()
+    call()
+    return (high_water() - before) / MIB
+
+
+def high_water():
+    """Peak resident bytes of this process; ru_maxrss alone would count a parent's across the fork on Linux."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def seconds(call):
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def measure() -> list[dict]:
+    """Rows of what, value, unit, yardstick (in the same unit) and ratio (value over yardstick)."""
+    rows = []
+    measured = calls()
+    product = measured.pop("product")
+    size = f"{IMAGES:,} x {IMAGES * TEXTS_AN_IMAGE:,}"
+    for name, call in measured.items():
+        seconds(product), seconds(call)  # warm up threads and pages
+        repeats = 2 if name.startswith("MAP") else 9
+        pairs = [(seconds(product), seconds(call)) for _ in range(repeats)]
+        yardstick, value = (statistics.median(times) for times in zip(*pairs, strict=True))
+        ratio = statistics.median(own / bare for bare, own in pairs)
+        rows.append(
+            {"what": f"metrics: {name}, {size}", "value": value, "unit": "s", "yardstick": yardstick, "ratio": ratio}
+        )
+    for name in measured:
+        run = [sys.executable, __file__, "--peak-memory", name]
+        mib = json.loads(subprocess.run(run, check=True, capture_output=True, text=True).stdout)
+        rows.append(
+            {
+                "what": f"metrics: {name}, {size}, peak memory above the inputs (yardstick: 1 GiB)",
+                "value": mib,
+                "unit": "MiB",
+                "yardstick": 1024.0,
+                "ratio": mib / 1024.0,
+            }
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--peak-memory"]:
+        print(json.dumps(peak_memory(sys.argv[2])))
+    else:
+        for row in measure():
+            print(f"{row['what']}: {row['value']:.3g} {row['unit']} ({row['ratio']:.2f} x {row['yardstick']:.3g})")

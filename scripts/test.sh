@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Sets .venv up as demo.sh does, then lints and runs the suite at the root of the tree. Other arguments go to pytest:
+#
+#     scripts/test.sh                      # lint, and every test that takes seconds
+#     scripts/test.sh --slow               # the end-to-end ones too; so does CI=true
+#     scripts/test.sh tests/metrics -k recall -x
+#
+# Success ends with pytest's line of passed tests and exit code 0.
+set -euo pipefail
+
+# shellcheck source=setup.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
+
+slow=no
+[[ -z "${CI:-}" || "$CI" == false || "$CI" == 0 ]] || slow=yes
+arguments=("--color=auto")
+for argument in "$@"; do
+  if [[ "$argument" == --slow ]]; then slow=yes; else arguments+=("$argument"); fi
+done
+
+set_up_environment
+python="$MMKERAS_VENV/bin/python"
+
+cd -- "$MMKERAS_ROOT"
+
+if [[ -z "${MMKERAS_DATA:-}" && -d ../shared/data ]]; then
+  MMKERAS_DATA="$(cd -- ../shared/data && pwd -P)"
+  export MMKERAS_DATA
+fi
+say "real data: ${MMKERAS_DATA:-none (MMKERAS_DATA is unset: the cases that need it are skipped)}"
+export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}"
+
+say "lint"
+"$python" -m ruff check .
+"$python" -m ruff format --check .
+
+if [[ "$slow" == yes ]]; then
+  say "tests, the slow ones too"
+else
+  say "tests without the slow ones (--slow runs them too)"
+  arguments=(-m "not slow" "${arguments[@]}")
+fi
+exec "$python" -m pytest "${arguments[@]}"

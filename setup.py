@@ -1,0 +1,97 @@
+"""Packaging of mmkeras: version, dependencies, extras and the `mmkeras` command.
+
+`requirements.lock` beside this file pins what these bounds allow; `scripts/setup.sh` installs from it.
+"""
+
+import ast
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+
+
+def read_version():
+    """Return `__version__` of mmkeras/__init__.py, read as text: an import would need what is yet to be installed."""
+    source = (ROOT / "mmkeras" / "__init__.py").read_text(encoding="utf-8")
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and [getattr(target, "id", None) for target in node.targets] == ["__version__"]:
+            return ast.literal_eval(node.value)
+    raise RuntimeError('Expected a line `__version__ = "..."` in mmkeras/__init__.py. Received: none.')
+
+
+def read_readme():
+    """Return the long description, empty where the README does not travel with the source."""
+    readme = ROOT / "README.md"
+    return readme.read_text(encoding="utf-8") if readme.is_file() else ""
+
+
+INSTALL_REQUIRES = [
+    # One line of TensorFlow: tensorflow-text and the serving protos follow its minor versions.
+    "tensorflow>=2.21,<2.22",
+    "tensorflow-text>=2.21,<2.22",
+    "tensorflow-serving-api>=2.21,<2.22",
+    "tensorboard>=2.21,<2.22",  # TensorFlow 2.21 no longer brings it
+    "tensorflow-hub>=0.16.1,<0.17",
+    "setuptools>=77,<82",  # tensorflow-hub imports pkg_resources, which 82 removed
+    "keras>=3.15,<4",
+    "grpcio>=1.74,<2",
+    "protobuf>=6.31.1,<8",
+    "numpy>=2.1,<3",
+    "ml_dtypes>=0.5.1,<1",  # bfloat16 in the client, without TensorFlow
+    "scipy>=1.14.1,<2",
+    "scikit-learn>=1.6,<2",
+    "sentencepiece>=0.2.1,<0.3",
+    "pillow>=11,<14",
+    "matplotlib>=3.10,<4",  # its DejaVu fonts are the embedded data set
+    "fonttools>=4.55,<5",  # which characters a font can draw
+    "jinja2>=3.1,<4",
+    "rich>=13,<16",
+]
+
+TEST_REQUIRES = ["pytest>=8,<10", "pytest-xdist>=3.6,<4", "ruff>=0.9,<0.18", "build>=1.2,<2"]
+
+setup(
+    name="mmkeras",
+    version=read_version(),
+    description="Image-text representation learning on Keras 3 and TensorFlow, from pixels to a served query",
+    long_description=read_readme(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    keywords="image-text retrieval, cross-modal, embeddings, Keras, TensorFlow Serving, TFLite",
+    packages=find_packages(include=["mmkeras", "mmkeras.*"]),
+    package_data={
+        "mmkeras": [
+            "py.typed",
+            "models/presets/*.json",
+            "training/recipes/*.toml",
+            "evaluation/templates/*.j2",
+            "evaluation/templates/*.html",
+            "evaluation/templates/*.css",
+        ]
+    },
+    python_requires=">=3.11,<3.14",
+    install_requires=INSTALL_REQUIRES,
+    extras_require={
+        "test": TEST_REQUIRES,
+        "dev": TEST_REQUIRES,
+        "benchmark": ["psutil>=6,<8"],
+    },
+    entry_points={"console_scripts": ["mmkeras = mmkeras.cli:main"]},
+    zip_safe=False,
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: MacOS",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Multimedia :: Graphics",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

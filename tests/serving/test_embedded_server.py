@@ -1,0 +1,184 @@
+"""The server around Predict: which model answers, metadata, status, ports, start and stop."""
+
+import socket
+import threading
+import time
+from concurrent import futures
+
+import grpc
+import numpy as np
+import pytest
+
+from mmkeras.errors import MmkerasError
+from mmkeras.serving import Client, EmbeddedServer, protos
+from mmkeras.serving.embedded_server import cut_details
+
+PREDICT = "PredictionService/Predict"
+METADATA = "PredictionService/GetModelMetadata"
+STATUS = "ModelService/GetModelStatus"
+
+
+def spec(name="toy", version=None, label=None):
+    message = protos.ModelSpec(name=name)
+    if version is not None:
+        message.version.value = version
+    if label is not None:
+        message.version_label = label
+    return message
+
+
+SPEC_CASES = [
+    (None, "INVALID_ARGUMENT", "Missing ModelSpec"),
+    (spec(name=""), "INVALID_ARGUMENT", "ModelSpec has no name specified."),
+    (spec(name="nope"), "NOT_FOUND", "Servable not found for request: Latest(nope)"),
+    (spec(version=9), "NOT_FOUND", "Servable not found for request: Specific(toy, 9)"),
+    (spec(name="nope", version=2), "NOT_FOUND", "Servable not found for request: Specific(nope, 2)"),
+    (spec(version=1), "NOT_FOUND", "Servable not found for request: Specific(toy, 1)"),
+    (spec(label="stable"), "INVALID_ARGUMENT", "Unrecognized servable version label: stable"),
+]
+
+
+@pytest.mark.parametrize(("model_spec", "code", "text"), SPEC_CASES)
+def test_model_spec_of_predict_and_metadata(refusal, model_spec, code, text):
+    assert refusal(PREDICT, protos.PredictRequest(model_spec=model_spec)) == (code, text)
+    request = protos.GetModelMetadataRequest(model_spec=model_spec, metadata_field=["signature_def"])
+    assert refusal(METADATA, request) == (code, text)
+
+
+def test_long_texts_are_cut(refusal):
+    assert cut_details("x" * 1024) == "x" * 1024
+    assert cut_details("x" * 1025) == "x" * 1024 + "...TRUNCATED"
+    code, text = refusal(
+        PREDICT, protos.PredictRequest(model_spec=protos.ModelSpec(name="toy", signature_name="zz" * 1000))
+    )
+    assert code == "FAILED_PRECONDITION"
+    assert len(text) == 1024 + len("...TRUNCATED") and text.endswith("zz...TRUNCATED")
+
+
+def test_undecodable_bytes(refusal):
+    for method in (PREDICT, METADATA, STATUS):
+        assert refusal(method, b"\xff\xff\xff") == ("INTERNAL", "")
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "PredictionService/Nothing",
+        "PredictionService/PredictStreamed",
+        "SessionService/SessionRun",
+        "/grpc.health.v1.Health/Check",
+    ],
+)
+def test_other_methods_are_unimplemented(refusal, method):
+    assert refusal(method, b"") == ("UNIMPLEMENTED", "")
+
+
+def test_the_real_client_stubs_understand_it(toy_server):
+    import tensorflow as tf
+    from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc, predict_pb2
+    from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
+
+    with grpc.insecure_channel(toy_server.address) as channel:
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = "toy"
+        request.inputs["x"].CopyFrom(tf.make_tensor_proto(np.ones([1, 3], np.float32)))
+        response = PredictionServiceStub(channel).Predict(request, timeout=20)
+        assert tf.make_ndarray(response.outputs["y"]).tolist() == [[6.0, 6.0]]
+        request = get_model_status_pb2.GetModelStatusRequest()
+        request.model_spec.name = "toy"
+        status = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request, timeout=20)
+        assert [str(entry.status.error_code) for entry in status.model_version_status] == ["0"]
+
+
+def test_metadata_is_the_saved_models_own(call, toy_path):
+    from tensorflow.core.protobuf import saved_model_pb2
+    from tensorflow_serving.apis import get_model_metadata_pb2
+
+    request = protos.GetModelMetadataRequest(model_spec=spec(), metadata_field=["signature_def"])
+    response = call(METADATA, request, get_model_metadata_pb2.GetModelMetadataResponse)
+    assert (response.model_spec.version.value, response.model_spec.signature_name) == (2, "")
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    assert response.metadata["signature_def"].Unpack(signatures)
+    saved = saved_model_pb2.SavedModel.FromString((toy_path / "2" / "saved_model.pb").read_bytes())
+    expected = saved.meta_graphs[0].signature_def
+    assert dict(signatures.signature_def) == dict(expected)
+    assert "__saved_model_init_op" in signatures.signature_def
+
+
+def test_metadata_refuses(refusal):
+    request = protos.GetModelMetadataRequest(model_spec=spec())
+    text = "GetModelMetadataRequest must specify at least one metadata_field"
+    assert refusal(METADATA, request) == ("INVALID_ARGUMENT", text)
+    request.metadata_field.append("foo")
+    assert refusal(METADATA, request) == ("INVALID_ARGUMENT", "Metadata field foo is not supported")
+
+
+def test_status(call, refusal):
+    def ask(model_spec):
+        return call(STATUS, protos.GetModelStatusRequest(model_spec=model_spec), protos.GetModelStatusResponse)
+
+    def refused(model_spec):
+        return refusal(STATUS, protos.GetModelStatusRequest(model_spec=model_spec))
+
+    for model_spec in (spec(), spec(version=2), spec(label="ignored")):
+        (entry,) = ask(model_spec).model_version_status
+        assert (entry.version, entry.state, entry.status.error_code) == (2, protos.State["AVAILABLE"], 0)
+        assert entry.HasField("status")
+    assert refused(None) == ("INVALID_ARGUMENT", "Missing ModelSpec")
+    assert refused(spec(name="")) == ("INVALID_ARGUMENT", "ModelSpec has no name specified.")
+    assert refused(spec(name="nope")) == ("NOT_FOUND", "Could not find any versions of model nope")
+    assert refused(spec(version=9)) == ("NOT_FOUND", "Could not find version 9 of model toy")
+
+
+def test_names_versions_and_ports(toy_path, half_plus_two_path, toy_server):
+    assert (toy_server.name, toy_server.version) == ("toy", 2)
+    assert toy_server.address.startswith("127.0.0.1:")
+    server = EmbeddedServer(toy_path, name="other", version=1)
+    with server, Client(server.address, "other") as client:
+        assert client.predict("", {"x": np.ones([1, 3], np.float32)})["y"].tolist() == [[3.0, 3.0]]
+        with pytest.raises(MmkerasError, match="already running"):
+            server.start()
+    assert server.address is None
+    server.stop()
+    with server, Client(server.address, "other") as client:  # it can be started again
+        assert client.status()[0]["version"] == 1
+    with EmbeddedServer(half_plus_two_path) as server, Client(server.address, "half plus two") as client:
+        assert client.predict("", {"x": [1.0, 2.0, 5.0]})["y"].tolist() == [2.5, 3.0, 4.5]
+
+
+def test_a_port_in_use_is_named(half_plus_two_path, toy_server):
+    port = int(toy_server.address.partition(":")[2])
+    with pytest.raises(MmkerasError, match=rf"Received: port={port}\b"):
+        EmbeddedServer(half_plus_two_path, port=port).start()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(MmkerasError, match=rf"Received: port={port}\b"):
+            EmbeddedServer(half_plus_two_path, port=port).start()
+    for port in (-1, 65536, "8500"):
+        with pytest.raises(MmkerasError, match="Expected port"):
+            EmbeddedServer(half_plus_two_path, port=port)
+
+
+def test_it_is_not_reachable_from_outside(toy_server):
+    port = int(toy_server.address.partition(":")[2])
+    with socket.socket() as other:
+        other.settimeout(1)
+        # Another address of this machine: only what listens on all addresses would answer.
+        assert other.connect_ex(("127.0.0.2", port)) != 0
+
+
+def test_stop_lets_running_requests_end(toy_path):
+    server = EmbeddedServer(toy_path).start()
+    with Client(server.address, "toy") as client, futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(client.predict, "slow", {"steps": np.int32(30_000)})
+        while not running.running():
+            time.sleep(0.01)
+        time.sleep(0.2)
+        waiting = threading.Thread(target=server.wait)
+        waiting.start()
+        server.stop()
+        assert running.result()["total"] > 0
+        waiting.join(5)
+        assert not waiting.is_alive()

@@ -1,0 +1,116 @@
+"""`serve` finds the server that the machine has, and ends with exit code 0 when it is told to."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mmkeras.errors import MmkerasError
+from mmkeras.serving import Client
+from mmkeras.serving.launch import serve
+
+SERVE = "import sys, json; from mmkeras.serving.launch import serve; sys.exit(serve(**json.loads(sys.argv[1])))"
+FAKE = """#!{python}
+import json, signal, sys, time
+def end(*_):
+    open({log!r}, "a").write("terminated\\n")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+open({log!r}, "w").write(json.dumps(sys.argv[1:]) + "\\n")
+if "--model_name=fails" in sys.argv:
+    sys.exit(255)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def fake_binary(tmp_path, monkeypatch):
+    """A `tensorflow_model_server` on the PATH that records its flags; the file it writes."""
+    log = tmp_path / "flags.json"
+    binary = tmp_path / "bin" / "tensorflow_model_server"
+    binary.parent.mkdir()
+    binary.write_text(FAKE.format(python=sys.executable, log=str(log)))
+    binary.chmod(0o755)
+    monkeypatch.setenv("PATH", str(binary.parent), prepend=os.pathsep)
+    return log
+
+
+def start(**arguments):
+    return subprocess.Popen(
+        [sys.executable, "-c", SERVE, json.dumps(arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.02)
+
+
+def test_tensorflow_model_server_is_preferred(fake_binary, toy_path):
+    relative = os.path.relpath(toy_path)
+    process = start(base_path=relative, name="toy", port=8500, rest_port=8501)
+    try:
+        wait_for(lambda: fake_binary.exists() and fake_binary.read_text().endswith("\n"))
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    flags, end = fake_binary.read_text().splitlines()
+    assert json.loads(flags) == [
+        "--port=8500",
+        "--model_name=toy",
+        f"--model_base_path={toy_path}",
+        "--rest_api_port=8501",
+    ]
+    assert end == "terminated"
+    assert "TensorFlow Serving" in output and "127.0.0.1:8500" in output
+    assert "Client('127.0.0.1:8500', 'toy')" in output
+
+
+def test_a_server_that_ends_by_itself_is_an_error(fake_binary, toy_path):
+    with pytest.raises(MmkerasError, match="exit code 255"):
+        serve(toy_path, "fails", 8500)
+    with pytest.raises(MmkerasError, match="port above 0"):
+        serve(toy_path, "toy", 0)
+
+
+def test_a_missing_model_is_told_before_anything_starts(fake_binary, tmp_path):
+    with pytest.raises(MmkerasError, match="nowhere"):
+        serve(tmp_path / "nowhere", "toy", 8500)
+    assert not fake_binary.exists()
+
+
+def test_the_embedded_server_is_the_fallback(half_plus_two_path):
+    process = start(base_path=str(half_plus_two_path), name="half", port=0)
+    try:
+        lines = [process.stdout.readline() for _ in range(2)]
+        assert lines[0].startswith("EmbeddedServer"), process.stderr.read()
+        address = re.search(r"127\.0\.0\.1:\d+", lines[0])[0]
+        with Client(address, "half") as client:
+            assert client.predict("", {"x": [2.0]})["y"].tolist() == [3.0]
+        # The command that it prints works as it stands.
+        command = lines[1].strip().replace("python", sys.executable, 1)
+        told = subprocess.run(command, shell=True, capture_output=True, text=True, check=True).stdout
+        assert "'serving_default'" in told
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+
+
+def test_http_needs_tensorflow_model_server(half_plus_two_path, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(MmkerasError, match="rest_port=8501"):
+        serve(half_plus_two_path, "half", 0, rest_port=8501)
+    assert signal.getsignal(signal.SIGTERM) is before
