@@ -17,7 +17,7 @@ def load_captions(file, split, image_preprocessor, image_folder=None, limit=0):
 
     Args:
         file: path of the JSONL file.
-        split: name of the split, as it stands in the file.
+        split: name of the split, as it stands in the file, or `all`.
         image_preprocessor: `ImagePreprocessor` of the model.
         image_folder: where the pictures lie; by default the folder of the file.
         limit: only the first so many pictures; 0 is all.
@@ -31,7 +31,7 @@ def load_captions(file, split, image_preprocessor, image_folder=None, limit=0):
     """
     file = Path(file)
     folder = Path(image_folder) if image_folder else file.parent
-    records = [record for record in _records(file) if record["split"] == split]
+    records = [record for record in _records(file) if split in ("all", record["split"])]
     if not records:
         splits = sorted({record["split"] for record in _records(file)})
         raise MmkerasError(f"{file} has no records of split {split!r}; it has {', '.join(splits) or 'no records'}")
@@ -43,14 +43,16 @@ def load_captions(file, split, image_preprocessor, image_folder=None, limit=0):
                 "Restore it, remove the line, or give image_folder"
             )
     captions = [(row, caption) for row, record in enumerate(records) for caption in record["captions"]]
-    text_row = np.array([row for row, _ in captions], np.int64)
+    text_row = np.array([row for row, _ in captions])
+    line = np.array([record["line"] for record in records], np.int64)  # one identity over all splits
     return PairedData(
         name=f"{file.name}/{split}",
         images=image_preprocessor.load([folder / record["image"] for record in records]),
         texts=[caption for _, caption in captions],
-        image_id=np.arange(len(records), dtype=np.int64),
-        text_image_id=text_row,
+        image_id=line,
+        text_image_id=line[text_row],
         pairs=np.column_stack([text_row, np.arange(len(captions))]).astype(np.int32),
+        image_names=[record["image"] for record in records],
     )
 
 

@@ -144,5 +144,6 @@ class Glyphs:
             text_item=self.code_points[characters].astype(np.int64),
             label=None if label is None else label[of_picture],
             text_label=None if label is None else label[characters],
+            image_names=[f"U+{code_point:04X}" for code_point in self.code_points[of_picture]],
             label_names={"category": self.category_names, "tags": self.tag_names}.get(targets, ()),
         )

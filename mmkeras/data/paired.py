@@ -26,6 +26,7 @@ class PairedData:
         label: int32 (P,) in [0, classes), or uint8 multi-hot (P, C); optional.
         text_label: the same for the texts; optional.
         label_names: names of the C categories, with `label`.
+        image_names: list of P names, such as `photo.jpg` or `U+03C9`; the strict items where left out.
 
     Raises:
         MmkerasError: a length that does not fit, a blank text, a pair or a label out of range, named by its row.
@@ -42,15 +43,19 @@ class PairedData:
     label: np.ndarray = None
     text_label: np.ndarray = None
     label_names: tuple = ()
+    image_names: list = None
 
     def __post_init__(self):
         for strict, loose in (("image_item", "image_id"), ("text_item", "text_image_id")):
             if getattr(self, strict) is None:
                 object.__setattr__(self, strict, getattr(self, loose))
+        if self.image_names is None:
+            object.__setattr__(self, "image_names", [str(item) for item in self.image_item])
         pictures, texts = len(self.images), len(self.texts)
         for field, rows in (
             ("image_id", pictures),
             ("image_item", pictures),
+            ("image_names", pictures),
             ("label", pictures),
             ("text_image_id", texts),
             ("text_item", texts),
@@ -109,6 +114,7 @@ class PairedData:
             self,
             images=self.images[images],
             texts=[self.texts[row] for row in texts],
+            image_names=[self.image_names[row] for row in images],
             pairs=pairs[(pairs >= 0).all(axis=1)],
             **{field: _rows(getattr(self, field), images) for field in ("image_id", "image_item", "label")},
             **{field: _rows(getattr(self, field), texts) for field in ("text_image_id", "text_item", "text_label")},

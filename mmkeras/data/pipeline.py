@@ -13,7 +13,8 @@ def steps_per_epoch(data, batch_size):
     """
     if not 2 <= batch_size <= len(data.pairs):
         raise MmkerasError(
-            f"Expected batch_size from 2 to the {len(data.pairs)} pairs of {data.name}. Received: batch_size={batch_size}"
+            f"Expected batch_size from 2 to the {len(data.pairs)} pairs of {data.name}. "
+            f"Received: batch_size={batch_size}"
         )
     return len(data.pairs) // batch_size
 

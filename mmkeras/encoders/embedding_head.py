@@ -16,6 +16,11 @@ def embedding_head(features, embedding_dim):
         Keras tensor (B, D), float32 under any dtype policy, unit L2 norm.
     """
     projected = keras.layers.Dense(embedding_dim, use_bias=False, name="projection")(features)
+    # Centred by the modality's own statistics: without it the texts of rare words crowd together and become hubs,
+    # the nearest neighbours of everything.
+    projected = keras.layers.BatchNormalization(
+        momentum=0.9, center=False, scale=False, dtype="float32", name="projection_norm"
+    )(projected)
     # float32, also under mixed precision: similarities near 1 differ by less than float16 can tell.
     return keras.layers.UnitNormalization(dtype="float32", name="unit_norm")(projected)
 

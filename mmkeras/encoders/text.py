@@ -92,8 +92,7 @@ def text_cnn_encoder(
     # A convolution near the end of a text must see zeros there, padded or not.
     x = layers.Multiply(name="hide_padding")([x, ops.cast(ops.expand_dims(mask, -1), x.dtype)])
     maps = [
-        layers.Conv1D(filters, size, padding="same", activation="relu", name=f"conv_{size}")(x)
-        for size in kernel_sizes
+        layers.Conv1D(filters, size, padding="same", activation="relu", name=f"conv_{size}")(x) for size in kernel_sizes
     ]
     tokens = layers.Concatenate(name="tokens")(maps)
 

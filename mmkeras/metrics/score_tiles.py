@@ -9,7 +9,7 @@ import numpy as np
 
 _LANE = 255  # summands of 0 or 1 that one byte holds
 _GRAIN = 16  # tile edges are multiples of it: whole BLAS micro-kernels and whole 64-bit words of a mask
-_KEPT_BYTES = 2**27  # room for tiles that both passes need
+_KEPT_BYTES = 2**28  # room for tiles that both passes need
 
 
 def ranks_both_ways(rows, columns, row_id, column_id, chunk_size, both=True):

@@ -5,6 +5,7 @@ import functools
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from mmkeras.encoders.image import build_image_encoder
 from mmkeras.encoders.text import build_text_encoder
@@ -73,9 +74,9 @@ class ImageTextModel(keras.Model):
         if text_preprocessor is None:
             text_preprocessor = TextPreprocessor.train(texts, **settings["text_preprocessor"])
         image_preprocessor = preset_image_preprocessor(settings)
-        image_size = {key: settings["image_preprocessor"][key] for key in ("height", "width")} if image_preprocessor else {}
+        size = {key: settings["image_preprocessor"][key] for key in ("height", "width")} if image_preprocessor else {}
         return cls(
-            image_encoder=build_image_encoder(**image_size, **settings["image_encoder"]),
+            image_encoder=build_image_encoder(**size, **settings["image_encoder"]),
             text_encoder=build_text_encoder(
                 vocabulary_size=text_preprocessor.vocabulary_size,
                 sequence_length=text_preprocessor.sequence_length,
@@ -96,6 +97,19 @@ class ImageTextModel(keras.Model):
             "image_embedding": self.image_encoder(inputs["image"], training=training)["embedding"],
             "text_embedding": self.text_encoder(token_ids, training=training)["embedding"],
         }
+
+    def match(self, images, token_ids):
+        """Score pairs: the cosine of their embeddings. Systems with a fusion encoder override it.
+
+        Args:
+            images: (B, H, W, C) or (B, F).
+            token_ids: int (B, L).
+
+        Returns:
+            float32 (B,), in [-1, 1].
+        """
+        embeddings = self({"image": images, "token_ids": token_ids}, training=False)
+        return ops.sum(embeddings["image_embedding"] * embeddings["text_embedding"], axis=-1)
 
     # --- Training ---
 
@@ -185,6 +199,7 @@ class ImageTextModel(keras.Model):
 
 def _embedder(encoder):
     """Return a graph function from a batch to its embeddings, traced once for any batch size."""
+
     @tf.function(reduce_retracing=True)
     def embed(batch):
         return encoder(batch, training=False)["embedding"]

@@ -27,7 +27,8 @@ class ImagePreprocessor:
     65,535 a side) before anything is decoded, so a small file that unpacks into gigabytes is refused at no cost.
     Everything that changes the numbers is explicit: JPEG by the accurate integer DCT with smooth chroma upsampling,
     resize in float32 by `method` and `antialias`, then rounded to uint8. Orientation tags and colour profiles are not
-    applied. What a GIF's first frame leaves uncovered of its canvas is black.
+    applied, a PNG's colour key (a transparent colour without an alpha channel or palette) is drawn, and what a GIF's
+    first frame leaves uncovered of its canvas is black.
 
     Args:
         height, width: int, the size of what comes out, in pixels.

@@ -40,10 +40,10 @@ def decode_image(image_bytes, background, max_pixels, row=None):
 
 
 def _decode_jpeg(image_bytes, header, require, max_pixels, background):
-    shape = tf.image.extract_jpeg_shape(image_bytes, tf.int64)
-    image_bytes = require(*_bound("JPEG", shape[0], shape[1], max_pixels), image_bytes)
     is_whole = image_header.has_end(image_bytes, b"\xff\xd9")
     image_bytes = require(is_whole, "JPEG file is truncated (no end marker)", image_bytes)
+    shape = tf.image.extract_jpeg_shape(image_bytes, tf.int64)
+    image_bytes = require(*_bound("JPEG", shape[0], shape[1], max_pixels), image_bytes)
     return tf.io.decode_jpeg(image_bytes, channels=3, dct_method="INTEGER_ACCURATE", fancy_upscaling=True)
 
 
@@ -57,7 +57,17 @@ def _decode_png(image_bytes, header, require, max_pixels, background):
         deep = tf.cast(tf.io.decode_png(image_bytes, channels=4, dtype=tf.uint16), tf.int32)
         return tf.cast((deep + 128) // 257, tf.uint8)  # rounded: the decoder's own 8 bits would be cut off
 
-    rgba = tf.cond(header[24] == 16, decode_deep, lambda: tf.io.decode_png(image_bytes, channels=4))
+    def decode_shallow():
+        # Asked for an alpha that is not in the file, the decoder makes it of the file's depth: 15 of 255 for 4 bits.
+        planes = tf.io.decode_png(image_bytes, channels=0)
+        count = tf.shape(planes)[2]
+        colours = tf.gather(planes, tf.where(count < 3, [0, 0, 0], [0, 1, 2]), axis=2)
+        alpha = tf.cond(count % 2 == 0, lambda: planes[..., -1:], lambda: tf.ones_like(planes[..., :1]) * 255)
+        return tf.concat([colours, alpha], axis=2)
+
+    decoders = [(header[24] == 16, decode_deep), (header[24] < 8, decode_shallow)]
+    rgba = tf.case(decoders, default=lambda: tf.io.decode_png(image_bytes, channels=4))
+    rgba = tf.ensure_shape(rgba, (None, None, 4))
     return _lay_over(rgba, background)
 
 

@@ -24,8 +24,9 @@ class TextPreprocessor:
     """Turns strings into token ids with a SentencePiece unigram model that it carries inside.
 
     The model is learnt by `train` from the training split. Its normalisation is explicit and small: A-Z become a-z,
-    tab, line feed and carriage return become spaces, runs of spaces become one, nothing else changes. That is what
-    tf-text, SentencePiece's own library, a few lines of JavaScript and MediaPipe agree upon for every string.
+    tab, line feed, carriage return and U+2581 (which SentencePiece writes for a space, and whose trailing ones tf-text
+    reads otherwise) become spaces, runs of spaces become one, those at the ends go, nothing else changes. On that
+    tf-text and SentencePiece's own library agree for every string.
     Ids: 0 padding, 1 unknown, 2 and 3 reserved for the begin and the end of a text. A text longer than
     `sequence_length` keeps its first ids; an empty or blank one is all padding.
 
@@ -148,7 +149,8 @@ class TextPreprocessor:
             raise ImportError(
                 "TextPreprocessor needs tensorflow-text of TensorFlow's own minor version: pip install tensorflow-text"
             ) from error
-        return tensorflow_text.FastSentencepieceTokenizer(self.model)
+        with tf.init_scope():  # first met while a graph is traced, its constants would belong to that graph alone
+            return tensorflow_text.FastSentencepieceTokenizer(self.model)
 
 
 def _check_model(model):
@@ -182,7 +184,9 @@ def _check_text(text, position):
 
 def _normalization_rules():
     lower = [(code, code + 32) for code in range(ord("A"), ord("Z") + 1)]
-    return "".join(f"{old:X}\t{new:X}\n" for old, new in [*lower, (0x9, 0x20), (0xA, 0x20), (0xD, 0x20)])
+    return "".join(
+        f"{old:X}\t{new:X}\n" for old, new in [*lower, (0x9, 0x20), (0xA, 0x20), (0xD, 0x20), (0x2581, 0x20)]
+    )
 
 
 def _training_problem(error, vocabulary_size):

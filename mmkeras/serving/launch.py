@@ -3,7 +3,7 @@
 import shutil
 import signal
 import subprocess
-import threading
+import time
 from pathlib import Path
 
 from mmkeras.errors import MmkerasError
@@ -11,6 +11,7 @@ from mmkeras.serving.loaded_models import find_versions
 
 _BINARY = "tensorflow_model_server"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_POLL_SECONDS = 0.1
 
 
 def serve(base_path, name=None, port=8500, rest_port=None):
@@ -33,20 +34,21 @@ def serve(base_path, name=None, port=8500, rest_port=None):
     base_path = Path(base_path).expanduser().resolve()
     name = name or base_path.name
     binary = shutil.which(_BINARY)
-    stopped = threading.Event()
-    handlers = {number: signal.signal(number, lambda *_: stopped.set()) for number in _SIGNALS}
+    # A list and polling: a handler that sets an Event can deadlock with the thread that waits for it.
+    received = []
+    handlers = {number: signal.signal(number, lambda number, _: received.append(number)) for number in _SIGNALS}
     try:
         if binary:
-            _run_binary(binary, base_path, name, port, rest_port, stopped)
+            _run_binary(binary, base_path, name, port, rest_port, received)
         else:
-            _run_embedded(base_path, name, port, rest_port, stopped)
+            _run_embedded(base_path, name, port, rest_port, received)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     return 0
 
 
-def _run_binary(binary, base_path, name, port, rest_port, stopped):
+def _run_binary(binary, base_path, name, port, rest_port, received):
     if not port:
         raise MmkerasError(f"Expected a port above 0 for {_BINARY}, which chooses none. Received: port={port!r}")
     command = [binary, f"--port={port}", f"--model_name={name}", f"--model_base_path={base_path}"]
@@ -55,9 +57,9 @@ def _run_binary(binary, base_path, name, port, rest_port, stopped):
     process = subprocess.Popen(command)
     try:
         _announce(f"TensorFlow Serving ({binary})", base_path, name, f"127.0.0.1:{port}")
-        while process.poll() is None and not stopped.wait(0.1):
-            pass
-        if not stopped.is_set():
+        while process.poll() is None and not received:
+            time.sleep(_POLL_SECONDS)
+        if not received:
             raise MmkerasError(
                 f"{_BINARY} ended by itself with exit code {process.returncode}; its log above says why. "
                 f"Is port {port} in use?"
@@ -77,7 +79,7 @@ def _end(process):
             process.wait()
 
 
-def _run_embedded(base_path, name, port, rest_port, stopped):
+def _run_embedded(base_path, name, port, rest_port, received):
     if rest_port:
         raise MmkerasError(
             f"Expected no rest_port: only {_BINARY} answers HTTP, and it is not on the PATH. "
@@ -87,7 +89,8 @@ def _run_embedded(base_path, name, port, rest_port, stopped):
 
     with EmbeddedServer(base_path, name, port) as server:
         _announce(f"EmbeddedServer ({_BINARY} is not on the PATH)", base_path, name, server.address)
-        stopped.wait()
+        while not received:
+            time.sleep(_POLL_SECONDS)
 
 
 def _announce(server, base_path, name, address):

@@ -32,6 +32,17 @@ def find_versions(base_path):
     return {int(path.name): path for path in sorted(folders, key=lambda path: int(path.name))}
 
 
+def latest_version(folder):
+    """Return the folder of a model's newest version; a version's own folder is returned as it is.
+
+    Raises:
+        MmkerasError: as `find_versions`.
+    """
+    if (Path(folder) / "saved_model.pb").is_file():
+        return Path(folder)
+    return list(find_versions(folder).values())[-1]
+
+
 class LoadedModels:
     """Load one version of one model and find it for a request's ModelSpec.
 

@@ -17,7 +17,9 @@ LIBRARIES = ("tensorflow", "keras", "tensorflow-text", "numpy")
 
 
 class Run:
-    """A run folder: `run.json`, `log.csv`, `tensorboard/`, `checkpoint.npz`, `model.keras`, `metrics.json`, `report.html`.
+    """A run folder.
+
+    It holds `run.json`, `log.csv`, `tensorboard/`, `checkpoint.npz`, `model.keras`, `metrics.json` and `report.html`.
 
     `run.json` holds the format, the recipe's name and settings, the versions of the libraries, a digest of the training
     data, and whether the run has finished.
@@ -43,8 +45,8 @@ class Run:
             raise MmkerasError(f"{self._info_file} is damaged: {error}") from error
         if self.info.get("format") != RUN_FORMAT:
             raise MmkerasError(
-                f"{folder} has format {self.info.get('format')}, written by mmkeras {self.info.get('mmkeras')}; mmkeras "
-                f"{mmkeras.__version__} reads format {RUN_FORMAT}. Use that version, or train again"
+                f"{folder} has format {self.info.get('format')}, written by mmkeras {self.info.get('mmkeras')}; "
+                f"mmkeras {mmkeras.__version__} reads format {RUN_FORMAT}. Use that version, or train again"
             )
 
     @classmethod
@@ -108,8 +110,8 @@ class Run:
             self.update(data_digest=digest.hexdigest())
         elif self.info["data_digest"] != digest.hexdigest():
             raise MmkerasError(
-                f"The data {data.name} changed since the run {self.folder} began; resuming would not end with the weights "
-                "of an uninterrupted run. Restore the data, or start a new run"
+                f"The data {data.name} changed since the run {self.folder} began; resuming would not end with the "
+                "weights of an uninterrupted run. Restore the data, or start a new run"
             )
 
     def load_model(self):
@@ -123,7 +125,9 @@ class Run:
         import mmkeras.models.dual_encoder  # noqa: F401 - registers what the file names
 
         if not self.finished:
-            raise MmkerasError(f"The run {self.folder} has not finished. Finish it with: mmkeras train --resume {self.folder}")
+            raise MmkerasError(
+                f"The run {self.folder} has not finished. Finish it with: mmkeras train --resume {self.folder}"
+            )
         return keras.saving.load_model(self.file("model.keras"))
 
 

@@ -94,9 +94,7 @@ def _build(recipe, data, total_steps):
         0.0, total_steps - warmup, warmup_target=recipe.learning_rate, warmup_steps=warmup
     )
     model.compile(
-        keras.optimizers.AdamW(
-            schedule, weight_decay=recipe.weight_decay, global_clipnorm=recipe.gradient_clip or None
-        )
+        keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay, global_clipnorm=recipe.gradient_clip or None)
     )
     for optimizer in optimizers(model).values():
         optimizer.build(model.trainable_variables)

@@ -7,6 +7,7 @@ from sklearn.metrics import average_precision_score
 
 from mmkeras.errors import MmkerasError
 from mmkeras.metrics import fold_metrics, mean_average_precision, ranks, retrieval_metrics
+from mmkeras.metrics.retrieval import _average_precision
 
 # Scores are given literally: with the identity as the texts' embeddings, the images' rows are the score matrix.
 SCORES = np.array(
@@ -147,13 +148,18 @@ def test_counts_do_not_overflow_their_bytes():
     assert metrics["text_to_image_median_rank"] == count
 
 
-def test_one_id_for_all_is_always_first_even_beyond_the_kept_tiles(monkeypatch):
+@pytest.mark.parametrize("classes", [1, 3, 40])
+def test_more_relevant_tiles_than_are_kept(monkeypatch, classes):
     monkeypatch.setattr("mmkeras.metrics.score_tiles._KEPT_BYTES", 2 * 64 * 64 * 4)
     random = np.random.default_rng(2)
-    metrics = retrieval_metrics(
-        unit(random, 300, 4), unit(random, 500, 4), np.zeros(300, int), np.zeros(500, int), chunk_size=64
-    )
-    assert metrics["image_to_text_mean_rank"] == metrics["text_to_image_mean_rank"] == 1
+    images, texts = random.integers(-9, 9, (150, 4)), random.integers(-9, 9, (220, 4))
+    image_id, text_id = (random.permutation(np.arange(count) % classes) for count in (150, 220))
+    metrics = retrieval_metrics(images, texts, image_id, text_id, chunk_size=64)
+    scores = images @ texts.T
+    assert metrics["image_to_text_mean_rank"] == pytest.approx(np.mean(slow_ranks(scores, image_id, text_id)))
+    assert metrics["text_to_image_mean_rank"] == pytest.approx(np.mean(slow_ranks(scores.T, text_id, image_id)))
+    if classes == 1:
+        assert metrics["image_to_text_mean_rank"] == metrics["text_to_image_mean_rank"] == 1
 
 
 def test_folds_see_only_their_own_texts():
@@ -193,8 +199,9 @@ def test_average_precision_literal():
     tied = mean_average_precision([[0.5] * 4], np.eye(4), [1], [1, 0, 1, 0])
     assert tied == pytest.approx((1 / 3 + 2 / 4) / 2)
     assert mean_average_precision([[0.5] * 4], np.eye(4), [1], [1, 0, 1, 0], k=2) == 0
-    # Minus zero ties with zero, and negative scores keep their order.
-    assert mean_average_precision([[-0.0, 0.0, -1.0, -2.0]], np.eye(4), [1], [1, 0, 0, 1]) == pytest.approx(1 / 2)
+    # Negative scores keep their order, and minus zero ties with zero.
+    assert mean_average_precision([[-3.0, 0.5, -1.0, -2.0]], np.eye(4), [1], [1, 0, 0, 1]) == pytest.approx(5 / 12)
+    assert _average_precision(np.array([[-0.0, 0.0]], np.float32), np.array([[False, True]]), 2).tolist() == [1 / 2]
 
 
 def test_multi_label_is_relevant_with_one_label_in_common():

@@ -45,6 +45,18 @@ def deep_png(picture):
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
+def shallow_png(values, depth, transparent=None):
+    """A grey PNG of `depth` bits a pixel; pixels of the value `transparent` are marked as such."""
+    height, width = values.shape
+    bits = (values[..., None] >> np.arange(depth)[::-1]) & 1
+    rows = b"".join(b"\0" + np.packbits(row.ravel()).tobytes() for row in bits)
+    chunks = [png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0))]
+    if transparent is not None:
+        chunks.append(png_chunk(b"tRNS", struct.pack(">H", transparent)))
+    chunks += [png_chunk(b"IDAT", zlib.compress(rows)), png_chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
 def png_bomb(side=30_000):
     """A PNG of `side` x `side` black pixels (1 bit each): a small file, gigabytes of pixels."""
     compressor = zlib.compressobj(9)

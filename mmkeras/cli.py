@@ -1,0 +1,211 @@
+"""The `mmkeras` command. Every command imports what it needs when it runs, so that help and queries are instant."""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+from mmkeras import __version__
+from mmkeras.console import print_answer, print_metrics, print_parity, print_table
+from mmkeras.errors import MmkerasError
+
+DEFAULT_SERVER = "127.0.0.1:8500"
+MODELS = Path("savedmodels")
+
+EXAMPLES = """examples:
+  mmkeras recipes                                        what can be trained
+  mmkeras train glyphs_dual_encoder --out runs/glyphs    train; settings: epochs=2 learning_rate=3e-4
+  mmkeras train --resume runs/glyphs                     go on where a run was cut off
+  mmkeras evaluate runs/glyphs                           metrics and an HTML report
+  mmkeras export runs/glyphs --to savedmodels/glyphs     the next version for TensorFlow Serving
+  mmkeras parity savedmodels/glyphs                      does it answer what Keras answered?
+  mmkeras serve savedmodels/glyphs                       gRPC on 127.0.0.1:8500
+  mmkeras query "greek small letter omega with tonos"    ask it; or: mmkeras query picture.png
+"""
+
+
+def main(arguments=None):
+    """Run the command line; return the exit code: 0, 1 for a failed check, 2 for a mistake in what was given."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if "command" not in options:
+        parser.print_help()
+        return 2
+    try:
+        return options.command(options) or 0
+    except MmkerasError as error:
+        print(f"mmkeras: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nmmkeras: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as head, has gone
+        sys.stderr.close()
+        return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="mmkeras",
+        description="Image-text embeddings with Keras 3: train, evaluate, export, serve, query.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"mmkeras {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def command(name, function, summary):
+        added = commands.add_parser(name, help=summary, description=summary)
+        added.set_defaults(command=function)
+        return added
+
+    command("recipes", _recipes, "List the recipes that come with the package.")
+
+    train = command("train", _train, "Train a recipe into a run folder, or resume a run.")
+    train.add_argument("recipe", nargs="?", help="a name from `mmkeras recipes`, or the path of a TOML file")
+    train.add_argument("settings", nargs="*", metavar="key=value", help="settings over the recipe's own")
+    train.add_argument("--out", type=Path, help="run folder (default: runs/RECIPE-DATE-TIME)")
+    train.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run that was cut off")
+
+    evaluate = command("evaluate", _evaluate, "Measure a run on held-out data; write metrics.json and report.html.")
+    evaluate.add_argument("run", type=Path)
+    evaluate.add_argument("--split", default="dev", help="dev (default), test or train")
+
+    export = command("export", _export, "Export a run as the next version of a served model.")
+    export.add_argument("run", type=Path)
+    export.add_argument("--to", type=Path, required=True, metavar="savedmodels/NAME", help="the model's folder")
+
+    parity = command("parity", _parity, "Compare an exported model with Keras; exit code 1 where they differ.")
+    parity.add_argument("model", type=Path, metavar="savedmodels/NAME", help="the model's folder, or a version's")
+    parity.add_argument("--server", metavar="HOST:PORT", help="compare a running server instead of the files")
+
+    serve = command("serve", _serve, "Serve a model over gRPC until interrupted.")
+    serve.add_argument("model", type=Path, metavar="savedmodels/NAME", help="the model's folder")
+    serve.add_argument("--port", type=int, default=8500, help="gRPC port (default 8500)")
+    serve.add_argument("--rest-port", type=int, help="HTTP port, with tensorflow_model_server")
+
+    query = command("query", _query, "Ask a served model: a text finds pictures, a picture finds texts.")
+    query.add_argument("query", help="a text, or the path of a picture")
+    query.add_argument("--model", help="name of the served model (default: the only one in savedmodels/)")
+    query.add_argument("--server", default=DEFAULT_SERVER, metavar="HOST:PORT", help=f"default {DEFAULT_SERVER}")
+    query.add_argument("--index", type=Path, help="index folder (default: the newest version's of the model)")
+    query.add_argument("-k", type=int, default=5, help="results (default 5)")
+    query.add_argument("--json", action="store_true", help="print JSON, for programs")
+    query.add_argument("--html", type=Path, metavar="FILE", help="write a page with the pictures")
+    return parser
+
+
+def _recipes(options):
+    from mmkeras.training.recipe import Recipe, list_recipes
+
+    rows = []
+    for name in list_recipes():
+        recipe = Recipe.load(name)
+        rows.append((name, recipe.preset, recipe.data, str(recipe.epochs), str(recipe.batch_size)))
+    print_table("Recipes", ("recipe", "preset", "data", "epochs", "batch size"), rows)
+
+
+def _train(options):
+    from mmkeras.training.recipe import Recipe
+
+    if (options.recipe is None) == (options.resume is None):
+        raise MmkerasError("Expected either a RECIPE or --resume RUN")
+    if options.recipe:
+        recipe = Recipe.load(options.recipe, options.settings)
+        name = Path(options.recipe).stem
+    _quiet_tensorflow()
+    from mmkeras.training import Run, train
+
+    if options.resume:
+        run = Run(options.resume)
+        if run.finished:
+            print(f"{run.folder} has finished already; nothing to do")
+            return 0
+    else:
+        run = Run.create(options.out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}", name, recipe)
+    try:
+        train(run)
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. Go on with: mmkeras train --resume {run.folder}", file=sys.stderr)
+        return 130
+    print(f"Trained: {run.file('model.keras')}\nNext:    mmkeras evaluate {run.folder}")
+    return 0
+
+
+def _evaluate(options):
+    _quiet_tensorflow()
+    from mmkeras.evaluation.run_report import evaluate_run
+    from mmkeras.training import Run
+
+    run = Run(options.run)
+    evaluation = evaluate_run(run, options.split)
+    print_metrics(f"{run.folder} on {evaluation.data.name}", evaluation.metrics)
+    print(f"Report: {run.file('report.html')}\nNext:   mmkeras export {run.folder} --to savedmodels/NAME")
+
+
+def _export(options):
+    _quiet_tensorflow()
+    from mmkeras.export.release import export_run
+    from mmkeras.training import Run
+
+    version = export_run(Run(options.run), options.to)
+    print(f"Exported: {version}\nNext:     mmkeras parity {options.to} && mmkeras serve {options.to}")
+
+
+def _parity(options):
+    _quiet_tensorflow()
+    from mmkeras.parity import check_parity, golden_of, saved_model_predict
+    from mmkeras.serving import Client
+    from mmkeras.serving.loaded_models import latest_version
+
+    version = latest_version(options.model)
+    name = version.parent.name
+    if options.server:
+        with Client(options.server, name) as client:
+            comparisons = check_parity(golden_of(version), client.predict)
+    else:
+        comparisons = check_parity(golden_of(version), saved_model_predict(version))
+    print_parity(f"{version} against Keras", comparisons)
+    return 0 if all(comparison.passed for comparison in comparisons) else 1
+
+
+def _serve(options):
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from mmkeras.serving.launch import serve
+
+    return serve(options.model, port=options.port, rest_port=options.rest_port)
+
+
+def _query(options):
+    from mmkeras.query import ask
+    from mmkeras.search import EmbeddingIndex
+    from mmkeras.serving.loaded_models import latest_version
+
+    model = options.model or _only_model()
+    index = options.index or latest_version(MODELS / model) / "assets.extra" / "index"
+    answer = ask(options.query, EmbeddingIndex(index), options.server, model, options.k)
+    if options.html:
+        answer.write_html(options.html)
+        print(f"Page: {options.html}", file=sys.stderr)
+    if options.json:
+        print(answer.to_json())
+    else:
+        print_answer(answer)
+
+
+def _only_model():
+    models = sorted(folder.name for folder in MODELS.glob("*") if folder.is_dir() and not folder.name.startswith("."))
+    if len(models) != 1:
+        found = ", ".join(models) or "none"
+        raise MmkerasError(f"Which model? Name it with --model; there are in {MODELS}/: {found}")
+    return models[0]
+
+
+def _quiet_tensorflow():
+    """Keep TensorFlow's start-up remarks out of the output; errors still show."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

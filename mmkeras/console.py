@@ -1,0 +1,49 @@
+"""Tables for the terminal."""
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+def print_metrics(title, metrics):
+    """Print retrieval metrics as a table, a row a direction."""
+    rows = []
+    for direction in ("image_to_text", "text_to_image"):
+        for prefix, relevance in (("", "look-alikes"), ("strict_", "strict")):
+            values = [metrics[f"{prefix}{direction}_{key}"] for key in ("recall@1", "recall@5", "recall@10")]
+            rank = metrics[f"{prefix}{direction}_median_rank"]
+            rows.append((direction.replace("_", " "), relevance, *(f"{value:.3f}" for value in values), f"{rank:.0f}"))
+    print_table(title, ("direction", "relevance", "R@1", "R@5", "R@10", "median rank"), rows)
+
+
+def print_parity(title, comparisons):
+    """Print the comparisons of a parity check as a table."""
+    rows = [
+        (c.signature, c.output, str(c.rows), f"{c.max_abs_difference:.1e}", f"{c.min_cosine:.6f}", _verdict(c.passed))
+        for c in comparisons
+    ]
+    print_table(title, ("signature", "output", "rows", "max abs difference", "min cosine", ""), rows)
+
+
+def print_answer(answer):
+    """Print what a query found as a table."""
+    rows = [
+        (str(r.rank), f"{r.score:.3f}", str(r.item["id"]), r.item["text"], "" if r.item.get("seen", True) else "unseen")
+        for r in answer.results
+    ]
+    print_table(answer.query, ("rank", "score", "item", "text", ""), rows)
+
+
+def _verdict(passed):
+    return "[green]equal[/]" if passed else "[red]DIFFERS[/]"
+
+
+def print_table(title, columns, rows):
+    """Print rows of strings as a table; a line that is too long is folded, not cut."""
+    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)

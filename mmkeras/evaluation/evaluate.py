@@ -1,0 +1,112 @@
+"""`evaluate`: embed a split once, and measure on the embeddings everything that the report shows."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+
+from mmkeras.data.paired import PairedData
+from mmkeras.errors import MmkerasError
+from mmkeras.evaluation.whole_file import write_whole
+from mmkeras.metrics.retrieval import mean_average_precision, retrieval_metrics
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Embeddings of one split, and their metrics.
+
+    Args:
+        metrics: flat dict of floats and counts, see `evaluate`.
+        image_embeddings: float32 (P, D).
+        text_embeddings: float32 (T, D).
+        data: the `PairedData` that was embedded, row for row.
+    """
+
+    metrics: dict
+    image_embeddings: np.ndarray
+    text_embeddings: np.ndarray
+    data: PairedData
+
+    @property
+    def relevance_ids(self):
+        """Two vectors (P,) and (T,), equal where picture and text are relevant to each other, or `None`.
+
+        The look-alike ids where the data are paired, else the categories; multi-hot categories have no such ids.
+        """
+        if len(self.data.pairs):
+            return self.data.image_id, self.data.text_image_id
+        label, text_label = self.data.label, self.data.text_label
+        if label is None or text_label is None or label.ndim != 1:
+            return None
+        return label, text_label
+
+
+def evaluate(model, data):
+    """Embed all pictures and texts of `data` and compute the retrieval metrics both ways.
+
+    Args:
+        model: has `encode_image(images) -> (P, D)` and `encode_text(texts) -> (T, D)`, unit norm.
+        data: `PairedData`, one picture an item: pass `data.one_image_an_item()`. Without pairs only the mean average
+            precision by category is measured.
+
+    Returns:
+        `Evaluation`. Its `metrics` hold `pictures` and `texts` (counts); for paired data what `retrieval_metrics`
+        returns, by look-alike ids (`image_id`), and again by the strict items (`image_item`) under `strict_...`; and
+        with categories on both sides `image_to_text_map` and `text_to_image_map` (MAP@all, in [0, 1]).
+
+    Raises:
+        MmkerasError: neither pairs nor categories, embeddings that do not fit the data or are not finite, an item
+            without a partner.
+
+    Example:
+        >>> evaluation = evaluate(model, Glyphs().split("dev").one_image_an_item())
+        >>> evaluation.metrics["text_to_image_recall@1"]
+    """
+    labelled = data.label is not None and data.text_label is not None
+    if not len(data.pairs) and not labelled:
+        raise MmkerasError(
+            f"{data.name}: expected pairs, or categories of pictures and texts, to evaluate by. Received: neither"
+        )
+    image_embeddings = np.asarray(model.encode_image(data.images))
+    text_embeddings = np.asarray(model.encode_text(data.texts))
+    for kind, embeddings, rows in (
+        ("encode_image", image_embeddings, len(data.images)),
+        ("encode_text", text_embeddings, len(data.texts)),
+    ):
+        if embeddings.ndim != 2 or len(embeddings) != rows:
+            raise MmkerasError(
+                f"{data.name}: expected embeddings of shape ({rows}, D) from {kind}. Received: {embeddings.shape}"
+            )
+    metrics = {"pictures": len(data.images), "texts": len(data.texts)}
+    if len(data.pairs):
+        metrics |= retrieval_metrics(image_embeddings, text_embeddings, data.image_id, data.text_image_id)
+        strict = retrieval_metrics(image_embeddings, text_embeddings, data.image_item, data.text_item)
+        metrics |= {f"strict_{key}": value for key, value in strict.items()}
+    if labelled:
+        images, texts = (image_embeddings, data.label), (text_embeddings, data.text_label)
+        for direction, (queries, query_label), (gallery, gallery_label) in (
+            ("image_to_text", images, texts),
+            ("text_to_image", texts, images),
+        ):
+            metrics[f"{direction}_map"] = mean_average_precision(queries, gallery, query_label, gallery_label)
+    return Evaluation(metrics, image_embeddings, text_embeddings, data)
+
+
+def save_metrics(metrics, file):
+    """Write metrics as JSON, beside and renamed.
+
+    Args:
+        metrics: flat dict from names to finite numbers (NumPy's too), or to strings.
+        file: path, usually `runs/<name>/metrics.json`.
+
+    Raises:
+        MmkerasError: a value that JSON has no number for (NaN, infinity) or that is no number; nothing is written.
+    """
+    plain = {}
+    for key, value in metrics.items():
+        value = value.item() if isinstance(value, np.generic) else value
+        if not isinstance(value, (int, float, str)) or (isinstance(value, float) and not math.isfinite(value)):
+            raise MmkerasError(f"Expected finite numbers to write to {file}. Received: {key}={value!r}")
+        plain[key] = value
+    write_whole(file, json.dumps(plain, indent=2) + "\n")

@@ -1,0 +1,194 @@
+"""The report's plots, as inline SVG whose colours are the page's own, so that they follow its light and dark scheme."""
+
+import io
+import re
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from sklearn.decomposition import PCA
+
+WIDTHS = {2: 5.2, 3: 4.4}  # inches, by figures in a row: text of 11 pt stays legible on a phone, 320 px wide
+# What Matplotlib draws in these colours, the page shows in its variables of these names.
+PAGE_COLOURS = {
+    "#010101": "ink",
+    "#020202": "quiet",
+    "#030303": "line",
+    "#0a0a01": "image",
+    "#0a0a02": "text",
+    "#0a0a03": "series-3",
+    "#0a0a04": "series-4",
+}
+COLOUR = {name: colour for colour, name in PAGE_COLOURS.items()}
+SERIES = [COLOUR["image"], COLOUR["text"], COLOUR["series-3"], COLOUR["series-4"]]
+STYLE = {
+    "svg.fonttype": "none",  # text stays text: the page's font, and what a screen reader can read
+    "font.size": 11,
+    "text.color": COLOUR["quiet"],
+    "axes.labelcolor": COLOUR["quiet"],
+    "axes.edgecolor": COLOUR["line"],
+    "axes.prop_cycle": matplotlib.cycler(color=SERIES),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": COLOUR["line"],
+    "ytick.color": COLOUR["line"],
+    "xtick.labelcolor": COLOUR["quiet"],
+    "ytick.labelcolor": COLOUR["quiet"],
+    "grid.color": COLOUR["line"],
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.labelcolor": COLOUR["ink"],
+    "lines.linewidth": 2,
+}
+MOST_POINTS = 600  # of each modality in the projection
+TRUE_PAIRS = 100
+MOST_NEGATIVES = 20_000
+
+
+def line_plot(curves, x_label, y_label, in_a_row=2):
+    """Draw curves.
+
+    Args:
+        curves: dict from a name to (x values, y values); beside others, names starting with `val_` are dashed.
+        x_label: string.
+        y_label: string.
+        in_a_row: how many figures the page shows beside each other, 2 or 3.
+
+    Returns:
+        SVG element as a string.
+    """
+    with matplotlib.rc_context(STYLE):
+        width = WIDTHS[in_a_row]
+        figure, axes = _figure(width, height=0.72 * width)
+        validation = [name.startswith("val_") for name in curves]
+        for name, (x, y) in curves.items():
+            few = {"marker": "o", "markersize": 4} if len(x) <= 12 else {}
+            label = _plain(name.removeprefix("val_") if all(validation) else name)
+            axes.plot(x, y, "--" if name.startswith("val_") and not all(validation) else "-", label=label, **few)
+        axes.grid(axis="y")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel=x_label, ylabel=y_label)
+        if len(curves) > 1:
+            figure.legend(loc="outside upper left", ncols=2, columnspacing=1.2, handlelength=1.6, borderaxespad=0)
+        return _svg(figure, f"{y_label} {' '.join(curves)}")
+
+
+def projection(evaluation, seed):
+    """Draw both modalities on the first two principal components of all embeddings, with some true pairs joined.
+
+    Args:
+        evaluation: `Evaluation`.
+        seed: of the points and pairs that are drawn.
+
+    Returns:
+        SVG element as a string, and the share of the variance that the plane holds, in [0, 1].
+    """
+    images, texts = evaluation.image_embeddings, evaluation.text_embeddings
+    both = np.concatenate([images, texts]).astype(np.float64)
+    components = min(2, *both.shape)
+    pca = PCA(components, svd_solver="full" if both.shape[1] <= 1024 else "randomized", random_state=seed).fit(both)
+    share = float(np.nan_to_num(pca.explained_variance_ratio_).sum())  # NaN where all embeddings are one point
+    images, texts = (np.pad(pca.transform(part), ((0, 0), (0, 2 - components))) for part in (images, texts))
+    generator = np.random.default_rng(seed)
+    pairs = evaluation.data.pairs
+    pairs = pairs[np.sort(generator.permutation(len(pairs))[:TRUE_PAIRS])]
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure(WIDTHS[2], height=4.5)
+        if len(pairs):
+            ends = np.stack([images[pairs[:, 0]], texts[pairs[:, 1]]], axis=1)  # (pairs, 2 ends, 2)
+            gaps = np.full((len(pairs), 1, 2), np.nan)  # lifts the pen, so that one path holds all lines
+            axes.plot(*np.concatenate([ends, gaps], axis=1).reshape(-1, 2).T, color=COLOUR["line"], linewidth=0.8)
+        for name, points, marker in (("image", images, "o"), ("text", texts, "D")):
+            drawn = points[np.sort(generator.permutation(len(points))[:MOST_POINTS])]
+            label = {"image": "pictures", "text": "texts"}[name]
+            size = {"o": 4.6, "D": 3.8}[marker]
+            axes.plot(*drawn.T, marker, color=COLOUR[name], markersize=size, alpha=0.7, markeredgewidth=0, label=label)
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.set(xlabel="first principal component", ylabel="second")
+        axes.tick_params(labelbottom=False, labelleft=False, length=0)
+        figure.legend(loc="outside upper left", ncols=2, handletextpad=0.2, borderaxespad=0, markerscale=1.5)
+        return _svg(figure, "projection"), share
+
+
+def similarity_histogram(evaluation, seed):
+    """Draw the densities of the similarity of relevant pairs and of drawn irrelevant ones.
+
+    Args:
+        evaluation: `Evaluation` with `relevance_ids`.
+        seed: of the irrelevant pairs.
+
+    Returns:
+        SVG element as a string, and the means of both kinds; without irrelevant pairs the second mean is `None`.
+    """
+    image_id, text_id = evaluation.relevance_ids
+    generator = np.random.default_rng(seed)
+    positive = _relevant_pairs(image_id, text_id, generator)
+    negative = np.column_stack([generator.integers(len(ids), size=2 * MOST_NEGATIVES) for ids in (image_id, text_id)])
+    negative = negative[image_id[negative[:, 0]] != text_id[negative[:, 1]]][:MOST_NEGATIVES]
+    scores = [
+        np.einsum("nd,nd->n", evaluation.image_embeddings[pairs[:, 0]], evaluation.text_embeddings[pairs[:, 1]])
+        for pairs in (positive, negative)
+    ]
+    everything = np.concatenate(scores)
+    low, high = float(everything.min()), float(everything.max())
+    edges = np.linspace(low, high if high > low else low + 1e-3, 49)
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure(WIDTHS[2], height=4.5)
+        for values, colour, label in zip(
+            scores[::-1], (COLOUR["quiet"], COLOUR["image"]), ("not relevant", "relevant"), strict=True
+        ):
+            if len(values):
+                share = np.histogram(values, edges)[0] / len(values)
+                axes.stairs(share, edges, color=colour, fill=True, alpha=0.28)
+                axes.stairs(share, edges, color=colour, label=label, linewidth=1.4)
+        axes.grid(axis="y")
+        axes.set_axisbelow(True)
+        axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
+        axes.set(xlabel="similarity (cosine)", ylabel="share of pairs")
+        figure.legend(loc="outside upper left", ncols=2, handlelength=1.4, borderaxespad=0)
+        return _svg(figure, "histogram"), *(float(values.mean()) if len(values) else None for values in scores)
+
+
+def _relevant_pairs(image_id, text_id, generator):
+    """Rows (picture, text) of equal ids: all of them, or of as many pictures as keep to `MOST_NEGATIVES`."""
+    order = np.argsort(text_id, kind="stable")
+    first, last = (np.searchsorted(text_id[order], image_id, side) for side in ("left", "right"))
+    pairs, total = [], 0
+    for image in generator.permutation(len(image_id)):
+        texts = order[first[image] : last[image]]
+        pairs.append(np.column_stack([np.full(len(texts), image), texts]))
+        total += len(texts)
+        if total >= MOST_NEGATIVES:
+            break
+    return np.concatenate(pairs)
+
+
+def _figure(width, height):
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasSVG(figure)
+    return figure, figure.add_subplot()
+
+
+def _plain(name):
+    """A column of the log as people read it: `val_text_to_image_recall@1` is "text to image R@1"."""
+    return name.replace("recall@", "R@").replace("_", " ").replace("val ", "validation ", 1)
+
+
+def _svg(figure, salt):
+    """The figure as an SVG element: the same for the same input, in the page's colours, hidden from screen readers."""
+    stream = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": salt}):  # ids of clip paths, different in each figure of one page
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = stream.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # figure_1, axes_1, ... stand in every figure
+    svg = re.sub(r'<svg [^>]*viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true" focusable="false">', svg)
+    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
+    svg = svg.replace("xlink:href", "href")
+    for colour, name in PAGE_COLOURS.items():
+        svg = svg.replace(colour, f"var(--{name})")
+    return re.sub(r"\n\s*", "\n", svg)

@@ -1,0 +1,89 @@
+"""Golden examples: inputs with the outputs that Keras gave for them, and the warm-up requests made from them."""
+
+import io
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+GOLDEN_ROWS = 16
+
+
+def golden_examples(model, data, space_id):
+    """Return, for each signature, a few inputs and what Keras itself answers.
+
+    Args:
+        model: `ImageTextModel`.
+        data: `PairedData`; its first pairs are used.
+        space_id: what `describe` answers.
+
+    Returns:
+        dict of arrays `<signature>/inputs/<name>` and `<signature>/outputs/<name>`.
+    """
+    pairs = data.one_image_an_item().pairs[:GOLDEN_ROWS]
+    images = data.one_image_an_item().images[pairs[:, 0]]
+    texts = [data.texts[row] for row in pairs[:, 1]]
+    text = np.array([text.encode() for text in texts])
+    text_embedding, image_embedding = model.encode_text(texts), model.encode_image(images)
+    examples = {
+        "encode_text": ({"text": text}, {"embedding": text_embedding}),
+        "describe": (
+            {"probe": np.array([b""] * len(texts))},
+            {"space_id": np.array([space_id.encode()] * len(texts))},
+        ),
+    }
+    if model.image_preprocessor is None:
+        examples["encode_features"] = ({"image": images}, {"embedding": image_embedding})
+    else:
+        # A bytes array drops trailing zeros; a PNG ends with a checksum's 0x82.
+        image_bytes = np.array([encode_png(image) for image in images])
+        # A PNG keeps every pixel, so both ways in must give the same embedding.
+        score = model.match(tf.constant(images), model.text_preprocessor(tf.constant(texts))).numpy()
+        examples["encode_pixels"] = ({"image": images}, {"embedding": image_embedding})
+        examples["encode_image"] = ({"image_bytes": image_bytes}, {"embedding": image_embedding})
+        examples["match"] = ({"image_bytes": image_bytes, "text": text}, {"score": score})
+    return {
+        f"{signature}/{side}/{name}": value
+        for signature, sides in examples.items()
+        for side, values in zip(("inputs", "outputs"), sides, strict=True)
+        for name, value in values.items()
+    }
+
+
+def by_signature(golden):
+    """Turn the flat dict of `golden_examples` into {signature: {"inputs": {...}, "outputs": {...}}}."""
+    nested = {}
+    for key, value in golden.items():
+        signature, side, name = key.split("/")
+        nested.setdefault(signature, {"inputs": {}, "outputs": {}})[side][name] = value
+    return nested
+
+
+def write_warm_up(file, model_name, golden, rows=(1, 4)):
+    """Write the requests with which a server warms every signature up, as a TFRecord of PredictionLog.
+
+    Args:
+        file: `assets.extra/tf_serving_warmup_requests`.
+        model_name: stands in the requests; a server does not route by it.
+        golden: as `golden_examples` returns it.
+        rows: batch sizes, a request each and signature.
+    """
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        for signature, example in by_signature(golden).items():
+            for count in rows:
+                log = prediction_log_pb2.PredictionLog()
+                request = log.predict_log.request
+                request.model_spec.name = model_name
+                request.model_spec.signature_name = signature
+                for name, values in example["inputs"].items():
+                    request.inputs[name].CopyFrom(tf.make_tensor_proto(values[:count]))
+                writer.write(log.SerializeToString())
+
+
+def encode_png(image):
+    """Encode a uint8 picture (H, W, C) as PNG bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,103 @@
+"""A release: the SavedModel of a run with everything that belongs to it, as the next version of a served model."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+import mmkeras
+from mmkeras.atomic import new_folder
+from mmkeras.data.sources import load_source
+from mmkeras.errors import MmkerasError
+from mmkeras.export.golden import encode_png, golden_examples, write_warm_up
+from mmkeras.export.saved_model import export_saved_model
+from mmkeras.export.space import preprocessing_settings, space_id
+from mmkeras.search.writer import IndexWriter
+
+
+def export_run(run, to, model=None):
+    """Write a finished run as the next version below `to`.
+
+        <to>/<version>/saved_model.pb, variables/    what TensorFlow Serving loads
+        <to>/<version>/assets.extra/
+            tf_serving_warmup_requests               a request for every signature
+            golden.npz                               inputs with the outputs that Keras gave
+            space.json                               identity of the embedding space, preprocessing
+            model_card.md
+            index/                                   all items of the data set, unseen ones marked
+
+    The version is written beside and renamed, so a server that polls the folder never sees half of one.
+
+    Args:
+        run: a finished `Run`.
+        to: the model's folder, `savedmodels/NAME`; made where missing.
+        model: the run's model, where it is in memory already.
+
+    Returns:
+        Path of the version's folder.
+
+    Raises:
+        MmkerasError: an unfinished run, a folder that cannot be written, a full disk; nothing is left half written.
+    """
+    to = Path(to)
+    if not to.name or to.name.isdigit():
+        raise MmkerasError(f"Expected the folder of a model, such as savedmodels/glyphs. Received: {to}")
+    model = model or run.load_model()
+    identity = space_id(model)
+    load = _loader(run, model)
+    version = to / str(next_version(to))
+    with new_folder(version) as beside:
+        export_saved_model(model, beside)
+        extra = beside / "assets.extra"
+        extra.mkdir()
+        golden = golden_examples(model, load("dev"), identity)
+        np.savez(extra / "golden.npz", **golden)
+        write_warm_up(extra / "tf_serving_warmup_requests", to.name, golden)
+        space = {
+            "space_id": identity,
+            "dim": model.embedding_dim,
+            "system": type(model).__name__,
+            "mmkeras": mmkeras.__version__,
+            **preprocessing_settings(model),
+        }
+        (extra / "space.json").write_text(json.dumps(space, indent=2) + "\n")
+        (extra / "model_card.md").write_text(_card(run, model, to.name, identity))
+        _write_index(extra / "index", model, identity, load("all"), seen=load("train"))
+    return version
+
+
+def next_version(folder):
+    """Return one more than the highest version number below a model's folder, 1 where there is none."""
+    versions = [int(child.name) for child in Path(folder).glob("*") if child.name.isdigit()]
+    return max(versions, default=0) + 1
+
+
+def _loader(run, model):
+    recipe = run.recipe
+
+    def load(split):
+        return load_source(recipe.data, split, model.image_preprocessor, recipe.image_folder or None, recipe.limit)
+
+    return load
+
+
+def _write_index(folder, model, identity, data, seen):
+    """Index one picture an item, with the first text paired with it."""
+    data = data.one_image_an_item()
+    _, first_pair = np.unique(data.pairs[:, 0], return_index=True)
+    texts = [data.texts[row] for row in data.pairs[first_pair, 1]]
+    known = np.isin(data.image_item, seen.image_item)
+    with_pictures = data.images.ndim == 4
+    items = [
+        {"id": name, "text": text, "seen": bool(was_seen), **({"picture": f"{name}.png"} if with_pictures else {})}
+        for name, text, was_seen in zip(data.image_names, texts, known, strict=True)
+    ]
+    IndexWriter(identity).write(
+        folder,
+        items,
+        image_embeddings=model.encode_image(data.images),
+        text_embeddings=model.encode_text(texts),
+        pictures={item["picture"]: encode_png(image) for item, image in zip(items, data.images, strict=True)}
+        if with_pictures
+        else None,
+    )

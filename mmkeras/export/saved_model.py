@@ -1,0 +1,91 @@
+"""A SavedModel with a signature per encoder."""
+
+import keras
+import tensorflow as tf
+
+from mmkeras.errors import MmkerasError
+from mmkeras.export.space import space_id
+
+
+def export_saved_model(model, folder):
+    """Write a model's encoders as a SavedModel that takes bytes and strings.
+
+    Every signature takes a batch and returns a dict with the batch first. String inputs are of rank 1 and refused
+    otherwise; a picture that cannot be decoded fails its batch and names its row. `serving_default` is `encode_text`.
+
+    | signature | inputs | outputs |
+    |---|---|---|
+    | `encode_text` | `text` string (N,) | `embedding` float32 (N, D) |
+    | `encode_image` | `image_bytes` string (N,) | `embedding` float32 (N, D) |
+    | `encode_pixels` | `image` uint8 (N, H, W, C) at the model's own size | `embedding` float32 (N, D) |
+    | `match` | `image_bytes` string (N,), `text` string (N,) | `score` float32 (N,) |
+    | `describe` | `probe` string (N,) | `space_id` string (N,) |
+
+    Models over feature vectors have `encode_features` (`image` float32 (N, F)) in place of the three that take
+    pictures.
+
+    Args:
+        model: `ImageTextModel`.
+        folder: where to write; it may exist and be empty.
+
+    Raises:
+        MmkerasError: TensorFlow could not write the files.
+    """
+    archive = keras.export.ExportArchive()
+    archive.track(model.image_encoder)
+    archive.track(model.text_encoder)
+    # The first endpoint becomes serving_default too.
+    for name, (function, inputs) in _signatures(model).items():
+        archive.add_endpoint(name, function, inputs)
+    try:
+        archive.write_out(str(folder), verbose=False)
+    except tf.errors.OpError as error:
+        raise MmkerasError(f"The SavedModel {folder} could not be written: {error.message}") from error
+
+
+def _signatures(model):
+    """Return {name: (function, [tf.TensorSpec, ...])}; XLA stays off, which a stock server refuses."""
+    identity = space_id(model)
+
+    def strings(name):
+        return tf.TensorSpec([None], tf.string, name=name)
+
+    def token_ids(text):
+        # Serving never checks shapes, and tokenizer kernels do not survive a scalar.
+        return model.text_preprocessor(tf.ensure_shape(text, [None]))
+
+    def pixels(image_bytes):
+        return model.image_preprocessor(tf.ensure_shape(image_bytes, [None]))
+
+    def encode_text(text):
+        return {"embedding": model.text_encoder(token_ids(text), training=False)["embedding"]}
+
+    def encode_pixels(image):
+        image = tf.ensure_shape(image, model.image_encoder.input.shape)
+        return {"embedding": model.image_encoder(image, training=False)["embedding"]}
+
+    def encode_image(image_bytes):
+        return encode_pixels(pixels(image_bytes))
+
+    def match(image_bytes, text):
+        same = tf.debugging.assert_equal(
+            tf.shape(image_bytes),
+            tf.shape(text),
+            message="match takes pairs: image_bytes and text must hold the same number of rows",
+        )
+        with tf.control_dependencies([same]):
+            return {"score": model.match(pixels(image_bytes), token_ids(text))}
+
+    def describe(probe):
+        return {"space_id": tf.fill(tf.shape(tf.ensure_shape(probe, [None])), identity)}
+
+    signatures = {"encode_text": (encode_text, [strings("text")])}
+    if model.image_preprocessor is None:
+        features = tf.TensorSpec(model.image_encoder.input.shape, tf.float32, name="image")
+        signatures["encode_features"] = (encode_pixels, [features])
+    else:
+        image = tf.TensorSpec(model.image_encoder.input.shape, tf.uint8, name="image")
+        signatures["encode_image"] = (encode_image, [strings("image_bytes")])
+        signatures["encode_pixels"] = (encode_pixels, [image])
+        signatures["match"] = (match, [strings("image_bytes"), strings("text")])
+    return {**signatures, "describe": (describe, [strings("probe")])}

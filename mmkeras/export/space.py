@@ -1,0 +1,34 @@
+"""The identity of an embedding space."""
+
+import hashlib
+import json
+
+import keras
+
+
+def space_id(model):
+    """Return a digest of everything that decides what an embedding means: weights and preprocessing.
+
+    Embeddings may be compared when their space ids are equal, and only then.
+
+    Args:
+        model: `ImageTextModel`.
+
+    Returns:
+        64 hexadecimal characters.
+    """
+    digest = hashlib.sha256()
+    for encoder in (model.image_encoder, model.text_encoder):
+        for variable in encoder.variables:
+            digest.update(str((variable.shape, variable.dtype)).encode())
+            digest.update(variable.numpy().tobytes())
+    digest.update(json.dumps(preprocessing_settings(model), sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def preprocessing_settings(model):
+    """Return the configs of both preprocessors, as they decide the embeddings."""
+    return {
+        part: keras.saving.serialize_keras_object(getattr(model, part))
+        for part in ("image_preprocessor", "text_preprocessor")
+    }

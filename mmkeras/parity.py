@@ -1,0 +1,99 @@
+"""Parity: a served model answers what Keras answered, on the golden examples that travel with it."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from mmkeras.errors import MmkerasError
+from mmkeras.export.golden import by_signature
+
+TOLERANCE = 1e-4  # largest absolute difference; graph optimisation reorders float32 sums, which moves about 1e-6
+MIN_COSINE = 0.9999
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """How one output of one signature compares with Keras.
+
+    Args:
+        signature: name.
+        output: name.
+        rows: golden rows compared.
+        max_abs_difference: over all values; 0 or infinity for strings.
+        min_cosine: over the rows; 1 for outputs that are no vectors.
+        passed: within `TOLERANCE` and `MIN_COSINE`.
+    """
+
+    signature: str
+    output: str
+    rows: int
+    max_abs_difference: float
+    min_cosine: float
+    passed: bool
+
+
+def golden_of(version):
+    """Return the golden examples of a version folder, as {signature: {"inputs": {...}, "outputs": {...}}}."""
+    file = Path(version) / "assets.extra" / "golden.npz"
+    try:
+        with np.load(file) as golden:
+            flat = dict(golden)
+    except (OSError, ValueError) as error:
+        raise MmkerasError(f"{version} has no readable golden examples: {error}") from error
+    return by_signature(flat)
+
+
+def check_parity(golden, predict):
+    """Run every golden example through `predict` and compare.
+
+    Args:
+        golden: as `golden_of` returns it.
+        predict: function (signature, inputs dict of arrays) -> dict of arrays.
+
+    Returns:
+        List of `Comparison`, one an output.
+
+    Example:
+        >>> all(row.passed for row in check_parity(golden_of(version), saved_model_predict(version)))
+        True
+    """
+    comparisons = []
+    for signature, example in golden.items():
+        outputs = predict(signature, example["inputs"])
+        for name, expected in example["outputs"].items():
+            comparisons.append(_compare(signature, name, expected, np.asarray(outputs[name])))
+    return comparisons
+
+
+def saved_model_predict(version):
+    """Return a `predict` for `check_parity` that runs a SavedModel in this process."""
+    import tensorflow as tf
+    import tensorflow_text  # noqa: F401 - registers the tokenizer's operations
+
+    signatures = tf.saved_model.load(str(version)).signatures
+
+    def predict(signature, inputs):
+        outputs = signatures[signature](**{name: tf.constant(values) for name, values in inputs.items()})
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    return predict
+
+
+def _compare(signature, name, expected, received):
+    if expected.shape != received.shape:
+        difference, cosine = float("inf"), 0.0
+    elif expected.dtype.kind in "SO":
+        equal = all(bytes(a) == bytes(b) for a, b in zip(expected.ravel(), received.ravel(), strict=True))
+        difference, cosine = (0.0 if equal else float("inf")), 1.0
+    else:
+        difference = float(np.abs(expected.astype(np.float64) - received).max())
+        cosine = _min_cosine(expected, received) if expected.ndim == 2 else 1.0
+    # Written so that NaN fails.
+    passed = difference <= TOLERANCE and cosine >= MIN_COSINE
+    return Comparison(signature, name, len(expected), difference, cosine, passed)
+
+
+def _min_cosine(a, b):
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return float((np.sum(a * b, axis=1) / np.maximum(norms, 1e-12)).min())

@@ -1,0 +1,107 @@
+"""Asking a served model: embed a text or a picture over gRPC and search the index that belongs to it."""
+
+import base64
+import dataclasses
+import html
+import json
+from pathlib import Path
+
+from mmkeras.atomic import replacing_file
+from mmkeras.errors import MmkerasError
+from mmkeras.search.index import EmbeddingIndex
+from mmkeras.serving.client import Client
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What a query found.
+
+    Args:
+        query: the text, or the picture's path.
+        kind: `"text"` or `"image"`.
+        results: list of `SearchResult`, best first.
+        index: the `EmbeddingIndex` they come from.
+    """
+
+    query: str
+    kind: str
+    results: list
+    index: EmbeddingIndex
+
+    def to_json(self):
+        """Return the answer as a JSON string, for programs."""
+        results = [{"rank": r.rank, "score": r.score, **r.item} for r in self.results]
+        return json.dumps({"query": self.query, "kind": self.kind, "results": results}, ensure_ascii=False, indent=2)
+
+    def write_html(self, file):
+        """Write the answer as one self-contained page with the pictures of the items."""
+        cards = "".join(self._card(result) for result in self.results)
+        query = html.escape(self.query)
+        if self.kind == "image":
+            query = f'<img class="query" src="{_data_uri(Path(self.query).read_bytes(), self.query)}" alt="{query}">'
+        with replacing_file(file) as beside:
+            beside.write_text(PAGE.format(title=html.escape(self.query), query=query, cards=cards), encoding="utf-8")
+
+    def _card(self, result):
+        picture = self.index.picture(result.item)
+        name = html.escape(result.item["text"])
+        shown = f'<img src="{_data_uri(picture, result.item["picture"])}" alt="{name}">' if picture else ""
+        unseen = "" if result.item.get("seen", True) else " · not in training"
+        item = html.escape(str(result.item["id"]))
+        return f"<li>{shown}<b>{name}</b><span>{item} · {result.score:.3f}{unseen}</span></li>"
+
+
+def ask(query, index, server, model, k=5, timeout=30.0):
+    """Ask a server for the embedding of a query and search the index with it.
+
+    A text finds pictures; a picture finds texts.
+
+    Args:
+        query: a text, or the path of a picture.
+        index: `EmbeddingIndex`; its space must be the server's.
+        server: `HOST:PORT` of gRPC.
+        model: name of the served model.
+        k: results.
+        timeout: seconds for each call.
+
+    Returns:
+        `Answer`.
+
+    Raises:
+        MmkerasError: an empty text, a picture that is not there or unreadable, no server, another space.
+    """
+    is_picture = Path(query).is_file() if len(query) < 4096 else False
+    if not is_picture and query.lower().endswith(PICTURE_SUFFIXES):
+        raise MmkerasError(f"There is no picture {query}")
+    if not query.strip():
+        raise MmkerasError("The query is empty. Give a text with at least one visible character, or a picture's path")
+    with Client(server, model, timeout=timeout) as client:
+        index.check_space(client.space_id())
+        if is_picture:
+            embedding, modality = client.encode_image([query]), "text"
+        else:
+            embedding, modality = client.encode_text([query]), "image"
+    results = index.search(embedding, modality, k)[0]
+    return Answer(query, "image" if is_picture else "text", results, index)
+
+
+def _data_uri(content, name):
+    kind = Path(name).suffix.lower().lstrip(".").replace("jpg", "jpeg") or "png"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 3rem auto; padding: 0 1rem; }}
+ol {{ list-style: none; padding: 0; display: grid; gap: 1rem; }}
+ol {{ grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); }}
+li {{ border: 1px solid #8884; border-radius: .6rem; padding: 1rem; }}
+li {{ display: flex; flex-direction: column; gap: .3rem; }}
+li img, .query {{ width: 96px; height: 96px; object-fit: contain; background: #fff; border-radius: .3rem; }}
+li span {{ color: #888; font-size: .85rem; }}
+</style></head><body><h1>{query}</h1><ol>{cards}</ol></body></html>
+"""

@@ -1,0 +1,64 @@
+"""Writing an index folder."""
+
+import json
+import zipfile
+
+import numpy as np
+
+from mmkeras.atomic import new_folder
+from mmkeras.errors import MmkerasError
+from mmkeras.search.index import INDEX_FORMAT
+
+
+class IndexWriter:
+    """Collects items with their embeddings and writes them as one index folder.
+
+    Args:
+        space_id: the space of the embeddings, from the model's `describe` signature.
+
+    Example:
+        >>> IndexWriter(space_id).write("index", items, image_embeddings=image_embeddings, pictures={"a.png": png})
+    """
+
+    def __init__(self, space_id):
+        self.space_id = space_id
+
+    def write(self, folder, items, image_embeddings=None, text_embeddings=None, pictures=None):
+        """Write the index beside `folder` and rename it.
+
+        Args:
+            folder: must not exist.
+            items: list of dicts, each with `id` and `text`; `picture` names an entry of `pictures`.
+            image_embeddings: float (N, D), unit norm; optional.
+            text_embeddings: float (N, D), unit norm; optional.
+            pictures: dict from name to encoded bytes; optional.
+
+        Raises:
+            MmkerasError: no embeddings, lengths that do not fit, an item without `id` or `text` or whose picture is
+                missing, named by its row.
+        """
+        given = {"image": image_embeddings, "text": text_embeddings}
+        embeddings = {modality: np.asarray(e, np.float32) for modality, e in given.items() if e is not None}
+        if not embeddings:
+            raise MmkerasError("An index needs image_embeddings or text_embeddings")
+        for modality, values in embeddings.items():
+            if values.ndim != 2 or len(values) != len(items):
+                raise MmkerasError(f"Expected {len(items)} rows of {modality}_embeddings. Received: {values.shape}")
+        for row, item in enumerate(items):
+            if not {"id", "text"} <= set(item):
+                raise MmkerasError(f"Item {row} needs an id and a text. Received: {item}")
+            if item.get("picture") and item["picture"] not in (pictures or {}):
+                raise MmkerasError(f"Item {row} ({item['id']}): its picture {item['picture']} is missing")
+        dim = next(iter(embeddings.values())).shape[1]
+        with new_folder(folder) as beside:
+            for modality, values in embeddings.items():
+                np.save(beside / f"{modality}_embeddings.npy", values)
+            with open(beside / "items.jsonl", "w", encoding="utf-8") as stream:
+                stream.writelines(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
+            if pictures:
+                # Stored, with a fixed date: PNG and JPEG are compressed already, and equal items give equal bytes.
+                with zipfile.ZipFile(beside / "pictures.zip", "w", zipfile.ZIP_STORED) as archive:
+                    for name, content in pictures.items():
+                        archive.writestr(zipfile.ZipInfo(name), content)
+            info = {"format": INDEX_FORMAT, "space_id": self.space_id, "dim": dim, "count": len(items)}
+            (beside / "index.json").write_text(json.dumps(info, indent=2) + "\n")
