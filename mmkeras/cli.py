@@ -171,7 +171,7 @@ def _parity(options):
 
 
 def _serve(options):
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    _quiet_tensorflow()
     from mmkeras.serving.launch import serve
 
     return serve(options.model, port=options.port, rest_port=options.rest_port)
@@ -203,8 +203,8 @@ def _only_model():
 
 
 def _quiet_tensorflow():
-    """Keep TensorFlow's start-up remarks out of the output; errors still show."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    """Keep TensorFlow's own log, with its search for a GPU, out of the output; what goes wrong is raised anyway."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "Evaluation": "evaluate",
-        "evaluate": "evaluate",
-        "model_card": "model_card",
         "save_metrics": "evaluate",
         "write_report": "report",
     },

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from mmkeras.atomic import replacing_file
 from mmkeras.data.paired import PairedData
 from mmkeras.errors import MmkerasError
-from mmkeras.evaluation.whole_file import write_whole
 from mmkeras.metrics.retrieval import mean_average_precision, retrieval_metrics
 
 
@@ -109,4 +109,5 @@ def save_metrics(metrics, file):
         if not isinstance(value, (int, float, str)) or (isinstance(value, float) and not math.isfinite(value)):
             raise MmkerasError(f"Expected finite numbers to write to {file}. Received: {key}={value!r}")
         plain[key] = value
-    write_whole(file, json.dumps(plain, indent=2) + "\n")
+    with replacing_file(file) as beside:
+        beside.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")

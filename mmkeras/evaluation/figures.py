@@ -88,8 +88,11 @@ def projection(evaluation, seed):
     images, texts = evaluation.image_embeddings, evaluation.text_embeddings
     both = np.concatenate([images, texts]).astype(np.float64)
     components = min(2, *both.shape)
-    pca = PCA(components, svd_solver="full" if both.shape[1] <= 1024 else "randomized", random_state=seed).fit(both)
-    share = float(np.nan_to_num(pca.explained_variance_ratio_).sum())  # NaN where all embeddings are one point
+    solver = "full" if both.shape[1] <= 1024 else "randomized"
+    with np.errstate(invalid="ignore"):  # its own share of the variance, where there is none
+        pca = PCA(components, svd_solver=solver, random_state=seed).fit(both)
+    total = both.var(axis=0, ddof=1).sum()  # 0 where all embeddings are one point
+    share = float(pca.explained_variance_.sum() / total) if total > 0 else 1.0
     images, texts = (np.pad(pca.transform(part), ((0, 0), (0, 2 - components))) for part in (images, texts))
     generator = np.random.default_rng(seed)
     pairs = evaluation.data.pairs

@@ -80,7 +80,7 @@ class Items:
                 self.names.setdefault(item, text)
 
     def picture(self, row):
-        """Return `picture` (a data URI, or `None` for feature vectors) and `text`, the picture's own where known."""
+        """Return `picture` (a data URI, or `None` for feature vectors) `name`, and `text`, the picture's own where known."""
         item = int(self.data.image_item[row])
         is_picture = self.data.images.ndim == 4
         return {
@@ -88,6 +88,7 @@ class Items:
             "picture": data_uri(self.data.images[row]) if is_picture else None,
             "text": self.names.get(item, "" if is_picture else f"category {self._category(row)}"),
             "item": item,
+            "name": self.data.image_names[row],
         }
 
     def text(self, row):

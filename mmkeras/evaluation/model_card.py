@@ -41,12 +41,12 @@ SYSTEMS = {
 }
 DATA_SETS = {
     "glyphs": {
-        "description": "pictures of named Unicode characters drawn in the DejaVu fonts that Matplotlib ships, with their "
-        "Unicode names as texts; split by character",
-        "licence": "DejaVu fonts licence (Bitstream Vera and Arev; free to use, redistribute and embed); names from the "
-        "Unicode Character Database, under the Unicode License",
+        "description": "pictures of named Unicode characters drawn in the DejaVu fonts that Matplotlib ships, with "
+        "their Unicode names as texts; split by character",
+        "licence": "DejaVu fonts licence (Bitstream Vera and Arev; free to use, redistribute and embed); names from "
+        "the Unicode Character Database, under the Unicode License",
         "limits": [
-            "It knows the words of Unicode names, in English and in upper or lower case alike; it was shown no sentences.",
+            "It knows the words of Unicode names, in English and in any case; it was shown no sentences.",
             "It knows one dark glyph on a light ground, and no photographs, handwriting or colour.",
         ],
     }
@@ -59,7 +59,7 @@ LIMITS = [
     "A similarity ranks the items of one gallery; it is no probability that an item is right.",
     "Every query has a nearest result, also where nothing fits: ask for a threshold or show several results.",
     "Embeddings of different space ids do not compare: index and queries must come from one export.",
-    "The metrics hold for the split named above; on other data measure anew.",
+    "The metrics hold for the data they were measured on; for other data measure anew.",
 ]
 
 

@@ -2,10 +2,10 @@
 
 import math
 
+from mmkeras.atomic import replacing_file
 from mmkeras.evaluation import figures
 from mmkeras.evaluation.gallery import draw_queries
 from mmkeras.evaluation.rendering import flattened, number, render
-from mmkeras.evaluation.whole_file import write_whole
 
 DIRECTIONS = (("text_to_image", "Text to picture"), ("image_to_text", "Picture to text"))
 CURVES_A_FIGURE = 4
@@ -58,7 +58,8 @@ def write_report(file, *, title, settings, versions, history, evaluation, seed=0
         history=history,
         columns=list(dict.fromkeys(key for row in history for key in row)),
     )
-    write_whole(file, page)
+    with replacing_file(file) as beside:
+        beside.write_text(page, encoding="utf-8", newline="\n")
 
 
 def headlines(metrics):
@@ -83,8 +84,12 @@ def recall_table(metrics):
 
     Returns:
         list of dicts: `name` and `gallery` of a direction, and `rows`, dicts with `name`, `recall` (at 1, 5 and 10, in
-        [0, 1]), `median_rank` and `mean_rank`. The last row is what chance would reach with one relevant item.
+        [0, 1]), `median_rank` and `mean_rank`. The last row is what chance would reach with one relevant item; a strict
+        row is there where it differs.
     """
+    strict = {key.removeprefix("strict_"): value for key, value in metrics.items() if key.startswith("strict_")}
+    alike = any(metrics[key] != value for key, value in strict.items())  # else the strict row would say it all again
+    kinds = (("Look-alikes count", ""), ("Strict", "strict_")) if alike else (("This model", ""),)
     table = []
     for direction, name in DIRECTIONS:
         if f"{direction}_recall@1" not in metrics:
@@ -92,12 +97,12 @@ def recall_table(metrics):
         gallery = metrics["pictures" if direction == "text_to_image" else "texts"]
         rows = [
             {
-                "name": label,
+                "name": name_of_row,
                 "recall": [metrics[f"{prefix}{direction}_recall@{k}"] for k in (1, 5, 10)],
                 "median_rank": metrics[f"{prefix}{direction}_median_rank"],
                 "mean_rank": metrics[f"{prefix}{direction}_mean_rank"],
             }
-            for label, prefix in (("Look-alikes count", ""), ("Strict", "strict_"))
+            for name_of_row, prefix in kinds
         ]
         middle = (gallery + 1) / 2
         chance = [min(1.0, k / gallery) for k in (1, 5, 10)]

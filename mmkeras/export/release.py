@@ -9,8 +9,9 @@ import mmkeras
 from mmkeras.atomic import new_folder
 from mmkeras.data.sources import load_source
 from mmkeras.errors import MmkerasError
+from mmkeras.evaluation.model_card import model_card
 from mmkeras.export.golden import encode_png, golden_examples, write_warm_up
-from mmkeras.export.saved_model import export_saved_model
+from mmkeras.export.saved_model import export_saved_model, written_signatures
 from mmkeras.export.space import preprocessing_settings, space_id
 from mmkeras.search.writer import IndexWriter
 
@@ -61,7 +62,7 @@ def export_run(run, to, model=None):
             **preprocessing_settings(model),
         }
         (extra / "space.json").write_text(json.dumps(space, indent=2) + "\n")
-        (extra / "model_card.md").write_text(_card(run, model, to.name, identity))
+        (extra / "model_card.md").write_text(_card(run, model, to.name, space, beside))
         _write_index(extra / "index", model, identity, load("all"), seen=load("train"))
     return version
 
@@ -79,6 +80,24 @@ def _loader(run, model):
         return load_source(recipe.data, split, model.image_preprocessor, recipe.image_folder or None, recipe.limit)
 
     return load
+
+
+def _card(run, model, name, space, saved_model):
+    """Render the model card from what the run measured, the space and the signatures as they were written."""
+    metrics = json.loads(run.file("metrics.json").read_text()) if run.file("metrics.json").exists() else {}
+    source = run.recipe.data
+    own = {} if source == "glyphs" else {"description": f"pictures with captions, from {source}", "licence": "the owner's"}
+    return model_card(
+        name=name,
+        system=space["system"],
+        data={"name": f"{Path(source).name}/train", "evaluated_on": metrics.pop("data", None), **own},
+        metrics=metrics,
+        signatures=written_signatures(saved_model),
+        preprocessing=preprocessing_settings(model),
+        space_id=space["space_id"],
+        versions=run.info["versions"],
+        embedding_dim=space["dim"],
+    )
 
 
 def _write_index(folder, model, identity, data, seen):

@@ -1,7 +1,10 @@
 """A SavedModel with a signature per encoder."""
 
+from pathlib import Path
+
 import keras
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from mmkeras.errors import MmkerasError
 from mmkeras.export.space import space_id
@@ -41,6 +44,29 @@ def export_saved_model(model, folder):
         archive.write_out(str(folder), verbose=False)
     except tf.errors.OpError as error:
         raise MmkerasError(f"The SavedModel {folder} could not be written: {error.message}") from error
+
+
+def written_signatures(folder):
+    """Return what a SavedModel's signatures take and give, in words, for people.
+
+    Returns:
+        {signature: {"inputs": {name: "string (N,)"}, "outputs": {...}}}, without TensorFlow's own and the default.
+    """
+    saved_model = saved_model_pb2.SavedModel.FromString((Path(folder) / "saved_model.pb").read_bytes())
+    return {
+        name: {
+            "inputs": {key: _in_words(info) for key, info in signature.inputs.items()},
+            "outputs": {key: _in_words(info) for key, info in signature.outputs.items()},
+        }
+        for name, signature in sorted(saved_model.meta_graphs[0].signature_def.items())
+        if not name.startswith("__") and name != "serving_default"
+    }
+
+
+def _in_words(info):
+    dims = ["N" if dim.size < 0 else str(dim.size) for dim in info.tensor_shape.dim]
+    shape = f"({dims[0]},)" if len(dims) == 1 else f"({', '.join(dims)})"
+    return f"{tf.dtypes.as_dtype(info.dtype).name} {shape}"
 
 
 def _signatures(model):

@@ -42,7 +42,8 @@ class ImageTextModel(keras.Model):
         dims = [encoder.output["embedding"].shape[-1] for encoder in (image_encoder, text_encoder)]
         if dims[0] != dims[1]:
             raise MmkerasError(
-                f"Expected one embedding_dim for both encoders. Received: image_encoder {dims[0]}, text_encoder {dims[1]}"
+                "Expected one embedding_dim for both encoders. "
+                f"Received: image_encoder {dims[0]}, text_encoder {dims[1]}"
             )
         self.image_encoder = image_encoder
         self.text_encoder = text_encoder

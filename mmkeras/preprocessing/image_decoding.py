@@ -31,12 +31,16 @@ def decode_image(image_bytes, background, max_pixels, row=None):
     """
     image_bytes = tf.ensure_shape(image_bytes, [])
     header = image_header.read_header(image_bytes)
-    require = functools.partial(_require, row=row)
-    branches = []
-    for decode in (_decode_jpeg, _decode_png, _decode_gif, _decode_bmp):
-        branches.append(functools.partial(decode, image_bytes, header, require, max_pixels, background))
-    branches.append(functools.partial(_refuse, image_bytes, require))
-    return tf.switch_case(image_header.image_format(header), branches)
+
+    def decode_by(function):
+        # Not inlined: TensorFlow would walk through every operation of the branches not taken, at every picture, which
+        # costs more than a small JPEG does.
+        apart = tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
+        require = functools.partial(_require, row=row)
+        return lambda: apart(image_bytes, header, require, max_pixels, background)
+
+    functions = (_decode_jpeg, _decode_png, _decode_gif, _decode_bmp, _refuse)
+    return tf.switch_case(image_header.image_format(header), [decode_by(function) for function in functions])
 
 
 def _decode_jpeg(image_bytes, header, require, max_pixels, background):
@@ -103,7 +107,7 @@ def _decode_bmp(image_bytes, header, require, max_pixels, background):
     return tf.ensure_shape(tf.cond(bmp["bits"] == 8, apply_palette, colours), (None, None, 3))
 
 
-def _refuse(image_bytes, require):
+def _refuse(image_bytes, header, require, max_pixels, background):
     def problem():
         size = tf.as_string(tf.strings.length(image_bytes))
         return tf.strings.join(["expected a JPEG, PNG, GIF or BMP picture; received ", size, " bytes of another kind"])

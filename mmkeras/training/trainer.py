@@ -1,5 +1,7 @@
 """Training: from a run folder with a recipe in it to a trained model in that folder."""
 
+import sys
+
 import keras
 import tensorflow as tf
 
@@ -21,12 +23,13 @@ def train(run, verbose="auto"):
 
     Args:
         run: `Run`.
-        verbose: as in `keras.Model.fit`; `"auto"` shows a progress bar.
+        verbose: as in `keras.Model.fit`; `"auto"` is a progress bar on a terminal and a line an epoch elsewhere.
 
     Returns:
         The trained model, which lies in the run folder as `model.keras`.
     """
     recipe = run.recipe
+    verbose = (1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose
     _prepare_process(recipe)
     data, validation = (
         load_source(

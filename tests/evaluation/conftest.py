@@ -1,0 +1,55 @@
+"""Four pictures, four texts and a model whose embeddings are written down."""
+
+import numpy as np
+import pytest
+
+from mmkeras.data.paired import PairedData
+from mmkeras.evaluation.evaluate import evaluate
+
+
+class WrittenDown:
+    """A model that knows its embeddings by the first value of a picture and by the text."""
+
+    images = np.array([[1, 0], [0.8, 0.6], [0, 1], [-1, 0]], np.float32)
+    texts = {
+        "one": [1, 0],
+        "two": [0.6, 0.8],
+        "<script>alert('three')</script>": [0, 1],
+        "four": [0, -1],
+    }
+
+    def encode_image(self, images):
+        return self.images[np.asarray(images).reshape(len(images), -1)[:, 0].astype(int)]
+
+    def encode_text(self, texts):
+        return np.array([self.texts[text] for text in texts], np.float32)
+
+
+@pytest.fixture
+def make_data():
+    def make(**changes):
+        """Pictures 0 and 1 look alike; every item has one picture and one text."""
+        images = np.zeros((4, 8, 8, 3), np.uint8) + np.arange(4, dtype=np.uint8)[:, None, None, None]
+        arguments = {
+            "name": "four/dev",
+            "images": images,
+            "texts": list(WrittenDown.texts),
+            "image_id": np.array([10, 10, 30, 40]),
+            "text_image_id": np.array([10, 10, 30, 40]),
+            "pairs": np.column_stack([np.arange(4), np.arange(4)]).astype(np.int32),
+            "image_item": np.array([10, 20, 30, 40]),
+            "text_item": np.array([10, 20, 30, 40]),
+        }
+        return PairedData(**arguments | changes)
+
+    return make
+
+
+@pytest.fixture
+def model():
+    return WrittenDown()
+
+
+@pytest.fixture
+def evaluation(model, make_data):
+    return evaluate(model, make_data())

@@ -1,0 +1,74 @@
+import json
+
+import numpy as np
+import pytest
+
+from mmkeras.errors import MmkerasError
+from mmkeras.evaluation.evaluate import evaluate, save_metrics
+
+# Scores (picture x text) of the embeddings in conftest.py:
+#            one   two   three  four
+#   0        1.0   0.6   0.0    0.0
+#   1        0.8   0.96  0.6   -0.6
+#   2        0.0   0.8   1.0   -1.0
+#   3       -1.0  -0.6   0.0    0.0
+
+
+def test_metrics_by_look_alikes_and_strict(evaluation):
+    metrics = evaluation.metrics
+    assert (metrics["pictures"], metrics["texts"]) == (4, 4)
+    # Picture 3 finds "four" at 0.0, tied with "three", which counts before it: rank 2.
+    assert metrics["image_to_text_recall@1"] == 0.75
+    assert metrics["image_to_text_mean_rank"] == pytest.approx((1 + 1 + 1 + 2) / 4)
+    # "four" scores 0.0 with pictures 0 and 3, -0.6 and -1 with the others: rank 2.
+    assert metrics["text_to_image_recall@1"] == 0.75
+    assert metrics["rsum"] == pytest.approx(75 + 100 + 100 + 75 + 100 + 100)
+    # Strictly, too, each finds its own: "two" prefers picture 1, picture 1 prefers "two".
+    assert metrics["strict_image_to_text_recall@1"] == 0.75
+    assert metrics["strict_text_to_image_mean_rank"] == pytest.approx(1.25)
+    assert "image_to_text_map" not in metrics
+
+
+def test_strict_is_stricter_where_a_look_alike_wins(model, make_data):
+    """With the texts of items 10 and 20 exchanged, look-alikes are still right and the strict items are not."""
+    metrics = evaluate(model, make_data(text_item=np.array([20, 10, 30, 40]))).metrics
+    assert metrics["text_to_image_recall@1"] == 0.75
+    assert metrics["strict_text_to_image_recall@1"] == 0.25
+    assert metrics["strict_rsum"] < metrics["rsum"]
+
+
+def test_map_by_category(model, make_data):
+    label = np.array([0, 0, 1, 1], np.int32)
+    data = make_data(label=label, text_label=label, label_names=("a", "b"))
+    metrics = evaluate(model, data).metrics
+    # Text to picture. one: 0, 1 first, AP 1. two: 1, 2, 0: (1 + 2/3) / 2. three: 2, 1, then 0 and 3 tied, the wrong one
+    # first: (1 + 2/4) / 2. four: 0 and 3 tied, the wrong one first: 3 at rank 2; 1; 2 at rank 4: (1/2 + 2/4) / 2.
+    assert metrics["text_to_image_map"] == pytest.approx((1 + 5 / 6 + 3 / 4 + 1 / 2) / 4)
+    assert 0 < metrics["image_to_text_map"] <= 1
+
+
+def test_without_pairs_only_categories_are_measured(model, make_data):
+    label = np.array([0, 0, 1, 1], np.int32)
+    no_pairs = np.zeros((0, 2), np.int32)
+    found = evaluate(model, make_data(pairs=no_pairs, label=label, text_label=label, label_names=("a", "b")))
+    assert set(found.metrics) == {"pictures", "texts", "image_to_text_map", "text_to_image_map"}
+    assert found.relevance_ids[0] is label
+    with pytest.raises(MmkerasError, match="four/dev: expected pairs, or categories"):
+        evaluate(model, make_data(pairs=no_pairs))
+
+
+def test_embeddings_that_do_not_fit_are_refused(model, make_data):
+    model.encode_text = lambda texts: np.zeros((3, 2), np.float32)
+    with pytest.raises(MmkerasError, match=r"shape \(4, D\) from encode_text. Received: \(3, 2\)"):
+        evaluate(model, make_data())
+
+
+def test_save_metrics(tmp_path, evaluation):
+    file = tmp_path / "run" / "metrics.json"
+    save_metrics(evaluation.metrics | {"share": np.float32(0.5)}, file)
+    read = json.loads(file.read_text())
+    assert read == evaluation.metrics | {"share": 0.5}
+    with pytest.raises(MmkerasError, match="loss=nan"):
+        save_metrics({"loss": float("nan")}, file)
+    assert json.loads(file.read_text()) == read
+    assert [path.name for path in file.parent.iterdir()] == ["metrics.json"]

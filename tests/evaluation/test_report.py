@@ -1,0 +1,180 @@
+import html.parser
+import re
+
+import jinja2
+import numpy as np
+import pytest
+
+from mmkeras.errors import MmkerasError
+from mmkeras.evaluation import report
+from mmkeras.evaluation.evaluate import evaluate
+
+HISTORY = [
+    {"epoch": str(epoch), "loss": str(2.0 / (epoch + 1)), "val_text_to_image_recall@1": str(0.1 * epoch), "note": ""}
+    for epoch in range(3)
+]
+VOID = {"meta", "link", "img", "br", "path", "use"}
+
+
+class Page(html.parser.HTMLParser):
+    """The tags, attributes and visible text of a page; fails on tags that do not nest."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.open, self.tags, self.links, self.words, self.alts = [], [], [], [], []
+        self.feed(source)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        attributes = dict(attributes)
+        self.links += [attributes[name] for name in ("src", "href", "srcset", "action", "data") if name in attributes]
+        if tag == "img":
+            self.alts.append(attributes["alt"])
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture
+def write(tmp_path, evaluation):
+    def write(file="report.html", **changes):
+        arguments = {
+            "title": "a <b>run</b>",
+            "settings": {"data": {"name": "four"}, "epochs": 3},
+            "versions": {"keras": "3.15.1"},
+            "history": HISTORY,
+            "evaluation": evaluation,
+        }
+        report.write_report(tmp_path / file, **arguments | changes)
+        return (tmp_path / file).read_text(encoding="utf-8")
+
+    return write
+
+
+def test_the_page_holds_everything(write):
+    source = write()
+    page = Page(source)
+    assert all(re.match("data:|#", link) for link in page.links)
+    assert "url(" not in source.replace("url(#", "")
+    assert "@import" not in source
+    for words in ("a <b>run</b>", "four/dev: 4 pictures, 4 texts", "75.0%", "550.0", "data.name", "3.15.1"):
+        assert words in page.text, words
+    assert "Chance 25.0% 100.0% 100.0% 2.5 2.5" in page.text  # of one item in four; R@5 of four is certain
+    assert page.tags.count("svg") == 4  # loss, validation, plane, histogram
+    assert page.alts and all(page.alts)
+
+
+def test_what_data_says_is_no_markup(write):
+    source = write()
+    assert "<script" not in source
+    assert "<script>alert('three')</script>" in Page(source).text
+
+
+def test_rights_and_wrongs(write):
+    page = Page(write()).text
+    assert page.count("Right 3 of 3 queries") == 2
+    assert page.count("Wrong 1 of 1 queries") == 2
+    assert page.count("≈") == 2 + 4  # two legends; the look-alikes of queries one, two and of pictures 0, 1
+
+
+def test_the_wanted_item_is_shown_where_no_result_is_right(model, make_data, write):
+    """A gallery of eight texts in which the one of picture 3 comes last."""
+    texts = ["one", "two", "<script>alert('three')</script>", "four"] * 2
+    ids = np.array([10, 10, 30, 30, 30, 30, 30, 40])
+    model.texts = model.texts | {"four": [1, 0]}
+    pairs = np.column_stack([[0, 0, 2, 2, 2, 2, 2, 3], range(8)]).astype(np.int32)
+    data = make_data(texts=texts, text_image_id=ids, text_item=ids, pairs=pairs, image_item=None)
+    page = Page(write(evaluation=evaluate(model, data))).text
+    assert "“four” was wanted, and is at rank 8" in page
+
+
+def test_feature_vectors_show_their_items(model, make_data, write):
+    images = np.arange(4, dtype=np.float32)[:, None] * np.ones(5, np.float32)
+    data = make_data(images=images, image_names=[f"item-{row}" for row in range(4)])
+    page = Page(write(evaluation=evaluate(model, data)))
+    assert "four/dev: 4 feature vectors, 4 texts" in page.text
+    assert "img" not in page.tags
+    assert "item-3" in page.text
+
+
+def test_categories_without_pairs(model, make_data, write):
+    label = np.array([0, 0, 1, 1], np.int32)
+    data = make_data(pairs=np.zeros((0, 2), np.int32), label=label, text_label=label, label_names=("a", "b"))
+    page = Page(write(evaluation=evaluate(model, data))).text
+    assert "Text to picture, MAP 0.771" in page
+    assert "Median rank" not in page
+    hot = np.eye(2, dtype=np.uint8)[label]
+    data = make_data(pairs=np.zeros((0, 2), np.int32), label=hot, text_label=hot, label_names=("a", "b"))
+    assert "Queries drawn" not in Page(write(evaluation=evaluate(model, data))).text
+
+
+def test_a_collapsed_model_and_no_history(model, make_data, write):
+    model.images = np.ones((4, 2), np.float32)
+    model.texts = dict.fromkeys(model.texts, [1, 1])
+    page = Page(write(evaluation=evaluate(model, make_data()), history=[])).text
+    assert "No query has a relevant result first" in page
+    assert "The run has no training log" in page
+
+
+def test_the_seed_decides(write):
+    assert write("a.html") == write("b.html")
+    assert write("a.html", seed=1) != write("b.html", seed=2)
+
+
+def test_photographs_keep_the_page_small(model, make_data, write):
+    noise = np.random.default_rng(0).integers(0, 256, (4, 300, 200, 3), np.uint8)
+    noise[:, 0, 0, 0] = range(4)
+    source = write(evaluation=evaluate(model, make_data(images=noise)))
+    assert len(source) < 600_000
+    assert "data:image/jpeg" in source
+
+
+def test_the_strict_row_is_there_where_it_differs(model, make_data, write):
+    assert "Strict" not in Page(write()).text
+    page = Page(write(evaluation=evaluate(model, make_data(text_item=np.array([20, 10, 30, 40]))))).text
+    assert "Look-alikes count 75.0% 100.0% 100.0% 1 1.2 Strict 25.0% 100.0% 100.0%" in page
+
+
+def test_curves_are_found_in_a_log():
+    rows = [{"epoch": 1, "loss": 2.0, "val_loss": "3", "category_loss": float("nan"), "learning_rate": 0.1}]
+    rows += [{"epoch": 2, "loss": 1.0, "val_loss": "", "category_loss": 0.5, "val_image_to_text_recall@1": 0.25}]
+    curves = {curve["title"]: curve["summary"] for curve in report.training_curves(rows)}
+    assert curves == {
+        "Loss": "loss from 2 to 1; val_loss from 3 to 3",
+        "Validation": "val_image_to_text_recall@1 from 0.25 to 0.25",
+        "Parts of the loss": "category_loss from 0.5 to 0.5",
+        "Learning rate": "learning_rate from 0.1 to 0.1",
+    }
+
+
+def test_a_failure_leaves_the_old_report(tmp_path, write, monkeypatch):
+    before = write()
+    with pytest.raises(jinja2.UndefinedError):  # while rendering
+        write(versions="none")
+
+    def full_disk(*_, **__):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("pathlib.Path.write_text", full_disk)
+    with pytest.raises(MmkerasError, match="report.html could not be written: no space left"):
+        write(title="another")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
