@@ -2,8 +2,8 @@
 
 import contextlib
 import os
+import secrets
 import shutil
-import tempfile
 from pathlib import Path
 
 from mmkeras.errors import MmkerasError
@@ -19,15 +19,14 @@ def replacing_file(target):
     """
     target = Path(target)
     with _told(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(prefix=".tmp-", suffix=target.suffix, dir=target.parent)
-        os.close(handle)
+        beside = _beside(target, target.suffix)
         try:
-            yield Path(beside)
-            os.chmod(beside, 0o666 & ~_umask())
+            beside.touch(exist_ok=False)
+            yield beside
             os.replace(beside, target)
         finally:
-            Path(beside).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                beside.unlink()
 
 
 @contextlib.contextmanager
@@ -37,20 +36,31 @@ def new_folder(target):
     Its name does not start with a digit, so TensorFlow Serving never takes it for a version.
 
     Raises:
-        MmkerasError: `target` exists already, or cannot be written.
+        MmkerasError: `target` exists already (told before any work, and again where it came up meanwhile), or cannot
+            be written.
     """
     target = Path(target)
     with _told(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=".tmp-", dir=target.parent))
+        _refuse_existing(target)
+        beside = _beside(target)
         try:
+            beside.mkdir()
             yield beside
-            if target.exists():
-                raise MmkerasError(f"{target} exists already; nothing was overwritten")
-            os.chmod(beside, 0o777 & ~_umask())
+            _refuse_existing(target)  # a rename would replace an empty folder in silence
             os.rename(beside, target)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
+
+
+def _beside(target, suffix=""):
+    """Return an unused path in the folder of `target`, which is made; unlike `tempfile`'s it leaves rights to umask."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target.parent / f".tmp-{secrets.token_hex(8)}{suffix}"
+
+
+def _refuse_existing(target):
+    if os.path.lexists(target):
+        raise MmkerasError(f"{target} exists already; nothing was overwritten")
 
 
 @contextlib.contextmanager
@@ -61,9 +71,3 @@ def _told(target):
         raise MmkerasError(
             f"{target} could not be written: {error.strerror or error}. Nothing was left half written"
         ) from error
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -28,7 +28,12 @@ EXAMPLES = """examples:
 def main(arguments=None):
     """Run the command line; return the exit code: 0, 1 for a failed check, 2 for a mistake in what was given."""
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    # argparse ends the list of settings at the first option: train RECIPE --out RUN epochs=2 leaves epochs=2 over.
+    if "settings" in options and all("=" in word and not word.startswith("-") for word in rest):
+        options.settings += rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if "command" not in options:
         parser.print_help()
         return 2
@@ -109,8 +114,10 @@ def _recipes(options):
 def _train(options):
     from mmkeras.training.recipe import Recipe
 
-    if (options.recipe is None) == (options.resume is None):
-        raise MmkerasError("Expected either a RECIPE or --resume RUN")
+    if options.resume and (options.recipe or options.settings or options.out):
+        raise MmkerasError("A run goes on with its own settings, in its own folder: --resume RUN takes nothing else")
+    if not options.resume and not options.recipe:
+        raise MmkerasError("Expected either a RECIPE (mmkeras recipes lists them) or --resume RUN")
     if options.recipe:
         recipe = Recipe.load(options.recipe, options.settings)
         name = Path(options.recipe).stem
@@ -129,6 +136,10 @@ def _train(options):
     except KeyboardInterrupt:
         print(f"\nInterrupted. Go on with: mmkeras train --resume {run.folder}", file=sys.stderr)
         return 130
+    except MmkerasError:
+        if not options.resume:
+            run.discard()  # a mistake in the settings must not take the folder's name
+        raise
     print(f"Trained: {run.file('model.keras')}\nNext:    mmkeras evaluate {run.folder}")
     return 0
 
@@ -159,7 +170,7 @@ def _parity(options):
     from mmkeras.serving import Client
     from mmkeras.serving.loaded_models import latest_version
 
-    version = latest_version(options.model)
+    version = latest_version(options.model).resolve()
     name = version.parent.name
     if options.server:
         with Client(options.server, name) as client:

@@ -29,10 +29,14 @@ def print_parity(title, comparisons):
 def print_answer(answer):
     """Print what a query found as a table."""
     rows = [
-        (str(r.rank), f"{r.score:.3f}", str(r.item["id"]), r.item["text"], "" if r.item.get("seen", True) else "unseen")
+        (str(r.rank), f"{r.score:.3f}", escape(str(r.item["id"])), escape(r.item["text"]), _seen(r.item))
         for r in answer.results
     ]
     print_table(answer.query, ("rank", "score", "item", "text", ""), rows)
+
+
+def _seen(item):
+    return "" if item.get("seen", True) else "unseen"
 
 
 def _verdict(passed):
@@ -40,7 +44,7 @@ def _verdict(passed):
 
 
 def print_table(title, columns, rows):
-    """Print rows of strings as a table; a line that is too long is folded, not cut."""
+    """Print rows of strings, which may hold rich's markup, as a table; a long line is folded, not cut."""
     table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD)
     for column in columns:
         table.add_column(column, overflow="fold")

@@ -1,6 +1,7 @@
 """Parity: a served model answers what Keras answered, on the golden examples that travel with it."""
 
 import dataclasses
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -34,14 +35,20 @@ class Comparison:
 
 
 def golden_of(version):
-    """Return the golden examples of a version folder, as {signature: {"inputs": {...}, "outputs": {...}}}."""
+    """Return the golden examples of a version folder, as {signature: {"inputs": {...}, "outputs": {...}}}.
+
+    Raises:
+        MmkerasError: there are none, or the file is damaged.
+    """
     file = Path(version) / "assets.extra" / "golden.npz"
     try:
         with np.load(file) as golden:
-            flat = dict(golden)
-    except (OSError, ValueError) as error:
+            examples = by_signature(dict(golden))
+    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise MmkerasError(f"{version} has no readable golden examples: {error}") from error
-    return by_signature(flat)
+    if not examples:
+        raise MmkerasError(f"{version} has no golden examples: {file} is empty")
+    return examples
 
 
 def check_parity(golden, predict):
@@ -54,6 +61,9 @@ def check_parity(golden, predict):
     Returns:
         List of `Comparison`, one an output.
 
+    Raises:
+        MmkerasError: `predict` does not return an output that Keras gave.
+
     Example:
         >>> all(row.passed for row in check_parity(golden_of(version), saved_model_predict(version)))
         True
@@ -62,19 +72,33 @@ def check_parity(golden, predict):
     for signature, example in golden.items():
         outputs = predict(signature, example["inputs"])
         for name, expected in example["outputs"].items():
+            if name not in outputs:
+                raise MmkerasError(f"Expected {signature} to return {name}. Received: {', '.join(sorted(outputs))}")
             comparisons.append(_compare(signature, name, expected, np.asarray(outputs[name])))
     return comparisons
 
 
 def saved_model_predict(version):
-    """Return a `predict` for `check_parity` that runs a SavedModel in this process."""
+    """Return a `predict` for `check_parity` that runs a SavedModel in this process.
+
+    Raises:
+        MmkerasError: the SavedModel does not load; and, from the function, lacks the signature or refuses the inputs.
+    """
     import tensorflow as tf
     import tensorflow_text  # noqa: F401 - registers the tokenizer's operations
 
-    signatures = tf.saved_model.load(str(version)).signatures
+    try:
+        loaded = tf.saved_model.load(str(version))
+    except (OSError, tf.errors.OpError) as error:
+        raise MmkerasError(f"{version} is no SavedModel that loads: {error}") from error
 
     def predict(signature, inputs):
-        outputs = signatures[signature](**{name: tf.constant(values) for name, values in inputs.items()})
+        if signature not in loaded.signatures:
+            raise MmkerasError(f"{version} has no signature {signature}. There are: {', '.join(loaded.signatures)}")
+        try:
+            outputs = loaded.signatures[signature](**{name: tf.constant(values) for name, values in inputs.items()})
+        except (TypeError, tf.errors.OpError) as error:
+            raise MmkerasError(f"{version} refused the inputs of {signature}: {error}") from error
         return {name: value.numpy() for name, value in outputs.items()}
 
     return predict

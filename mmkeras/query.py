@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import html
 import json
+import os
 from pathlib import Path
 
 from mmkeras.atomic import replacing_file
@@ -32,7 +33,7 @@ class Answer:
 
     def to_json(self):
         """Return the answer as a JSON string, for programs."""
-        results = [{"rank": r.rank, "score": r.score, **r.item} for r in self.results]
+        results = [{**r.item, "rank": r.rank, "score": r.score} for r in self.results]
         return json.dumps({"query": self.query, "kind": self.kind, "results": results}, ensure_ascii=False, indent=2)
 
     def write_html(self, file):
@@ -72,7 +73,7 @@ def ask(query, index, server, model, k=5, timeout=30.0):
     Raises:
         MmkerasError: an empty text, a picture that is not there or unreadable, no server, another space.
     """
-    is_picture = Path(query).is_file() if len(query) < 4096 else False
+    is_picture = os.path.isfile(query)  # unlike pathlib's, false and not an error for a text too long for a file's name
     if not is_picture and query.lower().endswith(PICTURE_SUFFIXES):
         raise MmkerasError(f"There is no picture {query}")
     if not query.strip():
@@ -88,7 +89,8 @@ def ask(query, index, server, model, k=5, timeout=30.0):
 
 
 def _data_uri(content, name):
-    kind = Path(name).suffix.lower().lstrip(".").replace("jpg", "jpeg") or "png"
+    suffix = Path(name).suffix.lower()
+    kind = suffix[1:].replace("jpg", "jpeg") if suffix in PICTURE_SUFFIXES else "png"
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 

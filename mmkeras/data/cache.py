@@ -1,27 +1,39 @@
 """A user cache folder for what is cheap to make again: written beside and renamed, checked when read."""
 
 import hashlib
+import io
 import json
 import os
+import sys
 import tempfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
+
+from mmkeras.atomic import replacing_file
+from mmkeras.errors import MmkerasError
+
+DIGEST_LINE = 65  # bytes: a SHA-256 in hexadecimal and a line break
 
 
 def cache_folder():
     """Return the folder for caches: `$MMKERAS_CACHE`, else `$XDG_CACHE_HOME/mmkeras`, else `~/.cache/mmkeras`."""
     if folder := os.environ.get("MMKERAS_CACHE"):
         return Path(folder)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmkeras"
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return Path(folder) / "mmkeras"
+    try:
+        return Path.home() / ".cache" / "mmkeras"
+    except RuntimeError:  # a user id without an entry and without $HOME, as containers run them
+        return Path(tempfile.gettempdir()) / "mmkeras-cache"
 
 
 def cached_arrays(name, key, make, folder=None):
     """Return the arrays that `make()` returns, from the cache where a sound copy lies there.
 
-    The file is `<name>-<hash of key>.npz`; a SHA-256 of its content lies beside it, and a file that does not match is
-    made again. A cache folder that cannot be written costs the time to make the arrays, never the result.
+    The file is `<name>-<hash of key>.cache`: a line with the SHA-256 of what follows, then an `.npz`. Digest and
+    content are one file, so that of two processes that write at once either leaves a whole one. A file that does not
+    match its digest is made again. A folder that cannot be written costs the time to make the arrays, never the result.
 
     Args:
         name: the start of the file's name.
@@ -33,27 +45,36 @@ def cached_arrays(name, key, make, folder=None):
         dict of arrays.
     """
     folder = Path(folder) if folder else cache_folder()
-    file = folder / f"{name}-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}.npz"
-    digest_file = file.with_suffix(".sha256")
-    try:
-        if file.is_file() and digest_file.read_text().strip() == _digest(file):
-            with np.load(file) as arrays:
-                return dict(arrays)
-    except (OSError, ValueError, zipfile.BadZipFile):
-        pass  # damaged or half there: made again below
-    arrays = make()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{name}-", suffix=".npz", delete=False) as beside:
-            np.savez(beside, **arrays)
-        digest = _digest(beside.name)
-        os.replace(beside.name, file)
-        digest_file.write_text(digest + "\n")
-    except OSError as error:
-        print(f"mmkeras: the cache {folder} could not be written ({error}); going on without it")
+    file = folder / f"{name}-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}.cache"
+    arrays = _read(file)
+    if arrays is None:
+        arrays = make()
+        try:
+            _write(file, arrays)
+        except MmkerasError as error:
+            print(f"mmkeras: the cache is not used: {error}", file=sys.stderr)
     return arrays
 
 
-def _digest(file):
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _read(file):
+    """Return the arrays of a cache file, or `None` where it is missing or damaged."""
+    try:
+        content = memoryview(file.read_bytes())
+    except OSError:
+        return None
+    if bytes(content[:DIGEST_LINE]) != _digest_line(content[DIGEST_LINE:]):
+        return None  # checked before it is parsed: a damaged zip file can raise almost anything
+    with np.load(io.BytesIO(content[DIGEST_LINE:])) as arrays:
+        return dict(arrays)
+
+
+def _write(file, arrays):
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    with replacing_file(file) as beside, open(beside, "wb") as stream:
+        stream.write(_digest_line(content.getbuffer()))
+        stream.write(content.getbuffer())
+
+
+def _digest_line(content):
+    return hashlib.sha256(content).hexdigest().encode() + b"\n"

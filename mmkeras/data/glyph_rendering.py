@@ -1,11 +1,16 @@
 """Drawing the glyphs: every named character that a DejaVu font can draw, one 32 x 32 picture a font style."""
 
+import functools
+import hashlib
 import unicodedata
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, __version__, features
 
+from mmkeras.errors import MmkerasError
+
+RENDERING = 1  # raised whenever the drawing changes, so that older caches are made again
 PICTURE_SIZE = 32  # px
 FONT_SIZE = 26  # px; ascent + descent of DejaVu is 1.164 em, so a line of text just fits the picture
 BASELINE = 25  # px from the top: glyphs keep their height above the line, so that o, O and superscript o differ
@@ -17,6 +22,17 @@ def font_files():
 
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     return sorted(folder.glob("DejaVu*.ttf"), key=lambda file: (file.stem != "DejaVuSans", file.stem))
+
+
+def rendering_key():
+    """Return a JSON-serialisable description of everything that the pictures and their names depend on."""
+    return {
+        "rendering": RENDERING,
+        "pillow": __version__,
+        "freetype": features.version("freetype2"),
+        "unicode": unicodedata.unidata_version,  # a Python release may know names that an older one does not
+        "fonts": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in font_files()},
+    }
 
 
 def named_characters(font_file):
@@ -36,8 +52,7 @@ def draw(character, font_file, size=FONT_SIZE):
     Returns:
         uint8 array (32, 32); 0 is ink, 255 is paper.
     """
-    # The basic layout engine is in every Pillow build; Raqm is not, and shapes some characters differently.
-    font = ImageFont.truetype(str(font_file), size, layout_engine=ImageFont.Layout.BASIC)
+    font = _font(str(font_file), size)
     left, top, right, bottom = font.getbbox(character, anchor="ls")
     width, height = right - left, bottom - top
     if max(width, height) > PICTURE_SIZE:
@@ -47,6 +62,12 @@ def draw(character, font_file, size=FONT_SIZE):
     y = min(max(BASELINE, -top), PICTURE_SIZE - bottom)
     ImageDraw.Draw(picture).text((x, y), character, fill=0, font=font, anchor="ls")
     return np.asarray(picture)
+
+
+@functools.lru_cache(maxsize=32)
+def _font(file, size):
+    # The basic layout engine is in every Pillow build; Raqm is not, and shapes some characters differently.
+    return ImageFont.truetype(file, size, layout_engine=ImageFont.Layout.BASIC)
 
 
 def render_all():
@@ -83,8 +104,13 @@ def contact_sheet(pictures, columns=32, margin=2):
 
     Returns:
         A `PIL.Image.Image`.
+
+    Raises:
+        MmkerasError: no pictures, or not of these shapes.
     """
     pictures = np.asarray(pictures)
+    if pictures.ndim not in (3, 4) or not pictures.size:
+        raise MmkerasError(f"Expected pictures of shape (N, H, W) or (N, H, W, 3). Received: shape {pictures.shape}")
     height, width = pictures.shape[1:3]
     rows = -(-len(pictures) // columns)
     sheet = np.full((rows * (height + margin), columns * (width + margin), *pictures.shape[3:]), 208, np.uint8)

@@ -12,7 +12,6 @@ from mmkeras.data.cache import cached_arrays
 from mmkeras.data.paired import PairedData
 from mmkeras.errors import MmkerasError
 
-RENDERING = 1  # raised whenever the drawing changes, so that older caches are made again
 SPLITS = ("train", "dev", "test")
 TEST_CHARACTERS = 1000
 DEV_CHARACTERS = 500
@@ -23,9 +22,9 @@ SMALLEST_TAG = 50  # characters; a word of a name that occurs this often is a la
 class Glyphs:
     """About 6,700 named characters in 1 to 12 font styles: 47,000 pictures of 32 x 32 px with their names.
 
-    Pictures are drawn once (5 s) and cached. Characters that have a pixel-identical picture in some style, such as
-    A and Alpha, are look-alikes: they share an `image_id`, go to one split, and are relevant to each other; the
-    strict identity of a character is its code point, kept in `image_item` and `text_item`.
+    Pictures are drawn once (5 s) and cached. Characters that have a pixel-identical picture, such as A and Alpha, are
+    look-alikes: they share an `image_id`, go to one split, and are relevant to each other; the strict identity of a
+    character is its code point, kept in `image_item` and `text_item`.
 
     The split is by character, drawn from a hash of the code points: 1,000 test, 500 dev, the rest train.
 
@@ -39,10 +38,7 @@ class Glyphs:
     """
 
     def __init__(self, cache_folder=None):
-        import matplotlib
-        import PIL
-
-        key = {"rendering": RENDERING, "pillow": PIL.__version__, "matplotlib": matplotlib.__version__}
+        key = glyph_rendering.rendering_key()
         drawn = cached_arrays("glyphs", key, glyph_rendering.render_all, cache_folder)
         self.pixels = drawn["pixels"]
         self.style = drawn["style"]
@@ -61,8 +57,8 @@ class Glyphs:
             return character
 
         first = {}
-        for picture, style, character in zip(self.pixels, self.style, self.character, strict=True):
-            other = first.setdefault((style, picture.tobytes()), character)
+        for picture, character in zip(self.pixels, self.character, strict=True):
+            other = first.setdefault(picture.tobytes(), character)
             low, high = sorted((root(character), root(other)))
             parent[high] = low
         return self.code_points[[root(character) for character in range(len(parent))]].astype(np.int64)
@@ -109,8 +105,8 @@ class Glyphs:
 
     def text_without_category(self, character):
         """Return the character's name without its class word, which would make a category task trivial."""
-        word, _, rest = self.names[character].partition(" ")
-        return rest if rest and word in self.category_names else self.names[character]
+        category = self.category_names[self.category[character]]
+        return " ".join(word for word in self.names[character].split() if word != category)
 
     def split(self, name, targets=None):
         """Return one split as `PairedData`.

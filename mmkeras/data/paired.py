@@ -29,7 +29,8 @@ class PairedData:
         image_names: list of P names, such as `photo.jpg` or `U+03C9`; the strict items where left out.
 
     Raises:
-        MmkerasError: a length that does not fit, a blank text, a pair or a label out of range, named by its row.
+        MmkerasError: a shape or a length that does not fit, a blank text, a pair or a label out of range, named by its
+            row.
     """
 
     name: str
@@ -51,6 +52,11 @@ class PairedData:
                 object.__setattr__(self, strict, getattr(self, loose))
         if self.image_names is None:
             object.__setattr__(self, "image_names", [str(item) for item in self.image_item])
+        if np.ndim(self.images) not in (2, 4):
+            raise MmkerasError(
+                f"{self.name}: expected images of shape (P, H, W, 3), or features (P, F). "
+                f"Received: shape {np.shape(self.images)}"
+            )
         pictures, texts = len(self.images), len(self.texts)
         for field, rows in (
             ("image_id", pictures),
@@ -65,13 +71,19 @@ class PairedData:
             if value is not None and len(value) != rows:
                 raise MmkerasError(f"{self.name}: expected {rows} rows in {field}. Received: {len(value)}")
         for row, text in enumerate(self.texts):
-            if not text.strip():
+            if not isinstance(text, str) or not text.strip():
                 raise MmkerasError(f"{self.name}: text {row} is empty. A text must hold at least one visible character")
         self._check_pairs()
         for field in ("label", "text_label"):
             self._check_label(field)
 
     def _check_pairs(self):
+        integers = self.pairs.dtype.kind in "iu" or not len(self.pairs)
+        if self.pairs.ndim != 2 or self.pairs.shape[1] != 2 or not integers:
+            raise MmkerasError(
+                f"{self.name}: expected pairs to be integers of shape (K, 2), rows (picture, text). "
+                f"Received: {self.pairs.dtype} of shape {self.pairs.shape}"
+            )
         bad = ((self.pairs < 0) | (self.pairs >= [len(self.images), len(self.texts)])).any(axis=1)
         if bad.any():
             row = int(bad.argmax())
@@ -85,7 +97,7 @@ class PairedData:
         if label is None:
             return
         if label.ndim == 2:
-            bad = (label > 1).any(axis=1) | (label.shape[1] != len(self.label_names))
+            bad = ((label != 0) & (label != 1)).any(axis=1) | (label.shape[1] != len(self.label_names))
             allowed = f"a row of {len(self.label_names)} zeros and ones"
         else:
             bad = (label < 0) | (label >= len(self.label_names))

@@ -38,14 +38,15 @@ def training_batches(data, batch_size, seed, text_preprocessor=None, augment=Non
         `image_id` int64 (B,), and `label` (B,) or (B, C) where the data has labels.
     """
     steps = steps_per_epoch(data, batch_size)
-    pairs = tf.constant(data.pairs, tf.int32)
-    columns = {"image": tf.constant(data.images), "image_id": tf.constant(data.image_id, tf.int64)}
-    if data.label is not None:
-        columns["label"] = tf.constant(data.label)
-    if text_preprocessor is None:
-        text = {"text": tf.constant(data.texts)}
-    else:
-        text = {"token_ids": text_preprocessor(tf.constant(data.texts))}
+    with tf.device("CPU"):  # where tf.data runs: on a machine with a GPU the pictures would fill its memory
+        pairs = tf.constant(data.pairs, tf.int32)
+        columns = {"image": tf.constant(data.images), "image_id": tf.constant(data.image_id, tf.int64)}
+        if data.label is not None:
+            columns["label"] = tf.constant(data.label)
+        if text_preprocessor is None:
+            text = {"text": tf.constant(data.texts)}
+        else:
+            text = {"token_ids": text_preprocessor(tf.constant(data.texts))}
 
     def epoch_of_batches(epoch):
         order = tf.random.experimental.stateless_shuffle(pairs, seed=tf.stack([tf.cast(seed, tf.int64), epoch]))

@@ -1,5 +1,6 @@
 """Finding a data set by the name that a recipe gives it."""
 
+import dataclasses
 from pathlib import Path
 
 from mmkeras.data.captions import load_captions
@@ -8,12 +9,13 @@ from mmkeras.errors import MmkerasError
 
 
 def load_source(source, split, image_preprocessor=None, image_folder=None, limit=0):
-    """Return one split of a data set.
+    """Return one split of a data set, its pictures as `image_preprocessor` makes them.
 
     Args:
         source: `glyphs`, or the path of a captions file, `.jsonl`.
-        split: `train`, `dev`, `test`; `dev` finds a captions file's `val` too.
-        image_preprocessor: needed where pictures lie in files.
+        split: `train`, `dev`, `test` or `all`; `dev` finds a captions file's `val` too.
+        image_preprocessor: `ImagePreprocessor` of the model; without it the glyphs keep their 32 x 32 px, and captions
+            cannot be read.
         image_folder: for a captions file, where its pictures lie.
         limit: only the first so many texts (glyphs) or pictures (captions); 0 is all.
 
@@ -25,11 +27,22 @@ def load_source(source, split, image_preprocessor=None, image_folder=None, limit
     """
     if source == "glyphs":
         data = Glyphs().split(split)
-        return data.first_texts(limit) if limit else data
+        data = data.first_texts(limit) if limit else data
+        return _resized(data, image_preprocessor)
     if not str(source).endswith(".jsonl"):
         raise MmkerasError(f"Expected data to be glyphs or the path of a .jsonl captions file. Received: {source}")
     if not Path(source).is_file():
         raise MmkerasError(f"There is no captions file {source}")
-    if split == "dev" and '"val"' in Path(source).read_text(encoding="utf-8"):
-        split = "val"
+    if image_preprocessor is None:
+        raise MmkerasError(f"Expected an image_preprocessor to read the pictures of {source}. Received: None")
     return load_captions(source, split, image_preprocessor, image_folder, limit)
+
+
+def _resized(data, image_preprocessor):
+    """Return `data` with pictures of the preprocessor's size; pictures of that size it leaves as they are."""
+    if image_preprocessor is None:
+        return data
+    target = (image_preprocessor.height, image_preprocessor.width, image_preprocessor.channels)
+    if data.images.shape[1:] == target:
+        return data
+    return dataclasses.replace(data, images=image_preprocessor.load(data.images))

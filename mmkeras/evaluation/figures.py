@@ -68,7 +68,9 @@ def line_plot(curves, x_label, y_label, in_a_row=2):
             label = _plain(name.removeprefix("val_") if all(validation) else name)
             axes.plot(x, y, "--" if name.startswith("val_") and not all(validation) else "-", label=label, **few)
         axes.grid(axis="y")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        if max(len(x) for x, _ in curves.values()) == 1:
+            axes.set_xlim(*(axes.dataLim.intervalx + [-0.5, 0.5]))
         axes.set(xlabel=x_label, ylabel=y_label)
         if len(curves) > 1:
             figure.legend(loc="outside upper left", ncols=2, columnspacing=1.2, handlelength=1.6, borderaxespad=0)

@@ -80,7 +80,7 @@ class Items:
                 self.names.setdefault(item, text)
 
     def picture(self, row):
-        """Return `picture` (a data URI, or `None` for feature vectors) `name`, and `text`, the picture's own where known."""
+        """Return `picture` (a data URI, `None` for feature vectors), `name`, and `text`, the picture's own if known."""
         item = int(self.data.image_item[row])
         is_picture = self.data.images.ndim == 4
         return {

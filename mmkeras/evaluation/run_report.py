@@ -27,7 +27,7 @@ def evaluate_run(run, split="dev", model=None):
     save_metrics({"data": data.name, **evaluation.metrics}, run.file("metrics.json"))
     write_report(
         run.file("report.html"),
-        title=f"{run.folder.name}: {run.info['recipe']}",
+        title=f"{run.folder.resolve().name}: {run.info['recipe']}",
         settings=run.info["settings"],
         versions=run.info["versions"],
         history=read_log(run.file("log.csv")),

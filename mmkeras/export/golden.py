@@ -6,6 +6,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from mmkeras.errors import MmkerasError
+
 GOLDEN_ROWS = 16
 
 
@@ -67,19 +69,28 @@ def write_warm_up(file, model_name, golden, rows=(1, 4)):
         model_name: stands in the requests; a server does not route by it.
         golden: as `golden_examples` returns it.
         rows: batch sizes, a request each and signature.
+
+    Raises:
+        MmkerasError: TensorFlow could not write the file.
     """
     from tensorflow_serving.apis import prediction_log_pb2
 
-    with tf.io.TFRecordWriter(str(file)) as writer:
-        for signature, example in by_signature(golden).items():
-            for count in rows:
-                log = prediction_log_pb2.PredictionLog()
-                request = log.predict_log.request
-                request.model_spec.name = model_name
-                request.model_spec.signature_name = signature
-                for name, values in example["inputs"].items():
-                    request.inputs[name].CopyFrom(tf.make_tensor_proto(values[:count]))
-                writer.write(log.SerializeToString())
+    records = []
+    for signature, example in by_signature(golden).items():
+        for count in rows:
+            log = prediction_log_pb2.PredictionLog()
+            request = log.predict_log.request
+            request.model_spec.name = model_name
+            request.model_spec.signature_name = signature
+            for name, values in example["inputs"].items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(values[:count]))
+            records.append(log.SerializeToString())
+    try:
+        with tf.io.TFRecordWriter(str(file)) as writer:
+            for record in records:
+                writer.write(record)
+    except tf.errors.OpError as error:
+        raise MmkerasError(f"The warm-up requests {file} could not be written: {error.message}") from error
 
 
 def encode_png(image):

@@ -69,7 +69,8 @@ def export_run(run, to, model=None):
 
 def next_version(folder):
     """Return one more than the highest version number below a model's folder, 1 where there is none."""
-    versions = [int(child.name) for child in Path(folder).glob("*") if child.name.isdigit()]
+    names = [child.name for child in Path(folder).glob("*")]
+    versions = [int(name) for name in names if name.isascii() and name.isdecimal()]
     return max(versions, default=0) + 1
 
 
@@ -84,13 +85,17 @@ def _loader(run, model):
 
 def _card(run, model, name, space, saved_model):
     """Render the model card from what the run measured, the space and the signatures as they were written."""
-    metrics = json.loads(run.file("metrics.json").read_text()) if run.file("metrics.json").exists() else {}
+    metrics = _metrics(run.file("metrics.json"))
     source = run.recipe.data
-    own = {} if source == "glyphs" else {"description": f"pictures with captions, from {source}", "licence": "the owner's"}
+    own = {"description": f"pictures with captions, from {source}", "licence": "the owner's"}
     return model_card(
         name=name,
         system=space["system"],
-        data={"name": f"{Path(source).name}/train", "evaluated_on": metrics.pop("data", None), **own},
+        data={
+            "name": f"{Path(source).name}/train",
+            "evaluated_on": metrics.pop("data", None),
+            **({} if source == "glyphs" else own),
+        },
         metrics=metrics,
         signatures=written_signatures(saved_model),
         preprocessing=preprocessing_settings(model),
@@ -98,6 +103,16 @@ def _card(run, model, name, space, saved_model):
         versions=run.info["versions"],
         embedding_dim=space["dim"],
     )
+
+
+def _metrics(file):
+    """Return what `mmkeras evaluate` measured; an empty dict where it was not run."""
+    if not file.exists():
+        return {}
+    try:
+        return json.loads(file.read_text())
+    except ValueError as error:
+        raise MmkerasError(f"{file} is damaged: {error}. Make it again with mmkeras evaluate") from error
 
 
 def _write_index(folder, model, identity, data, seen):

@@ -21,12 +21,23 @@ class TransformerBlock(keras.layers.Layer):
 
     Returns:
         (B, L, W).
+
+    Raises:
+        ValueError: fewer than one head or hidden unit, a dropout outside [0, 1), a width that the heads do not divide.
+
+    Example:
+        >>> block = TransformerBlock(heads=4, feed_forward=512, dropout=0.1)
+        >>> tokens = block(tokens, mask=token_ids != 0)  # (B, L, 128)
     """
 
     def __init__(self, heads, feed_forward, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
         if heads < 1:
             raise ValueError(f"Expected at least one attention head. Received: heads={heads}")
+        if feed_forward < 1:
+            raise ValueError(f"Expected at least one hidden unit. Received: feed_forward={feed_forward}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"Expected a rate in [0, 1). Received: dropout={dropout}")
         self.heads = heads
         self.feed_forward = feed_forward
         self.dropout = dropout

@@ -17,8 +17,11 @@ class MaskedMeanPooling(keras.layers.Layer):
     """
 
     def call(self, tokens, mask):
-        weight = ops.expand_dims(ops.cast(mask, tokens.dtype), -1)  # (B, L, 1)
-        return ops.sum(tokens * weight, axis=1) / ops.maximum(ops.sum(weight, axis=1), 1.0)
+        mask = ops.expand_dims(mask, -1)  # (B, L, 1)
+        # Summed in float32: from 257 on, bfloat16 cannot count tokens. `where`, as 0 times infinity is no 0.
+        total = ops.sum(ops.where(mask, ops.cast(tokens, "float32"), 0.0), axis=1)
+        count = ops.sum(ops.cast(mask, "float32"), axis=1)
+        return ops.cast(total / ops.maximum(count, 1.0), tokens.dtype)
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -26,7 +29,7 @@ class MaskedMaxPooling(keras.layers.Layer):
     """Largest value of each feature over the unmasked tokens; zeros where there is none.
 
     Call arguments:
-        tokens: (B, L, W).
+        tokens: (B, L, W), values above -10,000.
         mask: bool (B, L), True where there is a token.
 
     Returns:

@@ -30,6 +30,7 @@ def info_nce(image_embedding, text_embedding, temperature, image_id=None):
     """
     image_embedding = ops.cast(image_embedding, "float32")
     text_embedding = ops.cast(text_embedding, "float32")
+    temperature = ops.cast(temperature, "float32")
     logits = ops.matmul(image_embedding, ops.transpose(text_embedding)) / temperature  # (B, B)
     positive = ops.diagonal(logits)
     if image_id is not None:
@@ -49,7 +50,7 @@ class InfoNCE(keras.losses.Loss):
     batch. A triplet loss looks at single negatives and suits small batches; a category loss needs no pairs at all.
 
     Call arguments:
-        y_true: `image_id`, int (B,).
+        y_true: `image_id`, int (B,); ids of 64 bits stay apart.
         y_pred: tuple of image embeddings (B, D), text embeddings (B, D) and the temperature (scalar).
 
     Returns:
@@ -61,6 +62,15 @@ class InfoNCE(keras.losses.Loss):
 
     def __init__(self, name="info_nce", **kwargs):
         super().__init__(name=name, **kwargs)
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        # Keras casts y_true to float32, where 16777216 and 16777217 are one id: each id goes in as the first row that
+        # has it, a number below B.
+        image_id = ops.convert_to_tensor(y_true)
+        same = ops.equal(ops.expand_dims(image_id, 1), ops.expand_dims(image_id, 0))  # (B, B)
+        rows = ops.arange(ops.shape(image_id)[0], dtype="int32")
+        first_row = ops.min(ops.where(same, rows, ops.shape(image_id)[0]), axis=1)
+        return super().__call__(first_row, y_pred, sample_weight)
 
     def call(self, y_true, y_pred):
         image_embedding, text_embedding, temperature = y_pred

@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from mmkeras.errors import MmkerasError
 from mmkeras.losses.contrastive import InfoNCE
 from mmkeras.models.image_text_model import ImageTextModel
 
@@ -21,6 +22,9 @@ class DualEncoder(ImageTextModel):
         image_preprocessor: see `ImageTextModel`.
         text_preprocessor: see `ImageTextModel`.
         initial_temperature: where the learnt temperature starts, in [0.01, 1].
+
+    Raises:
+        MmkerasError: an initial temperature outside [0.01, 1], or as `ImageTextModel`.
 
     Example:
         >>> model = DualEncoder.from_preset("dual_encoder_glyphs", texts=train.texts)
@@ -44,7 +48,7 @@ class DualEncoder(ImageTextModel):
     ):
         super().__init__(image_encoder, text_encoder, image_preprocessor, text_preprocessor, **kwargs)
         if not 0.01 <= initial_temperature <= 1:
-            raise ValueError(
+            raise MmkerasError(
                 f"Expected a temperature from 0.01 to 1. Received: initial_temperature={initial_temperature}"
             )
         self.initial_temperature = initial_temperature
@@ -53,6 +57,7 @@ class DualEncoder(ImageTextModel):
             initializer=keras.initializers.Constant(math.log(initial_temperature)),
             constraint=_clip_log_temperature,
             dtype="float32",
+            autocast=False,
             name="log_temperature",
         )
         self.info_nce = InfoNCE()

@@ -24,7 +24,7 @@ class ImageTextModel(keras.Model):
         image_encoder: functional model from `image` to a dict with `embedding` (B, D).
         text_encoder: functional model from `token_ids` to a dict with `embedding` (B, D).
         image_preprocessor: `ImagePreprocessor`; `None` for models over feature vectors.
-        text_preprocessor: `TextPreprocessor`.
+        text_preprocessor: `TextPreprocessor`; `None` for models that are only given `token_ids`.
 
     Call arguments:
         inputs: dict with `image` (B, H, W, C) or (B, F), and `token_ids` int (B, L) or `text`, strings (B,). Other
@@ -73,9 +73,13 @@ class ImageTextModel(keras.Model):
         if (texts is None) == (text_preprocessor is None):
             raise MmkerasError("Expected either texts, to learn the tokenizer from, or a text_preprocessor")
         if text_preprocessor is None:
+            if "text_preprocessor" not in settings:
+                raise MmkerasError(f"Preset {preset!r} lacks text_preprocessor, the tokenizer's settings")
             text_preprocessor = TextPreprocessor.train(texts, **settings["text_preprocessor"])
         image_preprocessor = preset_image_preprocessor(settings)
-        size = {key: settings["image_preprocessor"][key] for key in ("height", "width")} if image_preprocessor else {}
+        size = {}
+        if image_preprocessor is not None:
+            size = {key: getattr(image_preprocessor, key) for key in ("height", "width", "channels")}
         return cls(
             image_encoder=build_image_encoder(**size, **settings["image_encoder"]),
             text_encoder=build_text_encoder(
@@ -93,7 +97,7 @@ class ImageTextModel(keras.Model):
         self.built = True
 
     def call(self, inputs, training=None):
-        token_ids = inputs["token_ids"] if "token_ids" in inputs else self.text_preprocessor(inputs["text"])
+        token_ids = inputs["token_ids"] if "token_ids" in inputs else self._tokenize(inputs["text"])
         return {
             "image_embedding": self.image_encoder(inputs["image"], training=training)["embedding"],
             "text_embedding": self.text_encoder(token_ids, training=training)["embedding"],
@@ -119,15 +123,18 @@ class ImageTextModel(keras.Model):
 
         Args:
             optimizer: `"auto"` is AdamW with learning rate 1e-3, weight decay 0.01 and the gradient clipped to norm 1;
-                otherwise as in `keras.Model.compile`.
+                otherwise as in `keras.Model.compile`. Weight decay leaves out biases, the scales and offsets of
+                normalisation, and the temperature.
             jit_compile: off by default: XLA slows the small encoders' convolutions on a CPU (docs/performance.md).
             **kwargs: as in `keras.Model.compile`, but for the loss, which is the model's own.
         """
         if optimizer == "auto":
             optimizer = keras.optimizers.AdamW(learning_rate=1e-3, weight_decay=0.01, global_clipnorm=1.0)
         optimizer = keras.optimizers.get(optimizer)
-        # Decay shrinks directions of matrices; scales, offsets and the temperature it would only bias towards 0.
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "log_temperature"])
+        decaying = getattr(optimizer, "inner_optimizer", optimizer)  # what a LossScaleOptimizer wraps
+        if not decaying.built:  # compiled before, it has its exclusions; Keras takes them only until then
+            # Decay shrinks directions of matrices; scales, offsets and the temperature it would only bias towards 0.
+            decaying.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "log_temperature"])
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
 
     def compile_from_config(self, config):
@@ -154,11 +161,20 @@ class ImageTextModel(keras.Model):
 
         Returns:
             float32 (N, D), unit norm.
+
+        Raises:
+            MmkerasError: an array of another shape than the encoder's input, or a picture that cannot be read.
         """
         if not isinstance(images, np.ndarray):
             if self.image_preprocessor is None:
                 raise MmkerasError("Expected an array of feature vectors: this model has no image_preprocessor")
             images = self.image_preprocessor.load(images)
+        expected = self.image_encoder.input.shape[1:]
+        if images.shape[1:] != tuple(expected):
+            raise MmkerasError(
+                f"Expected an array (N, {', '.join(map(str, expected))}), as the image encoder takes it. "
+                f"Received: images of shape {images.shape}; a list of arrays is resized"
+            )
         return self._in_batches(self._embed_image, images, batch_size)
 
     def encode_text(self, texts, batch_size=256):
@@ -170,14 +186,26 @@ class ImageTextModel(keras.Model):
 
         Returns:
             float32 (N, D), unit norm.
+
+        Raises:
+            MmkerasError: one string in place of a list, or an entry that is no string.
         """
-        if isinstance(texts, str):
-            raise MmkerasError(f"Expected a list of strings. Received: texts={texts!r}")
-        token_ids = self.text_preprocessor(tf.constant(list(texts), tf.string)).numpy()
+        if isinstance(texts, (str, bytes)):
+            raise MmkerasError(f"Expected a list of strings. Received: texts={texts!r}; write [texts]")
+        texts = list(texts)
+        for position, text in enumerate(texts):
+            if not isinstance(text, (str, bytes)):
+                raise MmkerasError(f"Expected a list of strings. Received: text {position} = {text!r}")
+        token_ids = self._tokenize(tf.constant(texts, tf.string)).numpy()
         return self._in_batches(self._embed_text, token_ids, batch_size)
 
+    def _tokenize(self, texts):
+        if self.text_preprocessor is None:
+            raise MmkerasError("Expected token_ids: this model has no text_preprocessor")
+        return self.text_preprocessor(texts)
+
     def _in_batches(self, embed, rows, batch_size):
-        parts = [embed(tf.constant(rows[start : start + batch_size])) for start in range(0, len(rows), batch_size)]
+        parts = [embed(rows[start : start + batch_size]) for start in range(0, len(rows), batch_size)]
         return np.concatenate(parts) if parts else np.zeros((0, self.embedding_dim), np.float32)
 
     # --- Config ---
@@ -185,7 +213,8 @@ class ImageTextModel(keras.Model):
     def get_config(self):
         parts = ("image_encoder", "text_encoder", "image_preprocessor", "text_preprocessor")
         config = {part: keras.saving.serialize_keras_object(getattr(self, part)) for part in parts}
-        return {"name": self.name, **config}
+        # With the dtype policy: without it a mixed_float16 model would be compiled without loss scaling when loaded.
+        return {**super().get_config(), **config}
 
     @classmethod
     def from_config(cls, config):
@@ -199,10 +228,11 @@ class ImageTextModel(keras.Model):
 
 
 def _embedder(encoder):
-    """Return a graph function from a batch to its embeddings, traced once for any batch size."""
+    """Return a function from an array, a batch, to its embeddings; traced once for any batch size and dtype."""
+    signature = tf.TensorSpec(encoder.input.shape, encoder.input.dtype)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(input_signature=[signature])
     def embed(batch):
         return encoder(batch, training=False)["embedding"]
 
-    return embed
+    return lambda batch: embed(tf.cast(batch, signature.dtype))

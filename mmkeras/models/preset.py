@@ -7,6 +7,9 @@ from pathlib import Path
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.image import ImagePreprocessor
 
+REQUIRED = {"model", "image_encoder", "text_encoder"}
+OPTIONAL = {"description", "image_preprocessor", "text_preprocessor", "arguments"}
+
 
 def list_presets():
     """Return the names of the presets inside the package, sorted."""
@@ -18,18 +21,18 @@ def load_preset(preset):
     """Return a preset's settings.
 
     Args:
-        preset: the name of one inside the package, the path of a JSON file, or a dict (returned as it is).
+        preset: the name of one inside the package, the path of a JSON file, or a dict of the same settings.
 
     Raises:
-        MmkerasError: no such preset, or a file that is no preset.
+        MmkerasError: no such preset, or a file or dict that is no preset.
     """
     if isinstance(preset, dict):
-        return preset
+        return _checked("dict", preset)
     name = str(preset)
     if name in list_presets():
-        text = (resources.files("mmkeras.models") / "presets" / f"{name}.json").read_text()
+        text = (resources.files("mmkeras.models") / "presets" / f"{name}.json").read_text("utf-8")
     elif name.endswith(".json") and Path(name).is_file():
-        text = Path(name).read_text()
+        text = Path(name).read_text("utf-8")
     else:
         raise MmkerasError(
             f"Expected a preset ({', '.join(list_presets())}) or the path of a JSON file. Received: preset={name!r}"
@@ -38,13 +41,31 @@ def load_preset(preset):
         settings = json.loads(text)
     except json.JSONDecodeError as error:
         raise MmkerasError(f"Preset {name} is no valid JSON: {error}") from error
-    missing = {"model", "image_encoder", "text_encoder"} - set(settings)
-    if missing:
-        raise MmkerasError(f"Preset {name} lacks {', '.join(sorted(missing))}")
-    return settings
+    return _checked(name, settings)
 
 
 def preset_image_preprocessor(preset):
     """Return the `ImagePreprocessor` of a preset, or `None` for one over feature vectors."""
     settings = load_preset(preset).get("image_preprocessor")
-    return ImagePreprocessor(**settings) if settings else None
+    if not settings:
+        return None
+    try:
+        return ImagePreprocessor(**settings)
+    except TypeError as error:
+        raise MmkerasError(f"image_preprocessor does not take these settings: {error}") from error
+
+
+def _checked(name, settings):
+    if not isinstance(settings, dict):
+        raise MmkerasError(f"Preset {name} is no preset: expected an object. Received: {type(settings).__name__}")
+    if missing := REQUIRED - set(settings):
+        raise MmkerasError(f"Preset {name} lacks {', '.join(sorted(missing))}")
+    if unknown := set(settings) - REQUIRED - OPTIONAL:
+        raise MmkerasError(
+            f"Preset {name} has an unknown setting {', '.join(sorted(unknown))}. "
+            f"There are: {', '.join(sorted(REQUIRED | OPTIONAL))}"
+        )
+    for encoder in ("image_encoder", "text_encoder"):
+        if "kind" not in settings[encoder]:
+            raise MmkerasError(f"Preset {name} lacks the kind of its {encoder}")
+    return settings

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from mmkeras.errors import MmkerasError
+
 
 @keras.saving.register_keras_serializable("mmkeras")
 class RandomShift:
@@ -19,13 +21,18 @@ class RandomShift:
     Returns:
         Images of the same shape and dtype.
 
+    Raises:
+        MmkerasError: a shift below 0, a grey value outside 0..255.
+
     Example:
         >>> shifted = RandomShift(2)(images, seed=tf.constant([1, 2]))
     """
 
     def __init__(self, pixels, fill=255):
-        if pixels < 0:
-            raise ValueError(f"Expected a shift of 0 px or more. Received: pixels={pixels}")
+        if not isinstance(pixels, int) or pixels < 0:
+            raise MmkerasError(f"Expected a whole number of px, 0 or more. Received: pixels={pixels!r}")
+        if not 0 <= fill <= 255:
+            raise MmkerasError(f"Expected a grey value from 0 to 255. Received: fill={fill!r}")
         self.pixels = pixels
         self.fill = fill
 

@@ -16,6 +16,7 @@ METHODS = ("area", "bicubic", "bilinear", "gaussian", "lanczos3", "lanczos5", "m
 
 # Methods that return a picture of the target size as it is: those need no resize there. The others blur.
 _INTERPOLATING = frozenset(METHODS) - {"gaussian", "mitchellcubic"}
+_POSITIVE = frozenset({"area", "bilinear", "gaussian", "nearest"})
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -134,14 +135,20 @@ class ImagePreprocessor:
                 resized = tf.pad(resized, margins, constant_values=background)
             return resized
 
+        def finish(pixels):
+            if self.channels == 1:
+                pixels = tf.reduce_sum(tf.cast(pixels, tf.float32) * [0.299, 0.587, 0.114], axis=-1, keepdims=True)
+            if pixels.dtype == tf.float32:
+                pixels += 0.5
+                # A filter without negative weights stays inside by itself.
+                pixels = pixels if self.method in _POSITIVE else tf.clip_by_value(pixels, 0, 255)
+            return tf.cast(pixels, tf.uint8)
+
         if self.method in _INTERPOLATING:
             is_target = tf.reduce_all(tf.shape(image)[:2] == target)
-            resized = tf.cond(is_target, lambda: tf.cast(image, tf.float32), fit)
+            pixels = tf.cond(is_target, lambda: finish(image), lambda: finish(fit()))
         else:
-            resized = fit()
-        if self.channels == 1:
-            resized = tf.reduce_sum(resized * [0.299, 0.587, 0.114], axis=-1, keepdims=True)
-        pixels = tf.saturate_cast(tf.round(resized), tf.uint8)
+            pixels = finish(fit())
         return tf.ensure_shape(pixels, (*target, self.channels))
 
     def load(self, images):

@@ -33,8 +33,7 @@ def decode_image(image_bytes, background, max_pixels, row=None):
     header = image_header.read_header(image_bytes)
 
     def decode_by(function):
-        # Not inlined: TensorFlow would walk through every operation of the branches not taken, at every picture, which
-        # costs more than a small JPEG does.
+        # Not inlined: TensorFlow would walk through the operations of the branches not taken, at every picture.
         apart = tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
         require = functools.partial(_require, row=row)
         return lambda: apart(image_bytes, header, require, max_pixels, background)
@@ -108,37 +107,29 @@ def _decode_bmp(image_bytes, header, require, max_pixels, background):
 
 
 def _refuse(image_bytes, header, require, max_pixels, background):
-    def problem():
-        size = tf.as_string(tf.strings.length(image_bytes))
-        return tf.strings.join(["expected a JPEG, PNG, GIF or BMP picture; received ", size, " bytes of another kind"])
-
+    size = tf.as_string(tf.strings.length(image_bytes))
+    problem = tf.strings.join(["expected a JPEG, PNG, GIF or BMP picture; received ", size, " bytes of another kind"])
     image_bytes = require(tf.constant(False), problem, image_bytes)
     return tf.ensure_shape(tf.io.decode_png(image_bytes, channels=3), (None, None, 3))
 
 
 def _bound(kind, height, width, max_pixels):
-    """Return whether a picture of this size may be decoded, and a function that tells why not."""
+    """Return whether a picture of this size may be decoded, and the message where not."""
 
-    def problem():
-        received = [f"{kind} of ", tf.as_string(width), " x ", tf.as_string(height), " pixels"]
-        allowed = f"; expected at least 1 x 1, at most max_pixels={max_pixels} in all and {MAX_SIDE} a side"
-        return tf.strings.join([*received, allowed])
-
-    is_small = (height <= MAX_SIDE) & (width <= MAX_SIDE) & (height * width <= max_pixels)
-    return is_small & (height > 0) & (width > 0), problem
+    received = [f"{kind} of ", tf.as_string(width), " x ", tf.as_string(height), " pixels"]
+    allowed = f"; expected at least 1 x 1, at most max_pixels={max_pixels} in all and {MAX_SIDE} a side"
+    is_small = (tf.maximum(height, width) <= MAX_SIDE) & (height * width <= max_pixels)
+    return is_small & (tf.minimum(height, width) > 0), tf.strings.join([*received, allowed])
 
 
 def _require(condition, problem, image_bytes, row):
-    """Return `image_bytes` where `condition` holds; fail with `problem`, a string or a function that makes one."""
-
-    def fail():
-        text = problem() if callable(problem) else problem
-        if row is not None:
-            text = tf.strings.join(["row ", tf.as_string(row), ": ", text])
-        with tf.control_dependencies([tf.debugging.Assert(False, [text])]):
-            return tf.identity(image_bytes)
-
-    return tf.cond(condition, lambda: tf.identity(image_bytes), fail)
+    """Return `image_bytes` where `condition` holds; fail with the string `problem` otherwise."""
+    if row is not None:
+        problem = tf.strings.join(["row ", tf.as_string(row), ": ", problem])
+    # The bare operation: tf.debugging.Assert puts a conditional around it, which takes longer than making the message.
+    check = tf.raw_ops.Assert(condition=condition, data=[problem])
+    with tf.control_dependencies([] if check is None else [check]):
+        return tf.identity(image_bytes)
 
 
 def _lay_over(rgba, background):

@@ -3,5 +3,5 @@
 from mmkeras._lazy import lazy_exports
 
 __getattr__, __dir__, __all__ = lazy_exports(
-    __name__, {"EmbeddingIndex": "index", "IndexWriter": "writer", "SearchResult": "index"}
+    __name__, {"EmbeddingIndex": "index", "IndexWriter": "writer", "SearchResult": "search_result"}
 )

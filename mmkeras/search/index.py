@@ -1,6 +1,5 @@
 """`EmbeddingIndex`: embedded items in a folder, memory-mapped, searched exactly."""
 
-import dataclasses
 import functools
 import json
 import zipfile
@@ -9,24 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from mmkeras.errors import MmkerasError
+from mmkeras.search.search_result import SearchResult
 
 INDEX_FORMAT = 1  # of the folder's layout; raised when an older reader could misread it
 MODALITIES = ("image", "text")
-
-
-@dataclasses.dataclass(frozen=True)
-class SearchResult:
-    """One found item.
-
-    Args:
-        rank: from 1.
-        score: cosine with the query, -1 to 1.
-        item: the item's entry in `items.jsonl`: `id`, `text`, `picture`, `seen` and whatever was written with it.
-    """
-
-    rank: int
-    score: float
-    item: dict
+BLOCK = 256  # queries whose scores are held at once: 4 bytes for each of them and each item
 
 
 class EmbeddingIndex:
@@ -51,16 +37,18 @@ class EmbeddingIndex:
         self.folder = Path(folder)
         try:
             info = json.loads((self.folder / "index.json").read_text())
-        except (OSError, json.JSONDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise MmkerasError(f"{folder} is no index: {error}") from error
-        if info.get("format") != INDEX_FORMAT:
-            raise MmkerasError(
-                f"{folder} is an index of format {info.get('format')}. This version reads {INDEX_FORMAT}"
-            )
-        self.space_id = info["space_id"]
-        self.dim = info["dim"]
-        self.count = info["count"]
+        if not isinstance(info, dict) or info.get("format") != INDEX_FORMAT:
+            has = info.get("format") if isinstance(info, dict) else "unknown"
+            raise MmkerasError(f"{folder} is an index of format {has}. This version reads {INDEX_FORMAT}")
+        try:
+            self.space_id, self.dim, self.count = info["space_id"], info["dim"], info["count"]
+        except KeyError as error:
+            raise MmkerasError(f"{self.folder / 'index.json'} is damaged: it has no {error}") from error
         self._embeddings = {modality: self._open(modality) for modality in MODALITIES}
+        if all(values is None for values in self._embeddings.values()):
+            raise MmkerasError(f"{folder} is no whole index: it has neither image nor text embeddings")
 
     def __len__(self):
         return self.count
@@ -68,10 +56,14 @@ class EmbeddingIndex:
     @functools.cached_property
     def items(self):
         """The items' entries, a list of dicts."""
-        with open(self.folder / "items.jsonl", encoding="utf-8") as stream:
-            items = [json.loads(line) for line in stream]
+        file = self.folder / "items.jsonl"
+        try:
+            with open(file, encoding="utf-8") as stream:
+                items = [json.loads(line) for line in stream]
+        except (OSError, ValueError) as error:
+            raise MmkerasError(f"{file} is damaged: {error}") from error
         if len(items) != self.count:
-            raise MmkerasError(f"{self.folder}: expected {self.count} items in items.jsonl. Received: {len(items)}")
+            raise MmkerasError(f"{file}: expected {self.count} items. Received: {len(items)}")
         return items
 
     def check_space(self, space_id):
@@ -96,6 +88,9 @@ class EmbeddingIndex:
 
         Returns:
             List of Q lists of `SearchResult`, best first; equal scores in the items' order.
+
+        Raises:
+            MmkerasError: a modality that the index does not have, queries of another shape or not finite, k below 1.
         """
         gallery = self._embeddings.get(modality)
         if gallery is None:
@@ -106,27 +101,34 @@ class EmbeddingIndex:
         queries = np.asarray(queries, np.float32)
         if queries.ndim != 2 or queries.shape[1] != self.dim:
             raise MmkerasError(f"Expected queries of shape (Q, {self.dim}). Received: shape {queries.shape}")
+        finite = np.isfinite(queries).all(axis=1)
+        if not finite.all():
+            raise MmkerasError(f"Expected finite queries. Received: NaN or infinity in row {int(finite.argmin())}")
         if k < 1:
             raise MmkerasError(f"Expected at least one result. Received: k={k}")
-        k = min(k, self.count)
-        scores = queries @ gallery.T
-        nearest = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-        order = np.lexsort((nearest, -np.take_along_axis(scores, nearest, axis=1)))
-        nearest = np.take_along_axis(nearest, order, axis=1)
-        return [
-            [
-                SearchResult(rank, float(scores[query, row]), self.items[row])
-                for rank, row in enumerate(map(int, rows), 1)
-            ]
-            for query, rows in enumerate(nearest)
-        ]
+        found = []
+        for start in range(0, len(queries), BLOCK):
+            for scores in queries[start : start + BLOCK] @ gallery.T:
+                best = _best(scores, min(k, self.count))
+                found.append(
+                    [SearchResult(rank, float(scores[row]), self.items[row]) for rank, row in enumerate(best, 1)]
+                )
+        return found
 
     def picture(self, item):
-        """Return an item's picture as encoded bytes, or `None` where it has none."""
+        """Return an item's picture as encoded bytes, or `None` where it has none.
+
+        Raises:
+            MmkerasError: `pictures.zip` is missing, damaged or lacks the picture.
+        """
         if not item.get("picture"):
             return None
-        with zipfile.ZipFile(self.folder / "pictures.zip") as pictures:
-            return pictures.read(item["picture"])
+        file = self.folder / "pictures.zip"
+        try:
+            with zipfile.ZipFile(file) as pictures:
+                return pictures.read(item["picture"])
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise MmkerasError(f"{file}: the picture {item['picture']} could not be read: {error}") from error
 
     def _open(self, modality):
         file = self.folder / f"{modality}_embeddings.npy"
@@ -134,8 +136,18 @@ class EmbeddingIndex:
             return None
         try:
             embeddings = np.load(file, mmap_mode="r")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise MmkerasError(f"{file} is damaged: {error}") from error
-        if embeddings.shape != (self.count, self.dim):
-            raise MmkerasError(f"{file}: expected shape {(self.count, self.dim)}. Received: {embeddings.shape}")
+        if embeddings.shape != (self.count, self.dim) or embeddings.dtype != np.float32:
+            raise MmkerasError(
+                f"{file}: expected float32 of shape {(self.count, self.dim)}. "
+                f"Received: {embeddings.dtype} of shape {embeddings.shape}"
+            )
         return embeddings
+
+
+def _best(scores, k):
+    """Return the rows of the k highest scores, best first; equal ones in order, at the k-th place too."""
+    threshold = np.partition(scores, len(scores) - k)[len(scores) - k]
+    rows = np.flatnonzero(scores >= threshold)
+    return rows[np.argsort(-scores[rows], kind="stable")][:k].tolist()

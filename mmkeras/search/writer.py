@@ -34,22 +34,28 @@ class IndexWriter:
             pictures: dict from name to encoded bytes; optional.
 
         Raises:
-            MmkerasError: no embeddings, lengths that do not fit, an item without `id` or `text` or whose picture is
-                missing, named by its row.
+            MmkerasError: no items or no embeddings, shapes that do not fit, a row of embeddings that is not finite, an
+                item without `id` or `text` or whose picture is missing, each named by its row; a folder that exists or
+                cannot be written.
         """
         given = {"image": image_embeddings, "text": text_embeddings}
         embeddings = {modality: np.asarray(e, np.float32) for modality, e in given.items() if e is not None}
-        if not embeddings:
-            raise MmkerasError("An index needs image_embeddings or text_embeddings")
+        if not embeddings or not items:
+            raise MmkerasError("An index needs items, and image_embeddings or text_embeddings of them")
+        dim = np.shape(next(iter(embeddings.values())))[-1]
         for modality, values in embeddings.items():
-            if values.ndim != 2 or len(values) != len(items):
-                raise MmkerasError(f"Expected {len(items)} rows of {modality}_embeddings. Received: {values.shape}")
+            if values.shape != (len(items), dim):
+                raise MmkerasError(
+                    f"Expected {modality}_embeddings of shape {(len(items), dim)}. Received: shape {values.shape}"
+                )
+            finite = np.isfinite(values).all(axis=1)
+            if not finite.all():
+                raise MmkerasError(f"{modality}_embeddings: row {int(finite.argmin())} holds NaN or infinity")
         for row, item in enumerate(items):
             if not {"id", "text"} <= set(item):
                 raise MmkerasError(f"Item {row} needs an id and a text. Received: {item}")
             if item.get("picture") and item["picture"] not in (pictures or {}):
                 raise MmkerasError(f"Item {row} ({item['id']}): its picture {item['picture']} is missing")
-        dim = next(iter(embeddings.values())).shape[1]
         with new_folder(folder) as beside:
             for modality, values in embeddings.items():
                 np.save(beside / f"{modality}_embeddings.npy", values)
@@ -59,6 +65,8 @@ class IndexWriter:
                 # Stored, with a fixed date: PNG and JPEG are compressed already, and equal items give equal bytes.
                 with zipfile.ZipFile(beside / "pictures.zip", "w", zipfile.ZIP_STORED) as archive:
                     for name, content in pictures.items():
-                        archive.writestr(zipfile.ZipInfo(name), content)
+                        entry = zipfile.ZipInfo(name)
+                        entry.external_attr = 0o644 << 16  # without it `unzip` leaves files that nobody may read
+                        archive.writestr(entry, content)
             info = {"format": INDEX_FORMAT, "space_id": self.space_id, "dim": dim, "count": len(items)}
             (beside / "index.json").write_text(json.dumps(info, indent=2) + "\n")

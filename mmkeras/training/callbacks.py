@@ -1,12 +1,31 @@
 """Callbacks of a run: validation by retrieval, the log, checkpoints that resume exactly, the best weights."""
 
 import csv
+import math
 
 import keras
 
 from mmkeras.atomic import replacing_file
+from mmkeras.errors import MmkerasError
 from mmkeras.metrics.retrieval import retrieval_metrics
 from mmkeras.training.checkpoint import restore_metric_states, save_checkpoint
+
+
+class FiniteLoss(keras.callbacks.Callback):
+    """Stop with an error after an epoch whose loss is no number: neither its row nor its weights are kept.
+
+    Must stand before the callbacks that keep them.
+
+    Raises:
+        MmkerasError: the loss is NaN or infinite.
+    """
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not math.isfinite(logs["loss"]):
+            raise MmkerasError(
+                f"Training diverged: the loss of epoch {epoch} is {logs['loss']}. Start a new run with a lower "
+                "learning_rate, more warmup_steps or a smaller gradient_clip"
+            )
 
 
 class RetrievalValidation(keras.callbacks.Callback):

@@ -1,5 +1,7 @@
 """Checkpoints: every variable that training changes, in one file, with the step they belong to."""
 
+import zipfile
+
 import numpy as np
 
 from mmkeras.atomic import replacing_file
@@ -87,8 +89,10 @@ def _read(file):
             arrays = dict(archive)
     except FileNotFoundError as error:
         raise MmkerasError(f"There is no checkpoint {file}") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise MmkerasError(f"{file} is no readable checkpoint: {error}") from error
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:  # cut off, or something else
+        raise MmkerasError(
+            f"{file} is no readable checkpoint: {error}. Restore it from a copy, or start a new run"
+        ) from error
     if "step" not in arrays:
         raise MmkerasError(f"{file} is no checkpoint: it has no step")
     return arrays

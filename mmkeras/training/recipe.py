@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -13,6 +14,7 @@ CHOICES = {
     "select": ("last", "best"),
 }
 POSITIVE = ("epochs", "batch_size", "learning_rate", "checkpoint_steps")
+LARGEST_INT = 2**31 - 1  # TensorFlow makes int32 of a Python number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,10 +62,8 @@ class Recipe:
             if getattr(self, key) not in allowed:
                 raise MmkerasError(f"Expected {key} to be one of {', '.join(allowed)}. Received: {getattr(self, key)}")
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.type in (int, float) and value < (1e-12 if field.name in POSITIVE else 0):
-                least = "more than 0" if field.name in POSITIVE else "0 or more"
-                raise MmkerasError(f"Expected {field.name} to be {least}. Received: {value}")
+            if field.type in (int, float):
+                _check_range(field.name, getattr(self, field.name))
 
     @classmethod
     def load(cls, recipe, overrides=()):
@@ -82,9 +82,9 @@ class Recipe:
         """
         name = str(recipe)
         if name in list_recipes():
-            text = (resources.files("mmkeras.training") / "recipes" / f"{name}.toml").read_text()
+            file = resources.files("mmkeras.training") / "recipes" / f"{name}.toml"
         elif name.endswith(".toml") and Path(name).is_file():
-            text = Path(name).read_text()
+            file = Path(name)
         else:
             near = difflib.get_close_matches(name, list_recipes(), 1)
             hint = f" Did you mean {near[0]}?" if near else ""
@@ -92,8 +92,8 @@ class Recipe:
                 f"Expected a recipe ({', '.join(list_recipes())}) or the path of a TOML file. Received: {name}.{hint}"
             )
         try:
-            settings = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+            settings = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise MmkerasError(f"Recipe {name} is no valid TOML: {error}") from error
         for override in overrides:
             key, equals, value = override.partition("=")
@@ -114,7 +114,7 @@ class Recipe:
                 raise MmkerasError(f"Expected {key} to be of type {kind.__name__}. Received: {key}={value!r}")
             checked[key] = value
         if "preset" not in checked:
-            raise MmkerasError("A recipe needs a preset")
+            raise MmkerasError('A recipe needs a preset, the model that it trains. Add: preset = "..."')
         return cls(**checked)
 
 
@@ -122,6 +122,15 @@ def list_recipes():
     """Return the names of the recipes inside the package, sorted."""
     folder = resources.files("mmkeras.training") / "recipes"
     return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+
+
+def _check_range(key, value):
+    if key in POSITIVE and not value > 0:
+        raise MmkerasError(f"Expected {key} to be more than 0. Received: {key}={value}")
+    if not value >= 0:  # written so that NaN fails
+        raise MmkerasError(f"Expected {key} to be 0 or more. Received: {key}={value}")
+    if not math.isfinite(value) or (isinstance(value, int) and value > LARGEST_INT):
+        raise MmkerasError(f"Expected {key} to be {LARGEST_INT} at most. Received: {key}={value}")
 
 
 def _kind(key):

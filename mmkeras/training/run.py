@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import platform
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -41,8 +42,10 @@ class Run:
             self.info = json.loads(self._info_file.read_text())
         except (FileNotFoundError, NotADirectoryError) as error:
             raise MmkerasError(f"{folder} is no run folder: it has no run.json") from error
-        except json.JSONDecodeError as error:
+        except ValueError as error:  # no JSON, no UTF-8
             raise MmkerasError(f"{self._info_file} is damaged: {error}") from error
+        if not isinstance(self.info, dict):
+            raise MmkerasError(f"{self._info_file} is damaged: expected an object. Received: {self.info!r}")
         if self.info.get("format") != RUN_FORMAT:
             raise MmkerasError(
                 f"{folder} has format {self.info.get('format')}, written by mmkeras {self.info.get('mmkeras')}; "
@@ -73,6 +76,12 @@ class Run:
         }
         _write_json(folder / "run.json", info)
         return cls(folder)
+
+    def discard(self):
+        """Remove the folder where it holds nothing but the settings, so that its name can be used again."""
+        if list(self.folder.iterdir()) == [self._info_file]:
+            self._info_file.unlink()
+            self.folder.rmdir()
 
     @property
     def _info_file(self):
@@ -118,7 +127,7 @@ class Run:
         """Load the trained model.
 
         Raises:
-            MmkerasError: the run has not finished.
+            MmkerasError: the run has not finished, or its model cannot be read.
         """
         import keras
 
@@ -128,7 +137,11 @@ class Run:
             raise MmkerasError(
                 f"The run {self.folder} has not finished. Finish it with: mmkeras train --resume {self.folder}"
             )
-        return keras.saving.load_model(self.file("model.keras"))
+        file = self.file("model.keras")
+        try:
+            return keras.saving.load_model(file)
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise MmkerasError(f"{file} is no readable model: {str(error).partition(chr(10))[0]}") from error
 
 
 def _write_json(file, content):

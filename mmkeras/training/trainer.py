@@ -11,7 +11,7 @@ from mmkeras.data.pipeline import steps_per_epoch, training_batches
 from mmkeras.data.sources import load_source
 from mmkeras.models.preset import load_preset, preset_image_preprocessor
 from mmkeras.preprocessing.augment import RandomShift
-from mmkeras.training.callbacks import BestWeights, Checkpoint, EpochLog, RetrievalValidation
+from mmkeras.training.callbacks import BestWeights, Checkpoint, EpochLog, FiniteLoss, RetrievalValidation
 from mmkeras.training.checkpoint import load_checkpoint, metric_states, optimizers
 
 
@@ -27,6 +27,10 @@ def train(run, verbose="auto"):
 
     Returns:
         The trained model, which lies in the run folder as `model.keras`.
+
+    Raises:
+        MmkerasError: data or a preset that does not fit, data that changed since the run began, a checkpoint of another
+            model, a loss that is no number, a full disk.
     """
     recipe = run.recipe
     verbose = (1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose
@@ -48,6 +52,7 @@ def train(run, verbose="auto"):
     first_epoch, done = divmod(first_step, steps)
     log = EpochLog(run.file("log.csv"), first_epoch)
     callbacks = [
+        FiniteLoss(),
         RetrievalValidation(validation),
         log,
         keras.callbacks.TensorBoard(str(run.file("tensorboard")), write_graph=False, update_freq="epoch"),
@@ -59,15 +64,14 @@ def train(run, verbose="auto"):
         Checkpoint(run.file("checkpoint.npz"), steps, recipe.checkpoint_steps, first_step, states if done else None)
     )
     # An epoch that was cut off is finished by a fit of its own, whose epoch is as long as what is left of it.
-    stretches = [(first_epoch, first_epoch + 1, steps - done)] if done else []
-    stretches.append((first_epoch + bool(done), recipe.epochs, steps))
-    for start, end, length in stretches:
+    next_epoch = first_epoch + 1 if done else first_epoch
+    for start, end in ((first_step, next_epoch * steps), (next_epoch * steps, recipe.epochs * steps)):
         if start < end:
             model.fit(
-                _batches(recipe, data, model, first_step=start * steps + (done if length < steps else 0)),
-                initial_epoch=start,
-                epochs=end,
-                steps_per_epoch=length,
+                _batches(recipe, data, model, start),
+                initial_epoch=start // steps,
+                epochs=end // steps,
+                steps_per_epoch=min(steps, end - start),
                 callbacks=callbacks,
                 verbose=verbose,
                 shuffle=False,

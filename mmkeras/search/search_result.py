@@ -1,0 +1,18 @@
+"""`SearchResult`: one found item."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchResult:
+    """One found item.
+
+    Args:
+        rank: from 1.
+        score: cosine with the query, -1 to 1.
+        item: the item's entry in `items.jsonl`: `id`, `text`, `picture`, `seen` and whatever was written with it.
+    """
+
+    rank: int
+    score: float
+    item: dict
