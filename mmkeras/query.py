@@ -11,6 +11,7 @@ from mmkeras.atomic import replacing_file
 from mmkeras.errors import MmkerasError
 from mmkeras.search.index import EmbeddingIndex
 from mmkeras.serving.client import Client
+from mmkeras.serving.errors import ServingError
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 
@@ -81,11 +82,20 @@ def ask(query, index, server, model, k=5, timeout=30.0):
     with Client(server, model, timeout=timeout) as client:
         index.check_space(client.space_id())
         if is_picture:
-            embedding, modality = client.encode_image([query]), "text"
+            embedding, modality = _encode_picture(client, query), "text"
         else:
             embedding, modality = client.encode_text([query]), "image"
     results = index.search(embedding, modality, k)[0]
     return Answer(query, "image" if is_picture else "text", results, index)
+
+
+def _encode_picture(client, file):
+    try:
+        return client.encode_image([file])
+    except ServingError as error:
+        if error.code != "INVALID_ARGUMENT":
+            raise
+        raise MmkerasError(f"The picture {file} was refused: {error.details}") from error
 
 
 def _data_uri(content, name):

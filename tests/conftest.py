@@ -1,6 +1,7 @@
 """What every test starts from: the CPU, no network, fixed seeds and Keras' default settings."""
 
 import ipaddress
+import json
 import os
 import random
 import socket
@@ -67,3 +68,65 @@ def real_data():
     if not folder:
         pytest.skip("MMKERAS_DATA is unset: it names the folder of real data sets (flickr8k, wikipedia, mobilenet_v2)")
     return Path(folder)
+
+
+SMALL_PRESET = {
+    "model": "DualEncoder",
+    "image_preprocessor": {"height": 32, "width": 32, "aspect": "pad"},
+    "image_encoder": {"kind": "conv", "widths": [8, 16], "embedding_dim": 16, "dropout": 0.2},
+    "text_preprocessor": {"vocabulary_size": 200, "sequence_length": 12},
+    "text_encoder": {
+        "kind": "text_cnn",
+        "width": 16,
+        "kernel_sizes": [1, 2],
+        "filters": 8,
+        "dropout": 0.2,
+        "token_dropout": 0.15,
+        "embedding_dim": 16,
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def small_preset(tmp_path_factory):
+    """The path of a preset that trains in seconds, with every random part switched on."""
+    file = tmp_path_factory.mktemp("presets") / "small.json"
+    file.write_text(json.dumps(SMALL_PRESET))
+    return file
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory, small_preset):
+    """A finished `Run` over 60 glyphs of each split; read it, and change only copies."""
+    from mmkeras.training import Recipe, Run, train
+
+    # Not deterministic: that is a mode of the whole process, and other tests run in it.
+    settings = [f"preset={small_preset}", "limit=60", "epochs=1", "batch_size=32", "deterministic=false"]
+    run = Run.create(tmp_path_factory.mktemp("runs") / "tiny", "glyphs_tiny", Recipe.load("glyphs_tiny", settings))
+    train(run, verbose=0)
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_run):
+    """The model of `tiny_run`, loaded from its folder."""
+    return tiny_run.load_model()
+
+
+@pytest.fixture(scope="session")
+def tiny_version(tmp_path_factory, tiny_run):
+    """The first version of the served model "tiny": `tiny_run`, evaluated and exported; read it only."""
+    from mmkeras.evaluation.run_report import evaluate_run
+    from mmkeras.export import export_run
+
+    evaluate_run(tiny_run)
+    return export_run(tiny_run, tmp_path_factory.mktemp("savedmodels") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_server(tiny_version):
+    """An `EmbeddedServer` of `tiny_version`."""
+    from mmkeras.serving import EmbeddedServer
+
+    with EmbeddedServer(tiny_version.parent) as server:
+        yield server

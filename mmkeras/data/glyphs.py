@@ -20,7 +20,7 @@ SMALLEST_TAG = 50  # characters; a word of a name that occurs this often is a la
 
 
 class Glyphs:
-    """About 6,700 named characters in 1 to 12 font styles: 47,000 pictures of 32 x 32 px with their names.
+    """About 6,700 named characters in 1 to 14 font styles: 47,000 pictures of 32 x 32 px with their names.
 
     Pictures are drawn once (5 s) and cached. Characters that have a pixel-identical picture, such as A and Alpha, are
     look-alikes: they share an `image_id`, go to one split, and are relevant to each other; the strict identity of a

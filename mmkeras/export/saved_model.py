@@ -32,8 +32,10 @@ def export_saved_model(model, folder):
         folder: where to write; it may exist and be empty.
 
     Raises:
-        MmkerasError: TensorFlow could not write the files.
+        MmkerasError: a model without a text_preprocessor, or TensorFlow could not write the files.
     """
+    if model.text_preprocessor is None:
+        raise MmkerasError("Expected a model with a text_preprocessor: its signatures take strings. Received: None")
     archive = keras.export.ExportArchive()
     archive.track(model.image_encoder)
     archive.track(model.text_encoder)

@@ -47,14 +47,14 @@ class TransformerBlock(keras.layers.Layer):
         if width % self.heads:
             raise ValueError(f"Expected a width that {self.heads} heads divide. Received: width={width}")
         policy = self.dtype_policy
-        self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy)
+        self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy, name="attention_norm")
         self.attention = keras.layers.MultiHeadAttention(
-            self.heads, width // self.heads, dropout=self.dropout, dtype=policy
+            self.heads, width // self.heads, dropout=self.dropout, dtype=policy, name="attention"
         )
-        self.feed_forward_norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy)
-        self.expand = keras.layers.Dense(self.feed_forward, activation="gelu", dtype=policy)
-        self.contract = keras.layers.Dense(width, dtype=policy)
-        self.residual_dropout = keras.layers.Dropout(self.dropout, dtype=policy)
+        self.feed_forward_norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy, name="feed_forward_norm")
+        self.expand = keras.layers.Dense(self.feed_forward, activation="gelu", dtype=policy, name="expand")
+        self.contract = keras.layers.Dense(width, dtype=policy, name="contract")
+        self.residual_dropout = keras.layers.Dropout(self.dropout, dtype=policy, name="residual_dropout")
         self.attention_norm.build(tokens_shape)
         self.attention.build(tokens_shape, tokens_shape)
         self.feed_forward_norm.build(tokens_shape)

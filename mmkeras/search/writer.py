@@ -42,11 +42,12 @@ class IndexWriter:
         embeddings = {modality: np.asarray(e, np.float32) for modality, e in given.items() if e is not None}
         if not embeddings or not items:
             raise MmkerasError("An index needs items, and image_embeddings or text_embeddings of them")
-        dim = np.shape(next(iter(embeddings.values())))[-1]
+        dims = next(iter(embeddings.values())).shape[1:]
         for modality, values in embeddings.items():
-            if values.shape != (len(items), dim):
+            if values.ndim != 2 or values.shape != (len(items), *dims):
                 raise MmkerasError(
-                    f"Expected {modality}_embeddings of shape {(len(items), dim)}. Received: shape {values.shape}"
+                    f"Expected {modality}_embeddings of shape ({len(items)}, D), D the same for both modalities. "
+                    f"Received: shape {values.shape}"
                 )
             finite = np.isfinite(values).all(axis=1)
             if not finite.all():
@@ -68,5 +69,5 @@ class IndexWriter:
                         entry = zipfile.ZipInfo(name)
                         entry.external_attr = 0o644 << 16  # without it `unzip` leaves files that nobody may read
                         archive.writestr(entry, content)
-            info = {"format": INDEX_FORMAT, "space_id": self.space_id, "dim": dim, "count": len(items)}
+            info = {"format": INDEX_FORMAT, "space_id": self.space_id, "dim": dims[0], "count": len(items)}
             (beside / "index.json").write_text(json.dumps(info, indent=2) + "\n")

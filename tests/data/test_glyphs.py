@@ -23,7 +23,7 @@ def test_size(glyphs):
     assert 46500 <= len(glyphs.pixels) <= 47500
     assert glyphs.pixels.shape[1:] == (32, 32)
     assert glyphs.pixels.dtype == np.uint8
-    assert len(glyphs.style_names) == 12
+    assert len(glyphs.style_names) == 14
     assert glyphs.style_names[0] == "DejaVuSans"
 
 

@@ -1,0 +1,182 @@
+"""Captions files: every mistake is told with its file, line and picture."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmkeras.data import load_captions
+from mmkeras.errors import MmkerasError
+from mmkeras.preprocessing import ImagePreprocessor
+
+PREPROCESSOR = ImagePreprocessor(4, 4)
+RECORDS = [
+    {"image": "a.png", "split": "train", "captions": ["one", "two"]},
+    {"image": "b.png", "split": "val", "captions": ["three"]},
+    {"image": "c.png", "split": "train", "captions": ["four"]},
+    {"image": "d.png", "split": "test", "captions": ["five", "six"]},
+]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function that writes records, or lines as they are, and a grey picture for each name of one letter."""
+
+    def write(lines=RECORDS, name="captions.jsonl"):
+        for grey, letter in enumerate("abcd"):
+            Image.new("RGB", (6, 5), (10 * grey,) * 3).save(tmp_path / f"{letter}.png")
+        file = tmp_path / name
+        text = [line if isinstance(line, str) else json.dumps(line, ensure_ascii=False) for line in lines]
+        file.write_text("\n".join(text) + "\n", encoding="utf-8")
+        return file
+
+    return write
+
+
+def test_one_split(write):
+    data = load_captions(write(), "train", PREPROCESSOR)
+    assert data.name == "captions.jsonl/train"
+    assert data.images.shape == (2, 4, 4, 3)
+    assert data.images[:, 0, 0, 0].tolist() == [0, 20]
+    assert data.texts == ["one", "two", "four"]
+    assert data.pairs.tolist() == [[0, 0], [0, 1], [1, 2]]
+    assert data.image_names == ["a.png", "c.png"]
+    assert data.image_id.tolist() == [1, 3]
+    assert data.text_image_id.tolist() == [1, 1, 3]
+
+
+def test_all_splits_have_the_ids_of_the_single_ones(write):
+    file = write()
+    everything = load_captions(file, "all", PREPROCESSOR)
+    assert everything.texts == ["one", "two", "three", "four", "five", "six"]
+    single = np.concatenate([load_captions(file, split, PREPROCESSOR).image_id for split in ("train", "val", "test")])
+    assert sorted(everything.image_id.tolist()) == sorted(single.tolist())
+
+
+def test_dev_finds_val(write):
+    assert load_captions(write(), "dev", PREPROCESSOR).texts == ["three"]
+
+
+def test_dev_is_dev_where_there_is_one(write):
+    file = write([*RECORDS, {"image": "a.png", "split": "dev", "captions": ["seven"]}])
+    assert load_captions(file, "dev", PREPROCESSOR).texts == ["seven"]
+    assert load_captions(file, "val", PREPROCESSOR).texts == ["three"]
+
+
+def test_a_caption_that_names_val_makes_no_split(write):
+    file = write([{"image": "a.png", "split": "dev", "captions": ['the "val" mark', "val"]}])
+    assert load_captions(file, "dev", PREPROCESSOR).texts == ['the "val" mark', "val"]
+
+
+def test_without_a_split_a_line_is_for_training(write):
+    file = write([{"image": "a.png", "captions": ["one"]}])
+    assert load_captions(file, "train", PREPROCESSOR).texts == ["one"]
+
+
+def test_lines_of_one_picture_are_one_picture(write):
+    """As other formats write them, a line a caption: the captions must not become negatives of each other."""
+    file = write(
+        [{"image": name, "captions": [text]} for name, text in (("b.png", "x"), ("a.png", "y"), ("b.png", "z"))]
+    )
+    data = load_captions(file, "train", PREPROCESSOR)
+    assert data.image_names == ["b.png", "a.png"]
+    assert data.texts == ["x", "z", "y"]
+    assert data.pairs.tolist() == [[0, 0], [0, 1], [1, 2]]
+    assert data.text_image_id.tolist() == [1, 1, 2]
+
+
+def test_a_picture_of_two_splits_has_one_id(write):
+    file = write([{"image": "a.png", "captions": ["x"]}, {"image": "a.png", "split": "test", "captions": ["y"]}])
+    assert load_captions(file, "test", PREPROCESSOR).image_id.tolist() == [1]
+
+
+def test_limit_counts_pictures(write):
+    data = load_captions(write(), "all", PREPROCESSOR, limit=2)
+    assert data.image_names == ["a.png", "b.png"]
+    assert data.texts == ["one", "two", "three"]
+
+
+def test_image_folder(write, tmp_path):
+    file = write()
+    (tmp_path / "pictures").mkdir()
+    for picture in tmp_path.glob("*.png"):
+        picture.rename(tmp_path / "pictures" / picture.name)
+    assert len(load_captions(file, "train", PREPROCESSOR, image_folder=tmp_path / "pictures").images) == 2
+
+
+def test_blank_lines_byte_order_mark_and_line_separators(write):
+    caption = "before\u2028after\u0085end"  # JSON allows both inside a string
+    file = write(["\ufeff" + json.dumps(RECORDS[0]), "", "  ", {"image": "b.png", "captions": [caption]}])
+    data = load_captions(file, "train", PREPROCESSOR)
+    assert data.texts == ["one", "two", caption]
+    assert data.image_id.tolist() == [1, 4]
+
+
+def test_a_missing_picture(write, tmp_path):
+    file = write()
+    (tmp_path / "c.png").unlink()
+    with pytest.raises(MmkerasError) as caught:
+        load_captions(file, "train", PREPROCESSOR)
+    assert f"{file}, line 3: the picture c.png is missing in {tmp_path}" in str(caught.value)
+
+
+def test_a_missing_picture_of_another_split_does_not_matter(write, tmp_path):
+    file = write()
+    (tmp_path / "d.png").unlink()
+    assert len(load_captions(file, "train", PREPROCESSOR).images) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", None])
+def test_an_unreadable_picture(write, tmp_path, content):
+    file = write()
+    picture = tmp_path / "c.png"
+    picture.write_bytes(picture.read_bytes()[:40] if content is None else content)
+    with pytest.raises(MmkerasError) as caught:
+        load_captions(file, "train", PREPROCESSOR)
+    assert f"{file}, line 3: " in str(caught.value)
+    assert str(picture) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", r"line 2: expected .*Received: '\{'"),
+        ("[]", r"line 2: expected .*Received: '\[\]'"),
+        ('"a.png"', "line 2: expected"),
+        ("17", "line 2: expected"),
+        ('{"image": "a.png"}', "line 2: expected"),
+        ('{"captions": ["x"]}', "line 2: expected"),
+        ({"image": "a.png", "captions": []}, "line 2: expected an image name and a list of captions"),
+        ({"image": "a.png", "captions": "x"}, "line 2: expected an image name and a list of captions"),
+        ({"image": 5, "captions": ["x"]}, "line 2: expected an image name and a list of captions"),
+        ({"image": "", "captions": ["x"]}, "line 2: expected an image name and a list of captions"),
+        ({"image": "a.png", "split": None, "captions": ["x"]}, "line 2: expected the name of a split.*split=None"),
+        ({"image": "a.png", "captions": ["x", " \n"]}, "line 2: caption 1 of a.png is empty"),
+        ({"image": "a.png", "captions": [""]}, "line 2: caption 0 of a.png is empty"),
+        ({"image": "a.png", "captions": [None]}, "line 2: caption 0 of a.png is empty"),
+    ],
+)
+def test_a_line_that_is_no_record(write, line, message):
+    file = write([RECORDS[0], line])
+    with pytest.raises(MmkerasError, match=message) as caught:
+        load_captions(file, "train", PREPROCESSOR)
+    assert str(caught.value).startswith(str(file))
+
+
+def test_no_such_split(write):
+    with pytest.raises(MmkerasError, match="has no records of split 'holdout'; it has test, train, val"):
+        load_captions(write(), "holdout", PREPROCESSOR)
+
+
+def test_an_empty_file(write):
+    with pytest.raises(MmkerasError, match="it has no records"):
+        load_captions(write([""]), "train", PREPROCESSOR)
+
+
+def test_a_file_that_is_not_there_or_no_text(tmp_path):
+    with pytest.raises(MmkerasError, match="nowhere.jsonl could not be read"):
+        load_captions(tmp_path / "nowhere.jsonl", "train", PREPROCESSOR)
+    (tmp_path / "latin.jsonl").write_bytes(b'{"image": "caf\xe9.png", "captions": ["x"]}')
+    with pytest.raises(MmkerasError, match="latin.jsonl could not be read: 'utf-8'"):
+        load_captions(tmp_path / "latin.jsonl", "train", PREPROCESSOR)

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from mmkeras.encoders import build_image_encoder, conv_image_encoder, feature_mlp_encoder
+from mmkeras.errors import MmkerasError
+
+from ..model_checks import check_model
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (3, 8, 12, 3), "uint8")
+FEATURES = np.random.default_rng(0).normal(size=(3, 10)).astype("float32")
+
+
+def conv(**settings):
+    return conv_image_encoder(**{"height": 8, "width": 12, "widths": (4, 6), "embedding_dim": 5, **settings})
+
+
+def test_conv_is_a_sound_model(tmp_path):
+    shapes = {"tokens": (3, 6, 6), "embedding": (3, 5)}
+    # Two convolutions, the scale and offset of two norms, the projection.
+    check_model(conv, IMAGES, shapes, tmp_path, weights=7, half=("tokens",))
+
+
+def test_features_is_a_sound_model(tmp_path):
+    def build():
+        return feature_mlp_encoder(10, hidden=(8, 7), embedding_dim=5)
+
+    check_model(build, FEATURES, {"embedding": (3, 5)}, tmp_path, weights=7)
+
+
+@pytest.mark.parametrize("encoder", ["conv", "features"])
+def test_inputs_and_outputs_have_the_names_of_the_seam(encoder):
+    model = conv() if encoder == "conv" else feature_mlp_encoder(10)
+    assert model.input.name == "image"
+    assert model.name == "image_encoder"
+    assert set(model.output) == ({"tokens", "embedding"} if encoder == "conv" else {"embedding"})
+
+
+def test_uint8_and_float_pictures_are_the_same_pictures():
+    model = conv()
+    for dtype in ("float32", "float64", "int32"):
+        np.testing.assert_array_equal(model(IMAGES)["embedding"], model(IMAGES.astype(dtype))["embedding"])
+
+
+def test_blank_paper_reads_the_same_everywhere():
+    """White becomes 0, so the zero padding continues the paper and every cell of a blank map is alike."""
+    tokens = np.asarray(conv()(np.full((1, 8, 12, 3), 255, "uint8"))["tokens"])
+    np.testing.assert_allclose(tokens, np.broadcast_to(tokens[:, :1], tokens.shape), atol=1e-6)
+
+
+def test_where_a_stroke_stands_matters():
+    left, right = np.full((2, 1, 8, 12, 3), 255, "uint8")
+    left[:, :, 2] = right[:, :, 9] = 0
+    model = conv()
+    assert np.abs(model(left)["embedding"] - model(right)["embedding"]).max() > 1e-2
+
+
+def test_sides_that_the_stages_do_not_divide_are_rounded_up():
+    assert conv(height=9, width=13).output["tokens"].shape == (None, 3 * 4, 6)
+
+
+def test_grey_pictures():
+    assert conv(channels=1)(IMAGES[..., :1])["embedding"].shape == (3, 5)
+
+
+@pytest.mark.parametrize("kind", ["conv", "features"])
+def test_an_encoder_is_built_by_its_kind(kind):
+    settings = {"height": 8, "width": 8, "widths": [4]} if kind == "conv" else {"features": 10, "hidden": [4]}
+    assert build_image_encoder(kind, embedding_dim=5, **settings).output["embedding"].shape == (None, 5)
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(MmkerasError, match="kind of conv, features. Received: kind='resnet'"):
+        build_image_encoder("resnet")

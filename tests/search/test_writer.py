@@ -1,0 +1,97 @@
+"""`IndexWriter`: the whole index or nothing."""
+
+import errno
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from mmkeras.errors import MmkerasError
+from mmkeras.search import EmbeddingIndex, IndexWriter
+
+ITEMS = [{"id": "a", "text": "snowman ☃", "picture": "a.png"}, {"id": "b", "text": "line\u2028break", "count": 3}]
+EMBEDDINGS = np.float32([[1, 0, 0], [0, 0.6, 0.8]])
+PICTURES = {"a.png": b"bytes of a"}
+
+
+def write(folder, **changes):
+    settings = {"items": ITEMS, "image_embeddings": EMBEDDINGS, "pictures": PICTURES}
+    IndexWriter("space").write(folder, **(settings | changes))
+
+
+def test_layout(tmp_path):
+    write(tmp_path / "index", text_embeddings=-EMBEDDINGS)
+    names = {file.name for file in (tmp_path / "index").iterdir()}
+    assert names == {"index.json", "items.jsonl", "image_embeddings.npy", "text_embeddings.npy", "pictures.zip"}
+    info = json.loads((tmp_path / "index" / "index.json").read_text())
+    assert info == {"format": 1, "space_id": "space", "dim": 3, "count": 2}
+    assert EmbeddingIndex(tmp_path / "index").items == ITEMS
+    assert np.array_equal(np.load(tmp_path / "index" / "text_embeddings.npy"), -EMBEDDINGS)
+
+
+def test_only_what_there_is(tmp_path):
+    items = [{"id": 1, "text": "x"}]
+    write(tmp_path / "index", items=items, image_embeddings=None, text_embeddings=np.ones((1, 4)), pictures=None)
+    assert {f.name for f in (tmp_path / "index").iterdir()} == {"index.json", "items.jsonl", "text_embeddings.npy"}
+    assert np.load(tmp_path / "index" / "text_embeddings.npy").dtype == np.float32
+
+
+def test_equal_items_give_equal_bytes(tmp_path):
+    for name in ("one", "two"):
+        write(tmp_path / name)
+    for file in (tmp_path / "one").iterdir():
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
+
+
+def test_unpacked_pictures_can_be_read(tmp_path):
+    write(tmp_path / "index")
+    with zipfile.ZipFile(tmp_path / "index" / "pictures.zip") as pictures:
+        assert [entry.external_attr >> 16 for entry in pictures.infolist()] == [0o644]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_embeddings": None}, "An index needs items, and image_embeddings or text_embeddings"),
+        ({"items": [], "image_embeddings": np.zeros((0, 3))}, "An index needs items"),
+        ({"image_embeddings": EMBEDDINGS[:1]}, r"image_embeddings of shape \(2, D\), .* Received: shape \(1, 3\)"),
+        ({"image_embeddings": EMBEDDINGS[0]}, r"image_embeddings of shape \(2, D\), .* Received: shape \(3,\)"),
+        ({"image_embeddings": np.float32(1)}, r"Received: shape \(\)"),
+        ({"text_embeddings": np.ones((2, 4))}, r"text_embeddings of shape \(2, D\), .* Received: shape \(2, 4\)"),
+        ({"text_embeddings": [[0, 0, 1], [0, np.nan, 0]]}, "text_embeddings: row 1 holds NaN or infinity"),
+        ({"items": [ITEMS[0], {"id": "b"}]}, "Item 1 needs an id and a text. Received: {'id': 'b'}"),
+        ({"pictures": None}, r"Item 0 \(a\): its picture a.png is missing"),
+        ({"pictures": {"b.png": b""}}, r"Item 0 \(a\): its picture a.png is missing"),
+    ],
+)
+def test_what_does_not_fit_is_named_and_nothing_written(tmp_path, changes, message):
+    with pytest.raises(MmkerasError, match=message):
+        write(tmp_path / "index", **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_index_is_never_overwritten(tmp_path):
+    write(tmp_path / "index")
+    before = (tmp_path / "index" / "image_embeddings.npy").read_bytes()
+    with pytest.raises(MmkerasError, match="index exists already; nothing was overwritten"):
+        write(tmp_path / "index", image_embeddings=-EMBEDDINGS)
+    assert (tmp_path / "index" / "image_embeddings.npy").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("broken", ["numpy.save", "zipfile.ZipFile.writestr", "json.dumps"])
+def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch, broken):
+    def full(*arguments, **keywords):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(broken, full)
+    with pytest.raises(MmkerasError, match="index could not be written: No space left on device"):
+        write(tmp_path / "index")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_item_that_is_no_json_leaves_nothing(tmp_path):
+    with pytest.raises(TypeError):
+        write(tmp_path / "index", items=[ITEMS[0], {"id": "b", "text": "x", "value": object()}])
+    assert list(tmp_path.iterdir()) == []

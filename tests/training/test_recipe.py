@@ -1,0 +1,99 @@
+"""Recipes are data, strictly typed: a slip of the pen is told at once, with what is allowed."""
+
+import tomllib
+from importlib import resources
+
+import pytest
+
+from mmkeras.errors import MmkerasError
+from mmkeras.training import Recipe, list_recipes
+
+
+def test_recipes_lie_in_the_package_as_toml():
+    folder = resources.files("mmkeras.training") / "recipes"
+    assert {"glyphs_dual_encoder", "glyphs_tiny"} <= set(list_recipes())
+    assert list_recipes() == sorted(list_recipes())
+    for name in list_recipes():
+        settings = tomllib.loads((folder / f"{name}.toml").read_text())
+        recipe = Recipe.load(name)
+        assert {key: getattr(recipe, key) for key in settings} == settings
+
+
+def test_settings_lie_over_the_recipe_with_their_types():
+    settings = ["epochs=3", "learning_rate=3e-4", "deterministic=False", "select=best", "data=a=b.jsonl"]
+    recipe = Recipe.load("glyphs_tiny", settings)
+    assert (recipe.epochs, recipe.learning_rate, recipe.deterministic) == (3, 3e-4, False)
+    assert recipe.data == "a=b.jsonl"  # only the first = separates
+    assert recipe.batch_size == Recipe.load("glyphs_tiny").batch_size
+
+
+def test_a_whole_number_in_toml_serves_as_a_float(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('preset = "dual_encoder_glyphs"\nlearning_rate = 1\n')
+    rate = Recipe.load(file).learning_rate
+    assert (rate, type(rate)) == (1.0, float)
+
+
+@pytest.mark.parametrize(
+    "override, told",
+    [
+        ("epoch=2", "Unknown setting epoch. Did you mean epochs?"),
+        ("learnig_rate=1", "Unknown setting learnig_rate. Did you mean learning_rate?"),
+        ("zzz=1", "Unknown setting zzz. There are: preset, data,"),
+        ("epochs", "Expected key=value. Received: epochs"),
+        ("epochs=2.5", "Expected epochs to be of type int. Received: epochs=2.5"),
+        ("epochs=", "Expected epochs to be of type int. Received: epochs="),
+        ("learning_rate=fast", "Expected learning_rate to be of type float. Received: learning_rate=fast"),
+        ("deterministic=1", "Expected deterministic to be true or false. Received: deterministic=1"),
+        ("epochs=0", "Expected epochs to be more than 0. Received: epochs=0"),
+        ("learning_rate=0", "Expected learning_rate to be more than 0. Received: learning_rate=0.0"),
+        ("learning_rate=nan", "Expected learning_rate to be more than 0. Received: learning_rate=nan"),
+        ("learning_rate=inf", "Expected learning_rate to be 2147483647 at most. Received: learning_rate=inf"),
+        ("weight_decay=nan", "Expected weight_decay to be 0 or more. Received: weight_decay=nan"),
+        ("weight_decay=-1", "Expected weight_decay to be 0 or more. Received: weight_decay=-1.0"),
+        ("limit=-1", "Expected limit to be 0 or more. Received: limit=-1"),
+        ("seed=2147483648", "Expected seed to be 2147483647 at most. Received: seed=2147483648"),
+        ("precision=float16", "Expected precision to be one of float32, mixed_float16, mixed_bfloat16"),
+        ("select=first", "Expected select to be one of last, best. Received: first"),
+    ],
+)
+def test_a_wrong_setting_is_told(override, told):
+    with pytest.raises(MmkerasError) as caught:
+        Recipe.load("glyphs_tiny", [override])
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "override", ["warmup_steps=0", "weight_decay=0", "gradient_clip=0", "limit=0", "seed=2147483647"]
+)
+def test_the_ends_of_the_ranges_are_allowed(override):
+    key, _, value = override.partition("=")
+    assert getattr(Recipe.load("glyphs_tiny", [override]), key) == float(value)
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        (b"epochs = 2\n", "A recipe needs a preset"),
+        (b'preset = "p"\nepochs = "2"\n', "Expected epochs to be of type int. Received: epochs='2'"),
+        (b'preset = "p"\nepochs = true\n', "Expected epochs to be of type int. Received: epochs=True"),
+        (b'preset = "p"\nbatchsize = 2\n', "Unknown setting batchsize. Did you mean batch_size?"),
+        (b'preset = "p"\n[training]\nepochs = 2\n', "Unknown setting training"),
+        (b'preset = "p\n', "is no valid TOML"),
+        (b'preset = "\xff"\n', "is no valid TOML"),
+    ],
+)
+def test_a_wrong_recipe_file_is_told(tmp_path, content, told):
+    file = tmp_path / "mine.toml"
+    file.write_bytes(content)
+    with pytest.raises(MmkerasError) as caught:
+        Recipe.load(file)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("name, hint", [("glyph_tiny", "Did you mean glyphs_tiny?"), ("missing.toml", "missing.toml.")])
+def test_an_unknown_recipe_names_what_there_is(name, hint):
+    with pytest.raises(MmkerasError) as caught:
+        Recipe.load(name)
+    assert "glyphs_dual_encoder" in str(caught.value)
+    assert str(caught.value).endswith(hint)

@@ -1,0 +1,179 @@
+"""A run that was cut off ends, once resumed, with the weights, random states and log of one that was not."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from mmkeras.errors import MmkerasError
+from mmkeras.training import Run, callbacks, train
+
+RANDOM = ["epochs=3", "augment_shift=2", "select=best", "deterministic=true"]  # the preset has both dropouts
+
+
+def arrays(file):
+    with np.load(file) as archive:
+        return dict(archive)
+
+
+def assert_equal_runs(resumed, whole):
+    """Every variable of model, optimizer and metrics, the best epoch's too, and the log byte by byte."""
+    for name in ("checkpoint.npz", "best.npz"):
+        if not whole.file(name).exists():
+            continue
+        a, b = arrays(resumed.file(name)), arrays(whole.file(name))
+        assert set(a) == set(b)
+        assert [key for key in b if not np.array_equal(a[key], b[key])] == [], name
+        assert {key.partition("/")[0] for key in b} == {"model", "optimizer", "metrics", "step"}
+    assert resumed.file("log.csv").read_text() == whole.file("log.csv").read_text()
+    models = [run.load_model() for run in (resumed, whole)]
+    variables = [[*model.variables, *model.optimizer.variables] for model in models]
+    assert len(variables[0]) > 50
+    for a, b in zip(*variables, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
+
+
+def interrupt(run, monkeypatch, epoch, batch=None):
+    """Train until the end of a batch of an epoch, or of the epoch itself, before anything is written of it."""
+    method = "on_epoch_end" if batch is None else "on_train_batch_end"
+    original = getattr(callbacks.Checkpoint, method)
+
+    def end(self, index, logs=None):
+        if self.step >= epoch * self.steps_per_epoch and index == (epoch if batch is None else batch):
+            raise KeyboardInterrupt
+        original(self, index, logs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(callbacks.Checkpoint, method, end)
+        with pytest.raises(KeyboardInterrupt):
+            train(run, verbose=0)
+    return Run(run.folder)
+
+
+def test_cut_off_again_and_again_a_run_ends_as_if_it_had_not_been(create_run, monkeypatch, determinism):
+    """In the middle of epochs, after their row in the log but before their checkpoint, and between two epochs."""
+    whole = create_run("whole", *RANDOM)
+    train(whole, verbose=0)
+    run = create_run("cut", *RANDOM)
+    run = interrupt(run, monkeypatch, epoch=0, batch=2)  # before the first checkpoint
+    assert not run.file("checkpoint.npz").exists()
+    run = interrupt(run, monkeypatch, epoch=0, batch=8)
+    assert arrays(run.file("checkpoint.npz"))["step"] == 5
+    # From step 5 on an epoch of the rest, 7 steps; it ends, and the next is cut off.
+    run = interrupt(run, monkeypatch, epoch=1, batch=0)
+    assert arrays(run.file("checkpoint.npz"))["step"] == 12
+    run = interrupt(run, monkeypatch, epoch=1)
+    assert len(callbacks.read_log(run.file("log.csv"))) == 2
+    assert arrays(run.file("checkpoint.npz"))["step"] == 20
+    train(run, verbose=0)
+    assert run.finished
+    assert_equal_runs(run, whole)
+
+
+def test_another_seed_gives_other_weights(create_run):
+    """Otherwise the equalities of this file would say nothing."""
+    first, second = (create_run(f"seed{seed}", "epochs=1", f"seed={seed}") for seed in (0, 1))
+    for run in (first, second):
+        train(run, verbose=0)
+    a, b = (arrays(run.file("checkpoint.npz")) for run in (first, second))
+    assert not np.array_equal(a["model/0"], b["model/0"])
+
+
+def test_changed_data_is_refused_on_resuming(create_run, monkeypatch):
+    from mmkeras.training import trainer
+
+    run = interrupt(create_run("run", "epochs=1"), monkeypatch, epoch=0, batch=8)
+    before = run.file("checkpoint.npz").read_bytes()
+    load_source = trainer.load_source
+
+    def changed(*arguments):
+        data = load_source(*arguments)
+        data.images[0, 0, 0, 0] ^= 1
+        return data
+
+    monkeypatch.setattr(trainer, "load_source", changed)
+    with pytest.raises(MmkerasError, match="The data glyphs/train changed since the run"):
+        train(run, verbose=0)
+    assert run.file("checkpoint.npz").read_bytes() == before
+
+
+def test_a_foreign_or_damaged_checkpoint_is_refused_on_resuming(create_run, monkeypatch, tmp_path):
+    run = interrupt(create_run("run", "epochs=1"), monkeypatch, epoch=0, batch=8)
+    file = run.file("checkpoint.npz")
+    content = arrays(file)
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(MmkerasError, match=r"checkpoint\.npz is no readable checkpoint"):
+        train(run, verbose=0)
+    np.savez(file, **{**content, "model/0": np.zeros((1, 1, 1, 1))})
+    with pytest.raises(MmkerasError, match=r"checkpoint\.npz is no checkpoint of this model: .* has shape"):
+        train(run, verbose=0)
+
+
+def start_training(*arguments):
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-m", "mmkeras.cli", "train", *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def run_to_the_end(*arguments):
+    process = start_training(*arguments)
+    out, _ = process.communicate(timeout=180)
+    assert process.returncode == 0, out
+    return out
+
+
+def saved_step(folder):
+    try:
+        return int(arrays(folder / "checkpoint.npz")["step"])
+    except FileNotFoundError:
+        return 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings, steps_per_epoch, kill_from",
+    [
+        # The recipe's own preset, in the first epoch; token_dropout is on in it.
+        (["limit=120", "epochs=2", "batch_size=32", "checkpoint_steps=3"], 45, 6),
+        # All random parts, the best epoch, in the second epoch.
+        (["limit=120", "epochs=3", "batch_size=32", "checkpoint_steps=4", "augment_shift=2", "select=best"], 45, 53),
+    ],
+    ids=["first-epoch", "best-second-epoch"],
+)
+def test_killed_in_an_epoch_and_resumed_the_weights_are_equal(
+    tmp_path, small_preset, settings, steps_per_epoch, kill_from
+):
+    if "select=best" in settings:
+        settings = [*settings, f"preset={small_preset}"]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    process = start_training("glyphs_tiny", *settings, "--out", killed)
+    try:
+        deadline = time.monotonic() + 180
+        # A kill at the end of an epoch would prove less: wait for a step in the middle of one.
+        while not (saved_step(killed) >= kill_from and 0 < saved_step(killed) % steps_per_epoch < steps_per_epoch - 10):
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline, "no checkpoint in the middle of an epoch"
+            time.sleep(0.005)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    step = saved_step(killed)
+    assert 0 < step % steps_per_epoch
+    assert not Run(killed).finished
+
+    out = run_to_the_end("--resume", killed)
+    assert f"{steps_per_epoch - step % steps_per_epoch}/{steps_per_epoch - step % steps_per_epoch}" in out
+    run_to_the_end("glyphs_tiny", *settings, "--out", whole)
+    assert saved_step(whole) == steps_per_epoch * Run(whole).recipe.epochs
+    assert_equal_runs(Run(killed), Run(whole))
+
+    # A finished run has nothing to resume; what it holds is not touched.
+    model = (whole / "model.keras").read_bytes()
+    assert "has finished already; nothing to do" in run_to_the_end("--resume", whole)
+    assert (whole / "model.keras").read_bytes() == model
+    shutil.rmtree(killed)

@@ -1,0 +1,137 @@
+"""Training fills a run folder: log, TensorBoard, checkpoint and a model that encodes."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mmkeras.errors import MmkerasError
+from mmkeras.models import DualEncoder
+from mmkeras.training import Run, train
+from mmkeras.training.callbacks import read_log
+
+
+def tensorboard_tags(folder):
+    """Return the names of all that the event files below a folder hold."""
+    return {
+        value.tag
+        for file in folder.rglob("events.out.tfevents.*")
+        for event in tf.compat.v1.train.summary_iterator(str(file))
+        for value in event.summary.value
+    }
+
+
+def test_a_run_folder_holds_all_that_training_left(tiny_run):
+    assert {child.name for child in tiny_run.folder.iterdir()} >= {
+        "run.json",
+        "log.csv",
+        "tensorboard",
+        "checkpoint.npz",
+        "model.keras",
+    }
+    assert not list(tiny_run.folder.glob(".tmp-*"))
+    assert Run(tiny_run.folder).finished
+    (row,) = read_log(tiny_run.file("log.csv"))
+    assert {"epoch", "loss", "learning_rate", "val_rsum", "val_image_to_text_recall@1"} <= set(row)
+    assert np.isfinite(list(row.values())).all()
+    tags = tensorboard_tags(tiny_run.file("tensorboard"))
+    assert {"epoch_loss", "epoch_rsum"} <= tags
+    with np.load(tiny_run.file("checkpoint.npz")) as checkpoint:
+        step = int(checkpoint["step"])
+    assert step == steps_of(tiny_run)
+
+
+def steps_of(run):
+    from mmkeras.data.sources import load_source
+
+    return len(load_source("glyphs", "train", limit=run.recipe.limit).pairs) // run.recipe.batch_size
+
+
+def test_the_model_of_the_folder_is_the_one_that_was_returned(create_run):
+    run = create_run("run", "epochs=1")
+    model = train(run, verbose=0)
+    loaded = run.load_model()
+    texts = ["GREEK SMALL LETTER OMEGA", "SNOWMAN"]
+    np.testing.assert_array_equal(loaded.encode_text(texts), model.encode_text(texts))
+    np.testing.assert_allclose(np.linalg.norm(loaded.encode_text(texts), axis=1), 1, rtol=1e-5)
+
+
+def test_a_terminal_gets_a_progress_bar_and_a_file_a_line_an_epoch(create_run, capsys, monkeypatch):
+    train(create_run("file", "epochs=2"))
+    lines = [line for line in capsys.readouterr().out.splitlines() if "val_rsum" in line]
+    assert len(lines) == 2 and "\b" not in "".join(lines)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    train(create_run("terminal", "epochs=1"))
+    out = capsys.readouterr().out
+    assert "━" in out and "1/12" in out and "12/12" in out
+
+
+def test_the_learning_rate_warms_up_and_decays_to_nothing(create_run):
+    run = create_run("run", "epochs=3", "warmup_steps=12", "learning_rate=0.01")
+    model = train(run, verbose=0)
+    rates = [row["learning_rate"] for row in read_log(run.file("log.csv"))]
+    assert rates == pytest.approx([0.01, 0.005, 0.0], abs=1e-6)
+    assert int(model.optimizer.iterations.numpy()) == 36
+
+
+@pytest.mark.parametrize("settings", [["warmup_steps=0"], ["warmup_steps=999", "weight_decay=0", "gradient_clip=0"]])
+def test_schedules_without_one_of_their_parts_train(create_run, settings):
+    run = create_run("run", "epochs=1", "batch_size=192", *settings)
+    train(run, verbose=0)
+    assert np.isfinite(read_log(run.file("log.csv"))[0]["loss"])
+
+
+def test_mixed_precision_gives_float32_embeddings(create_run):
+    run = create_run("run", "epochs=1", "precision=mixed_float16")
+    train(run, verbose=0)
+    keras.config.set_dtype_policy("float32")
+    assert run.load_model().encode_text(["SNOWMAN"]).dtype == np.float32
+
+
+def test_select_best_keeps_the_weights_of_the_best_epoch(create_run, monkeypatch):
+    from mmkeras.training import callbacks
+
+    values = iter([1.0, 3.0, 2.0])
+    measured = callbacks.retrieval_metrics
+    monkeypatch.setattr(callbacks, "retrieval_metrics", lambda *a: {**measured(*a), "rsum": next(values)})
+    best = create_run("best", "epochs=3", "select=best")
+    model = train(best, verbose=0)
+    with np.load(best.file("best.npz")) as kept, np.load(best.file("checkpoint.npz")) as last:
+        assert int(kept["step"]) == 1  # the epoch
+        weights = [variable.numpy() for variable in model.trainable_variables]
+        kept_weights = [kept[f"model/{position}"] for position in range(len(model.variables))]
+        assert not all(np.array_equal(kept[key], last[key]) for key in kept.files if key.startswith("model/"))
+    for weight in weights:
+        assert any(np.array_equal(weight, one) for one in kept_weights)
+
+
+def test_a_diverging_loss_ends_with_advice_and_without_a_model(create_run, monkeypatch):
+    compute_loss = DualEncoder.compute_loss
+    monkeypatch.setattr(DualEncoder, "compute_loss", lambda self, **k: compute_loss(self, **k) * float("nan"))
+    run = create_run("run", "epochs=2")
+    with pytest.raises(MmkerasError, match="Training diverged: the loss of epoch 0 is nan"):
+        train(run, verbose=0)
+    assert not Run(run.folder).finished
+    assert not run.file("model.keras").exists() and not run.file("log.csv").exists()
+
+
+def test_too_large_a_batch_is_told_with_what_there_is(create_run):
+    run = create_run("run", "batch_size=100000")
+    with pytest.raises(MmkerasError, match="Expected batch_size from 2 to the 384 pairs of glyphs/train"):
+        train(run, verbose=0)
+
+
+def test_a_full_disk_at_the_end_is_told_and_training_is_not_lost(create_run, monkeypatch):
+    run = create_run("run", "epochs=1")
+
+    def full(self, file, **_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DualEncoder, "save", full)
+        with pytest.raises(MmkerasError, match=r"model\.keras could not be written: No space left on device"):
+            train(run, verbose=0)
+    assert not Run(run.folder).finished and not list(run.folder.glob(".tmp-*"))
+    resumed = Run(run.folder)
+    train(resumed, verbose=0)  # nothing is trained again: the model is written from the checkpoint
+    assert resumed.finished and resumed.load_model().embedding_dim == 16
