@@ -95,7 +95,4 @@ def _run_embedded(base_path, name, port, rest_port, received):
 
 def _announce(server, base_path, name, address):
     print(f"{server} serves {base_path} as {name!r} over gRPC at {address}; Ctrl+C stops it. Ask it with")
-    print(
-        f"""    python -c "from mmkeras.serving import Client; print(Client('{address}', '{name}').metadata())\"""",
-        flush=True,
-    )
+    print(f'    mmkeras query "a text, or the path of a picture" --model {name} --server {address}', flush=True)

@@ -27,10 +27,10 @@ def test_features_of_zeros_give_finite_values_and_gradients():
     model = head()
     with tf.GradientTape() as tape:
         embedding = model(np.zeros((2, 6), "float32"))
-        total = tf.reduce_sum(embedding)
+        total = tf.reduce_sum(embedding[:, 0])
     assert np.isfinite(embedding).all()
     kernel = model.trainable_variables[0].value
-    assert np.isfinite(tf.convert_to_tensor(tape.gradient(total, kernel))).all() if tape else True
+    assert np.isfinite(tape.gradient(total, kernel)).all()
 
 
 def test_kinds_are_told_to_who_asks_for_another():

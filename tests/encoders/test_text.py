@@ -34,7 +34,9 @@ def train(encoder, steps=5):
         target = generator.normal(size=(8, 5)).astype("float32")
         with tf.GradientTape() as tape:
             loss = ops.sum(encoder(ids, training=True)["embedding"] * target)
-        optimizer.apply(tape.gradient(loss, [v.value for v in encoder.trainable_variables]), encoder.trainable_variables)
+        optimizer.apply(
+            tape.gradient(loss, [v.value for v in encoder.trainable_variables]), encoder.trainable_variables
+        )
     return encoder
 
 
@@ -42,11 +44,7 @@ def train(encoder, steps=5):
 def test_is_a_sound_model(kind, tmp_path):
     shapes = {"tokens": (4, 5, TOKEN_WIDTH[kind]), "embedding": (4, 5)}
     without_gradient = ["key/bias"] if kind == "transformer" else []
-
-    def build_trained_shape():
-        return build(kind)
-
-    check_model(build_trained_shape, IDS, shapes, tmp_path, WEIGHTS[kind], without_gradient, half=("tokens",))
+    check_model(lambda: build(kind), IDS, shapes, tmp_path, WEIGHTS[kind], without_gradient, half=("tokens",))
 
 
 @every_kind

@@ -38,7 +38,9 @@ def numpy_block(block, tokens, mask):
 
     attention = block.attention
     x = norm(block.attention_norm, tokens.astype("float64"))
-    query, key, value = (project(part, x) for part in (attention._query_dense, attention._key_dense, attention._value_dense))
+    query, key, value = (
+        project(part, x) for part in (attention._query_dense, attention._key_dense, attention._value_dense)
+    )
     logits = query @ key.transpose(0, 1, 3, 2) / math.sqrt(query.shape[-1])
     logits = np.where(mask[:, None, None], logits, -np.inf)
     weights = np.exp(logits - logits.max(-1, keepdims=True))

@@ -32,8 +32,9 @@ def assert_equal_runs(resumed, whole):
         assert {key.partition("/")[0] for key in b} == {"model", "optimizer", "metrics", "step"}
     assert resumed.file("log.csv").read_text() == whole.file("log.csv").read_text()
     models = [run.load_model() for run in (resumed, whole)]
-    variables = [[*model.variables, *model.optimizer.variables] for model in models]
-    assert len(variables[0]) > 50
+    # The states of random seeds are the checkpoint's: Keras does not keep them in its files.
+    variables = [[*model.weights, *model.optimizer.variables] for model in models]
+    assert len(variables[0]) > 40
     for a, b in zip(*variables, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
 
@@ -55,26 +56,30 @@ def interrupt(run, monkeypatch, epoch, batch=None):
     return Run(run.folder)
 
 
-def test_cut_off_again_and_again_a_run_ends_as_if_it_had_not_been(create_run, monkeypatch, determinism):
-    """In the middle of epochs, after their row in the log but before their checkpoint, and between two epochs."""
+@pytest.mark.parametrize(
+    "cuts",
+    [
+        # (epoch, batch) of the cut, step of the last checkpoint, rows in the log
+        [((0, 8), 5, 0), ((1, None), 20, 2)],
+        pytest.param([((0, 2), None, 0), ((1, 0), 12, 1), ((2, None), 35, 3)], marks=pytest.mark.slow),
+    ],
+    ids=["within-epochs", "before-any-checkpoint-and-between-epochs"],
+)
+def test_cut_off_again_and_again_a_run_ends_as_if_it_had_not_been(create_run, monkeypatch, determinism, cuts):
+    """A cut without a batch comes at the end of its epoch: after its row in the log, before its checkpoint."""
     whole = create_run("whole", *RANDOM)
     train(whole, verbose=0)
     run = create_run("cut", *RANDOM)
-    run = interrupt(run, monkeypatch, epoch=0, batch=2)  # before the first checkpoint
-    assert not run.file("checkpoint.npz").exists()
-    run = interrupt(run, monkeypatch, epoch=0, batch=8)
-    assert arrays(run.file("checkpoint.npz"))["step"] == 5
-    # From step 5 on an epoch of the rest, 7 steps; it ends, and the next is cut off.
-    run = interrupt(run, monkeypatch, epoch=1, batch=0)
-    assert arrays(run.file("checkpoint.npz"))["step"] == 12
-    run = interrupt(run, monkeypatch, epoch=1)
-    assert len(callbacks.read_log(run.file("log.csv"))) == 2
-    assert arrays(run.file("checkpoint.npz"))["step"] == 20
+    for (epoch, batch), step, rows in cuts:
+        run = interrupt(run, monkeypatch, epoch, batch)
+        assert saved_step(run.folder) == (step or 0)
+        assert len(callbacks.read_log(run.file("log.csv"))) == rows
     train(run, verbose=0)
     assert run.finished
     assert_equal_runs(run, whole)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_weights(create_run):
     """Otherwise the equalities of this file would say nothing."""
     first, second = (create_run(f"seed{seed}", "epochs=1", f"seed={seed}") for seed in (0, 1))

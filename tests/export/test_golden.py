@@ -1,0 +1,79 @@
+"""Golden examples and warm-up requests: what was exported can be checked and is warm before the first request."""
+
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from mmkeras.data.sources import load_source
+from mmkeras.errors import MmkerasError
+from mmkeras.export.golden import GOLDEN_ROWS, by_signature, encode_png, golden_examples, write_warm_up
+from mmkeras.parity import golden_of
+
+ROWS = {"encode_text", "encode_image", "encode_pixels", "match", "describe"}
+
+
+@pytest.fixture(scope="module")
+def golden(tiny_model):
+    data = load_source("glyphs", "dev", tiny_model.image_preprocessor, limit=60)
+    return golden_examples(tiny_model, data, "0123abcd")
+
+
+def test_there_is_an_example_for_every_signature(golden):
+    examples = by_signature(golden)
+    assert set(examples) == ROWS
+    for signature, example in examples.items():
+        for values in (*example["inputs"].values(), *example["outputs"].values()):
+            assert len(values) == GOLDEN_ROWS, signature
+    assert set(examples["describe"]["outputs"]["space_id"]) == {b"0123abcd"}
+    embedding = examples["encode_text"]["outputs"]["embedding"]
+    assert embedding.dtype == np.float32 and len(np.unique(embedding, axis=0)) == GOLDEN_ROWS
+    np.testing.assert_allclose(
+        examples["match"]["outputs"]["score"],
+        np.sum(embedding * examples["encode_image"]["outputs"]["embedding"], axis=1),
+        atol=1e-5,
+    )
+
+
+def test_a_png_keeps_every_pixel():
+    random = np.random.default_rng(0)
+    for channels in (3, 1):
+        pixels = random.integers(0, 256, (5, 7, channels), np.uint8)
+        read = np.array(Image.open(io.BytesIO(encode_png(pixels)))).reshape(pixels.shape)
+        np.testing.assert_array_equal(read, pixels)
+
+
+def test_the_exported_version_holds_its_examples(tiny_version):
+    assert set(golden_of(tiny_version)) == ROWS
+
+
+def test_warm_up_requests_are_prediction_logs_of_every_signature(tiny_version):
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    seen = []
+    file = tiny_version / "assets.extra" / "tf_serving_warmup_requests"
+    for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
+        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        assert request.model_spec.name == "tiny"
+        rows = {tf.make_ndarray(value).shape[0] for value in request.inputs.values()}
+        assert len(rows) == 1
+        seen.append((request.model_spec.signature_name, rows.pop()))
+    assert sorted(seen) == sorted((signature, rows) for signature in ROWS for rows in (1, 4))
+
+
+def test_a_server_answers_all_warm_up_requests_when_it_loads(tiny_version):
+    from mmkeras.serving.servable import Servable
+    from mmkeras.serving.warm_up import replay_warm_up
+
+    servable = Servable(tiny_version, "tiny", 1)
+    try:
+        assert replay_warm_up(servable) == 2 * len(ROWS)
+    finally:
+        servable.close()
+
+
+def test_a_full_disk_is_told(golden, tmp_path):
+    with pytest.raises(MmkerasError, match="The warm-up requests .* could not be written"):
+        write_warm_up(tmp_path / "missing" / "requests", "tiny", golden)

@@ -1,0 +1,66 @@
+import json
+
+import pytest
+
+from mmkeras.errors import MmkerasError
+from mmkeras.models import DualEncoder, list_presets, load_preset
+from mmkeras.models.preset import preset_image_preprocessor
+
+from .conftest import PRESET
+
+
+@pytest.mark.parametrize("name", list_presets())
+def test_every_preset_builds_and_embeds(name, text_preprocessor):
+    settings = load_preset(name)
+    assert settings["description"]
+    assert settings["model"] == "DualEncoder"
+    model = DualEncoder.from_preset(name, text_preprocessor=text_preprocessor)
+    embedding = model.encode_text(["latin small letter a"])
+    assert embedding.shape == (1, settings["text_encoder"]["embedding_dim"])
+    preprocessor = preset_image_preprocessor(name)
+    assert model.image_encoder.input.shape[1:] == (preprocessor.height, preprocessor.width, preprocessor.channels)
+
+
+def test_a_preset_may_be_a_name_a_file_or_a_dict(tmp_path):
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps({**PRESET, "description": "Größe"}), "utf-8")
+    assert load_preset(file)["description"] == "Größe"
+    assert load_preset(str(file))["image_encoder"] == PRESET["image_encoder"]
+    assert load_preset(PRESET) == PRESET
+    assert load_preset("dual_encoder_glyphs")["model"] == "DualEncoder"
+
+
+def test_an_unknown_preset_is_told_which_there_are():
+    with pytest.raises(MmkerasError, match=r"Expected a preset \(.*dual_encoder_glyphs.*preset='dual_encoder_glyph'"):
+        load_preset("dual_encoder_glyph")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"model": ', "is no valid JSON"),
+        ("[]", "expected an object. Received: list"),
+        ('{"model": "DualEncoder"}', "lacks image_encoder, text_encoder"),
+        (json.dumps({**PRESET, "text_encodr": {}}), "unknown setting text_encodr"),
+        (json.dumps({**PRESET, "image_encoder": {"widths": [4]}}), "lacks the kind of its image_encoder"),
+    ],
+)
+def test_a_file_that_is_no_preset_is_refused(tmp_path, text, message):
+    file = tmp_path / "wrong.json"
+    file.write_text(text)
+    with pytest.raises(MmkerasError, match=message):
+        load_preset(file)
+
+
+def test_a_dict_is_checked_as_a_file_is():
+    with pytest.raises(MmkerasError, match="lacks model"):
+        load_preset({key: value for key, value in PRESET.items() if key != "model"})
+
+
+def test_an_unknown_setting_of_the_preprocessor_is_named():
+    with pytest.raises(MmkerasError, match="image_preprocessor does not take these settings: .*colour"):
+        preset_image_preprocessor({**PRESET, "image_preprocessor": {"height": 8, "width": 8, "colour": True}})
+
+
+def test_a_preset_over_features_has_no_image_preprocessor():
+    assert preset_image_preprocessor({key: PRESET[key] for key in PRESET if key != "image_preprocessor"}) is None
