@@ -85,12 +85,17 @@ def _signatures(model):
     def pixels(image_bytes):
         return model.image_preprocessor(tf.ensure_shape(image_bytes, [None]))
 
+    def embed_text(token_ids):
+        return model.text_encoder(token_ids, training=False)["embedding"]
+
+    def embed_image(image):
+        return model.image_encoder(image, training=False)["embedding"]
+
     def encode_text(text):
-        return {"embedding": model.text_encoder(token_ids(text), training=False)["embedding"]}
+        return {"embedding": _of_any_batch(embed_text, token_ids(text))}
 
     def encode_pixels(image):
-        image = tf.ensure_shape(image, model.image_encoder.input.shape)
-        return {"embedding": model.image_encoder(image, training=False)["embedding"]}
+        return {"embedding": _of_any_batch(embed_image, tf.ensure_shape(image, model.image_encoder.input.shape))}
 
     def encode_image(image_bytes):
         return encode_pixels(pixels(image_bytes))
@@ -102,7 +107,7 @@ def _signatures(model):
             message="match takes pairs: image_bytes and text must hold the same number of rows",
         )
         with tf.control_dependencies([same]):
-            return {"score": model.match(pixels(image_bytes), token_ids(text))}
+            return {"score": _of_any_batch(model.match, pixels(image_bytes), token_ids(text))}
 
     def describe(probe):
         return {"space_id": tf.fill(tf.shape(tf.ensure_shape(probe, [None])), identity)}
@@ -117,3 +122,13 @@ def _signatures(model):
         signatures["encode_pixels"] = (encode_pixels, [image])
         signatures["match"] = (match, [strings("image_bytes"), strings("text")])
     return {**signatures, "describe": (describe, [strings("probe")])}
+
+
+def _of_any_batch(function, *batches):
+    """Return `function(*batches)`, also for no rows, which oneDNN's convolutions answer with a wrong shape."""
+    rows = tf.shape(batches[0])[0]
+    missing = tf.cast(rows == 0, tf.int32)
+    padded = [tf.pad(batch, [[0, missing], *[[0, 0]] * (batch.shape.rank - 1)]) for batch in batches]
+    for batch, one in zip(batches, padded, strict=True):
+        one.set_shape([None, *batch.shape[1:]])
+    return function(*padded)[:rows]

@@ -1,20 +1,29 @@
 """The space id changes with everything that decides what an embedding means, and with nothing else."""
 
+import json
+
 import keras
 import numpy as np
+import pytest
 
 from mmkeras.export import space_id
 from mmkeras.export.space import preprocessing_settings
 from mmkeras.models import DualEncoder
 
-from ..conftest import SMALL_PRESET
-
 TEXTS = ["LATIN SMALL LETTER A", "GREEK SMALL LETTER OMEGA", "SNOWMAN", "DIGIT ONE"] * 5
 
 
-def small_model(**settings):
-    keras.utils.set_random_seed(0)
-    return DualEncoder.from_preset({**SMALL_PRESET, **settings}, texts=TEXTS)
+@pytest.fixture
+def small_model(small_preset):
+    """A function that builds one untrained model, with changes of its image preprocessor."""
+    preset = json.loads(small_preset.read_text())
+
+    def build(**changes):
+        keras.utils.set_random_seed(0)
+        image_preprocessor = {**preset["image_preprocessor"], **changes}
+        return DualEncoder.from_preset({**preset, "image_preprocessor": image_preprocessor}, texts=TEXTS)
+
+    return build
 
 
 def test_a_run_has_one_space_however_often_it_is_loaded(tiny_run, tiny_model):
@@ -37,7 +46,7 @@ def test_a_training_step_of_dropout_is_no_other_space_but_its_weights_are(tiny_r
     assert space_id(model) == identity
 
 
-def test_every_weight_counts():
+def test_every_weight_counts(small_model):
     model = small_model()
     seen = {space_id(model)}
     for encoder in (model.image_encoder, model.text_encoder):
@@ -47,11 +56,11 @@ def test_every_weight_counts():
     assert len(seen) == 1 + len(model.image_encoder.weights) + len(model.text_encoder.weights)
 
 
-def test_preprocessing_counts():
+def test_preprocessing_counts(small_model):
     identity = space_id(small_model())
     assert space_id(small_model()) == identity
     for change in ({"aspect": "crop"}, {"background": 0}, {"antialias": False}):
-        assert space_id(small_model(image_preprocessor={**SMALL_PRESET["image_preprocessor"], **change})) != identity
+        assert space_id(small_model(**change)) != identity
 
 
 def test_preprocessing_settings_rebuild_the_preprocessors(tiny_model):

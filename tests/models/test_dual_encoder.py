@@ -63,11 +63,12 @@ def test_compile_alone_is_adamw(model):
 
 def test_weight_decay_is_for_matrices_only(model, batch):
     model.compile(keras.optimizers.AdamW(0.1, weight_decay=1.0))
-    before = {variable.path: variable.numpy() for variable in model.trainable_variables}
+    before = [variable.numpy() for variable in model.trainable_variables]
     model.optimizer.apply([tf.zeros_like(v.value) for v in model.trainable_variables], model.trainable_variables)
-    for variable in model.trainable_variables:
+    assert {variable.name for variable in model.trainable_variables} >= set(EXCLUDED)
+    for variable, value in zip(model.trainable_variables, before, strict=True):
         factor = 1.0 if variable.name in EXCLUDED else 0.9
-        np.testing.assert_allclose(variable, factor * before[variable.path], rtol=1e-5)
+        np.testing.assert_allclose(variable, factor * value, rtol=1e-5)
 
 
 def test_compiling_again_keeps_the_exclusions_of_a_used_optimizer(model, batch):
@@ -98,7 +99,7 @@ def test_a_loaded_model_goes_on_as_if_it_had_not_been_away(text_preprocessor, ba
     keras.config.set_dtype_policy(policy)
     model = DualEncoder.from_preset(PRESET, text_preprocessor=text_preprocessor)
     model.compile(keras.optimizers.AdamW(1e-2, weight_decay=0.1))
-    fit(model, batch)
+    fit(model, batch, steps=12)
     keras.config.set_dtype_policy("float32")
     with no_user_warning():
         model.save(tmp_path / "model.keras")
@@ -108,7 +109,7 @@ def test_a_loaded_model_goes_on_as_if_it_had_not_been_away(text_preprocessor, ba
     assert loaded.dtype_policy.name == policy
     assert type(loaded.optimizer) is type(model.optimizer)
     assert isinstance(loaded.optimizer, keras.optimizers.LossScaleOptimizer) == (policy == "mixed_float16")
-    assert int(loaded.optimizer.iterations) == 4
+    assert int(loaded.optimizer.iterations) == int(model.optimizer.iterations) > 0  # float16 skips its first steps
     for group in ("variables", "optimizer"):
         ours, theirs = (m.variables if group == "variables" else m.optimizer.variables for m in (model, loaded))
         assert len(ours) == len(theirs)
