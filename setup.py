@@ -46,6 +46,7 @@ INSTALL_REQUIRES = [
     "matplotlib>=3.10,<4",  # its DejaVu fonts are the embedded data set
     "fonttools>=4.55,<5",  # which characters a font can draw
     "jinja2>=3.1,<4",
+    "markupsafe>=2.1,<4",  # Jinja's own escaping, used by our filters
     "rich>=13,<16",
 ]
 

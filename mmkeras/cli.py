@@ -40,7 +40,7 @@ def main(arguments=None):
     try:
         return options.command(options) or 0
     except MmkerasError as error:
-        print(f"mmkeras: error: {error}", file=sys.stderr)
+        print(f"mmkeras: error: {_one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nmmkeras: interrupted", file=sys.stderr)
@@ -48,6 +48,12 @@ def main(arguments=None):
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         sys.stderr.close()
         return 0
+
+
+def _one_line(error):
+    """Return an error as one line, without the `[[{{node ...}}]]` that TensorFlow appends."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return " ".join(line for line in lines if line and not line.startswith("[["))
 
 
 def _parser():

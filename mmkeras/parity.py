@@ -42,7 +42,7 @@ def golden_of(version):
     """
     file = Path(version) / "assets.extra" / "golden.npz"
     try:
-        with np.load(file) as golden:
+        with open(file, "rb") as stream, np.load(stream) as golden:
             examples = by_signature(dict(golden))
     except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise MmkerasError(f"{version} has no readable golden examples: {error}") from error

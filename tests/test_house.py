@@ -12,7 +12,8 @@ import pytest
 LEAVES = {"layers", "losses", "metrics", "preprocessing"}
 FOUNDATION = {"errors", "_lazy", "atomic"}  # every room may import these; they import nothing of ours
 # Left to right: a room imports from rooms further left. The rooms of one set are siblings and do not know each other.
-WAY = [{"data"}, {"encoders"}, {"models"}, {"training"}, {"evaluation"}, {"search"}, {"export"}, {"serving", "on_device"}]
+WAY = [{"data"}, {"encoders"}, {"models"}, {"training"}, {"evaluation"}, {"search"}, {"export"}]
+WAY += [{"serving", "on_device"}]
 WAY += [{"parity", "query", "console"}, {"cli"}]
 ALLOWED = {leaf: set() for leaf in LEAVES} | {name: set() for name in FOUNDATION} | {"data": {"preprocessing"}}
 for place, rooms in enumerate(WAY[1:], start=1):

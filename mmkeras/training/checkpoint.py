@@ -85,7 +85,7 @@ def _state(model):
 
 def _read(file):
     try:
-        with np.load(file) as archive:
+        with open(file, "rb") as stream, np.load(stream) as archive:
             arrays = dict(archive)
     except FileNotFoundError as error:
         raise MmkerasError(f"There is no checkpoint {file}") from error

@@ -34,7 +34,9 @@ def measure():
     rows = [
         _row("training step", plain["batch"] / step, "examples/s", None, None),
         _row("training step, arithmetic", plain["gflop"] / step, "GFLOP/s", f"matrix product {peak:.0f} GFLOP/s", peak),
-        _row("training step, XLA", plain["batch"] / plain["xla"], "examples/s", "the plain graph", plain["batch"] / step),
+        _row(
+            "training step, XLA", plain["batch"] / plain["xla"], "examples/s", "the plain graph", plain["batch"] / step
+        ),
     ]
     # Each process has its own yardstick, so that another load meets step and yardstick alike.
     value = deterministic["graph"] * deterministic["peak_gflops"] / (step * peak)

@@ -120,7 +120,7 @@ def test_a_foreign_or_damaged_checkpoint_is_refused_on_resuming(create_run, monk
 
 
 def start_training(*arguments):
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "mmkeras.cli", "train", *map(str, arguments)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

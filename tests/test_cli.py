@@ -1,0 +1,230 @@
+"""The command line: help, exit codes, and mistakes told in one line."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from mmkeras.cli import main
+from mmkeras.training import Run
+
+COMMANDS = ("recipes", "train", "evaluate", "export", "parity", "serve", "query")
+
+
+def refused(capsys, *arguments, code=2):
+    """Run a command that must fail, and return its one line."""
+    assert main([str(argument) for argument in arguments]) == code
+    err = capsys.readouterr().err
+    assert err.startswith("mmkeras: error: ") and err.count("\n") == 1, err
+    return err.removeprefix("mmkeras: error: ").rstrip("\n")
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch, tiny_version):
+    """A folder with `savedmodels/tiny` in it, in which the test runs."""
+    (tmp_path / "savedmodels").mkdir()
+    (tmp_path / "savedmodels" / "tiny").symlink_to(tiny_version.parent)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# --- Help ---
+
+
+def test_help_shows_every_command_and_examples(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    for command in COMMANDS:
+        assert re.search(rf"^ +{command} +\w", out, re.MULTILINE), command
+        assert f"mmkeras {command}" in out.partition("examples:")[2], command
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(capsys, command):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: mmkeras {command}" in capsys.readouterr().out
+
+
+def test_without_a_command_help_is_shown_and_the_code_is_2(capsys):
+    assert main([]) == 2
+    assert "usage: mmkeras" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments", [["fly"], ["train", "glyphs_tiny", "--fast"], ["query", "a", "b=c"], ["export", "run"], ["query"]]
+)
+def test_arguments_that_are_not_there_end_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "mmkeras" in capsys.readouterr().err
+
+
+def test_help_version_and_recipes_do_not_load_tensorflow():
+    code = "import sys; from mmkeras.cli import main; main(['recipes']); print('tensorflow' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "glyphs_tiny" in done.stdout and "glyphs_dual_encoder" in done.stdout
+    assert done.stdout.rstrip().endswith("False")
+
+
+# --- train ---
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        (["glyph_tiny"], "Did you mean glyphs_tiny?"),
+        (["glyphs_tiny", "epoch=1"], "Unknown setting epoch. Did you mean epochs?"),
+        (["glyphs_tiny", "epochs=two"], "Expected epochs to be of type int"),
+        (["glyphs_tiny", "epochs"], "Expected key=value. Received: epochs"),
+        ([], "Expected either a RECIPE"),
+        (["--resume", "missing"], "missing is no run folder: it has no run.json"),
+        (["glyphs_tiny", "--resume", "run"], "A run goes on with its own settings"),
+        (["--resume", "run", "epochs=3"], "A run goes on with its own settings"),
+        (["--resume", "run", "--out", "other"], "A run goes on with its own settings"),
+        (["glyphs_tiny", "preset=dual_encoder_glyph"], "Expected a preset"),
+        (["glyphs_tiny", "data=nowhere.jsonl"], "There is no captions file nowhere.jsonl"),
+        (["glyphs_tiny", "batch_size=1000000"], "Expected batch_size from 2 to"),
+    ],
+)
+def test_a_mistake_in_training_is_one_line_and_leaves_nothing(capsys, tmp_path, monkeypatch, arguments, told):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mmkeras.training.trainer._prepare_process", lambda recipe: None)
+    assert told in refused(capsys, "train", *arguments)
+    assert [child for child in tmp_path.rglob("*") if child.is_file()] == []
+
+
+def test_a_used_folder_is_refused_and_kept(capsys, tiny_run):
+    before = sorted(tiny_run.folder.rglob("*"))
+    assert "is not empty" in refused(capsys, "train", "glyphs_tiny", "--out", tiny_run.folder)
+    assert sorted(tiny_run.folder.rglob("*")) == before
+
+
+def test_settings_may_follow_the_options(tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr("mmkeras.training.trainer.train", trained.append)
+    assert main(["train", "glyphs_tiny", "epochs=3", "--out", str(tmp_path / "run"), "seed=5", "limit=9"]) == 0
+    (run,) = trained
+    assert run.folder == tmp_path / "run"
+    assert (run.recipe.epochs, run.recipe.seed, run.recipe.limit) == (3, 5, 9)
+
+
+def test_a_mistake_on_resuming_keeps_the_run(tmp_path, monkeypatch, capsys):
+    from mmkeras.errors import MmkerasError
+    from mmkeras.training import Recipe
+
+    run = Run.create(tmp_path / "run", "glyphs_tiny", Recipe.load("glyphs_tiny"))
+
+    def train(run):
+        raise MmkerasError("changed")
+
+    monkeypatch.setattr("mmkeras.training.trainer.train", train)
+    assert refused(capsys, "train", "--resume", run.folder) == "changed"
+    assert Run(run.folder).recipe == run.recipe
+
+
+def test_an_interrupted_training_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    def train(run):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mmkeras.training.trainer.train", train)
+    assert main(["train", "glyphs_tiny", "--out", str(tmp_path / "run")]) == 130
+    assert f"mmkeras train --resume {tmp_path / 'run'}" in capsys.readouterr().err
+    assert not Run(tmp_path / "run").finished
+
+
+def test_a_finished_run_has_nothing_to_resume(tiny_run, capsys):
+    assert main(["train", "--resume", str(tiny_run.folder)]) == 0
+    assert "has finished already; nothing to do" in capsys.readouterr().out
+
+
+# --- evaluate, export, parity, serve ---
+
+
+def test_runs_that_do_not_fit_are_told(capsys, tmp_path):
+    from mmkeras.training import Recipe
+
+    run = Run.create(tmp_path / "run", "glyphs_tiny", Recipe.load("glyphs_tiny"))
+    told = f"The run {run.folder} has not finished. Finish it with: mmkeras train --resume {run.folder}"
+    assert refused(capsys, "evaluate", run.folder) == told
+    assert refused(capsys, "export", run.folder, "--to", tmp_path / "m") == told
+    run.update(format=99)
+    for arguments in (["evaluate", run.folder], ["export", run.folder, "--to", tmp_path / "m"]):
+        assert "has format 99" in refused(capsys, *arguments)
+    assert not (tmp_path / "m").exists()
+
+
+def test_an_unknown_split_is_told(capsys, tiny_run):
+    assert "Expected a split of the glyphs: train, dev, test" in refused(
+        capsys, "evaluate", tiny_run.folder, "--split", "val"
+    )
+
+
+def test_models_that_are_not_there_are_told(capsys, tmp_path):
+    for arguments in (["parity", tmp_path / "none"], ["serve", tmp_path / "none"], ["parity", tmp_path]):
+        assert "Expected base_path to" in refused(capsys, *arguments)
+
+
+def test_a_port_in_use_or_out_of_range_is_told(capsys, tiny_version):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        told = refused(capsys, "serve", tiny_version.parent, "--port", port)
+        assert "Expected a port that is free" in told and str(port) in told
+    assert "Expected port to be a number from 0 to 65535" in refused(
+        capsys, "serve", tiny_version.parent, "--port", 70000
+    )
+
+
+# --- query ---
+
+
+def test_mistakes_in_a_query_are_told(capsys, workplace, tiny_server):
+    server = ("--server", tiny_server.address)
+    assert "The query is empty" in refused(capsys, "query", "  ", *server)
+    assert refused(capsys, "query", "missing.png", *server) == "There is no picture missing.png"
+    assert "Expected at least one result. Received: k=0" in refused(capsys, "query", "a", "-k", 0, *server)
+    assert "other" in refused(capsys, "query", "a", "--model", "other", *server)
+    assert "is no index" in refused(capsys, "query", "a", "--index", "nowhere", *server)
+    (workplace / "no.png").write_text("no picture")
+    told = refused(capsys, "query", "no.png", *server)
+    assert "no.png" in told and "expected a JPEG, PNG, GIF or BMP picture" in told
+
+
+def test_a_query_without_a_server_is_told(capsys, workplace, monkeypatch):
+    monkeypatch.setattr("mmkeras.query.ask.__defaults__", (5, 2.0))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    told = refused(capsys, "query", "snowman", "--server", address)
+    assert address in told and ("UNAVAILABLE" in told or "DEADLINE_EXCEEDED" in told)
+
+
+def test_the_model_must_be_named_where_there_are_several(capsys, workplace):
+    (workplace / "savedmodels" / "another").mkdir()
+    told = refused(capsys, "query", "snowman")
+    assert told == "Which model? Name it with --model; there are in savedmodels/: another, tiny"
+
+
+def test_markup_in_items_is_text(capsys):
+    from mmkeras.console import print_answer
+    from mmkeras.query import Answer
+    from mmkeras.search import SearchResult
+
+    items = [{"id": "[red]1[/red]", "text": "an [/unopened] tag"}, {"id": 2, "text": "plain", "seen": False}]
+    results = [SearchResult(rank, 0.5, item) for rank, item in enumerate(items, 1)]
+    print_answer(Answer("[bold]q", "text", results, None))
+    out = capsys.readouterr().out
+    assert "[red]1[/red]" in out and "[/unopened]" in out and "[bold]q" in out
+    assert out.count("unseen") == 1

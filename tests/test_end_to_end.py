@@ -1,0 +1,106 @@
+"""The commands one after another, each in a process of its own, as a user types them."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from mmkeras.search import EmbeddingIndex
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def mmkeras(tmp_path, repository):
+    """A function that runs a command in an empty folder and returns what it printed."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(repository), "COLUMNS": "120"}
+
+    def start(*arguments):
+        return subprocess.Popen(
+            [sys.executable, "-m", "mmkeras.cli", *map(str, arguments)],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(*arguments, code=0):
+        process = start(*arguments)
+        out, err = process.communicate(timeout=180)
+        assert process.returncode == code, out + err
+        assert "Traceback" not in err
+        return out if code == 0 else err
+
+    run.start = start
+    return run
+
+
+def address_of(process):
+    """Read what `serve` prints until it tells its address; killed, it fails, rather than waiting for ever."""
+    timer = threading.Timer(180, process.kill)
+    timer.start()
+    try:
+        for line in process.stdout:
+            if found := re.search(r"127\.0\.0\.1:\d+", line):
+                return found[0]
+    finally:
+        timer.cancel()
+    raise AssertionError(process.stderr.read())
+
+
+def test_from_a_recipe_to_an_answer(mmkeras, tmp_path):
+    out = mmkeras("train", "glyphs_tiny", "limit=150", "batch_size=32", "epochs=2", "--out", "runs/tiny")
+    assert "Next:    mmkeras evaluate runs/tiny" in out
+
+    out = mmkeras("evaluate", "runs/tiny")
+    assert "glyphs/dev" in out and "text to image" in out
+    metrics = json.loads((tmp_path / "runs" / "tiny" / "metrics.json").read_text())
+    assert metrics["data"] == "glyphs/dev" and 0 <= metrics["image_to_text_recall@1"] <= 1
+    assert "<svg" in (tmp_path / "runs" / "tiny" / "report.html").read_text()
+
+    for version in ("1", "2"):
+        out = mmkeras("export", "runs/tiny", "--to", "savedmodels/tiny")
+        assert f"Exported: savedmodels/tiny/{version}" in out
+    assert mmkeras("parity", "savedmodels/tiny").count("equal") == 5
+
+    server = mmkeras.start("serve", "savedmodels/tiny", "--port", "0")
+    try:
+        address = ("--server", address_of(server))
+        index = EmbeddingIndex(tmp_path / "savedmodels" / "tiny" / "2" / "assets.extra" / "index")
+        (tmp_path / "glyph.png").write_bytes(index.picture(index.items[3]))
+
+        assert mmkeras("parity", "savedmodels/tiny", *address).count("equal") == 5
+
+        table = mmkeras("query", "exclamation mark", *address)
+        assert "exclamation mark" in table and "U+" in table
+        answer = json.loads(mmkeras("query", "exclamation mark", "--json", "-k", "3", *address))
+        assert (answer["query"], answer["kind"]) == ("exclamation mark", "text")
+        assert [result["rank"] for result in answer["results"]] == [1, 2, 3]
+        scores = [result["score"] for result in answer["results"]]
+        assert scores == sorted(scores, reverse=True) and all(-1 <= score <= 1.0001 for score in scores)
+
+        answer = json.loads(mmkeras("query", "glyph.png", "--json", "-k", len(index), *address))
+        assert answer["kind"] == "image" and len(answer["results"]) == len(index)
+        ids = [result["id"] for result in answer["results"]]
+        assert sorted(ids) == sorted(item["id"] for item in index.items)
+
+        mmkeras("query", "glyph.png", "--html", "answer.html", *address)
+        page = (tmp_path / "answer.html").read_text()
+        assert page.count("data:image/png;base64,") == 6 and page.count("<li>") == 5
+        assert not re.search(r'(src|href)="http', page)
+
+        err = mmkeras("query", "missing.png", *address, code=2)
+        assert err == "mmkeras: error: There is no picture missing.png\n"
+    finally:
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.communicate(timeout=60)
+        finally:
+            server.kill()
+    assert server.returncode == 0
