@@ -19,7 +19,7 @@ def steps_per_epoch(data, batch_size):
     return len(data.pairs) // batch_size
 
 
-def training_batches(data, batch_size, seed, text_preprocessor=None, augment=None, first_step=0, run_length=1):
+def training_batches(data, batch_size, seed, text_preprocessor=None, augment=None, first_step=0):
     """Endless batches of pairs, each epoch in an order of its own.
 
     The order of an epoch is drawn from (seed, epoch), augmentation from (seed, step): a run that starts at
@@ -32,8 +32,6 @@ def training_batches(data, batch_size, seed, text_preprocessor=None, augment=Non
         text_preprocessor: string[N] -> int32 (N, L); without it the batches hold `text`, strings.
         augment: function (images (B, H, W, C), seed (2,)) -> images; from `mmkeras.preprocessing.augment`.
         first_step: the step to start at, counted from the beginning of training.
-        run_length: the pairs are shuffled in runs of so many neighbours. Where neighbours resemble each other, as the
-            glyphs of one style do in the order of their code points, a batch then holds harder negatives.
 
     Returns:
         `tf.data.Dataset` of dicts: `image` (B, H, W, C) or (B, F), `token_ids` int32 (B, L) or `text` string (B,),
@@ -51,7 +49,7 @@ def training_batches(data, batch_size, seed, text_preprocessor=None, augment=Non
             text = {"token_ids": text_preprocessor(tf.constant(data.texts))}
 
     def epoch_of_batches(epoch):
-        order = _shuffled_runs(pairs, run_length, seed=tf.stack([tf.cast(seed, tf.int64), epoch]))
+        order = tf.random.experimental.stateless_shuffle(pairs, seed=tf.stack([tf.cast(seed, tf.int64), epoch]))
         return tf.data.Dataset.from_tensor_slices(tf.reshape(order[: steps * batch_size], (steps, batch_size, 2)))
 
     def batch(step, rows):
@@ -64,14 +62,15 @@ def training_batches(data, batch_size, seed, text_preprocessor=None, augment=Non
 
     first_epoch, skipped = divmod(first_step, steps)
     batches = tf.data.Dataset.counter(first_epoch).flat_map(epoch_of_batches).skip(skipped).enumerate(first_step)
-    return batches.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    return batches.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2).with_options(_without_autotune())
 
 
-def _shuffled_runs(pairs, run_length, seed):
-    """Shuffle runs of neighbouring rows; where the runs begin differs from epoch to epoch."""
-    offset = tf.random.stateless_uniform((), seed, maxval=run_length, dtype=tf.int32)
-    rolled = tf.roll(pairs, offset, axis=0)
-    runs = tf.shape(pairs)[0] // run_length
-    whole = tf.reshape(rolled[: runs * run_length], (runs, run_length, 2))
-    shuffled = tf.random.experimental.stateless_shuffle(whole, seed)
-    return tf.concat([tf.reshape(shuffled, (-1, 2)), rolled[runs * run_length :]], axis=0)
+def _without_autotune():
+    """Options that keep tf.data's tuning thread away.
+
+    It wakes up at doubling intervals and holds up the end of an iterator until it does: 20 s after 15 s of training, up
+    to a minute later on. A batch is made in a few milliseconds beside a step, so there is nothing to tune.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options

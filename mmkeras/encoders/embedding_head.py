@@ -16,8 +16,8 @@ def embedding_head(features, embedding_dim):
         Keras tensor (B, D), float32 under any dtype policy, unit L2 norm.
     """
     projected = keras.layers.Dense(embedding_dim, use_bias=False, name="projection")(features)
-    # Centred by the modality's own statistics: without it the texts of rare words crowd together and become hubs,
-    # the nearest neighbours of everything.
+    # Centred and scaled by the modality's own batch statistics, which takes out the offset that two encoders start
+    # with between them: embeddings of each modality fill the sphere, not a cone of it.
     projected = keras.layers.BatchNormalization(
         momentum=0.9, center=False, scale=False, dtype="float32", name="projection_norm"
     )(projected)

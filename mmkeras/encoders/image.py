@@ -4,36 +4,51 @@ import keras
 from keras import layers
 
 from mmkeras.encoders.embedding_head import build_by_kind, embedding_head
+from mmkeras.errors import MmkerasError
 
 
 def conv_image_encoder(
-    height, width, channels=3, widths=(48, 96, 192), embedding_dim=256, dropout=0.0, name="image_encoder"
+    height,
+    width,
+    channels=3,
+    widths=(48, 96, 192),
+    strides=None,
+    embedding_dim=256,
+    dropout=0.0,
+    name="image_encoder",
 ):
     """A small convolutional network for small pictures, trained from scratch.
 
-    A convolution with batch normalisation and ReLU a stage, each at half the resolution of the one before (a first
-    stage at full resolution would cost four times all the others together). The cells of the last feature map are the
+    A convolution with batch normalisation and ReLU a stage, by default each at half the resolution of the one before (a
+    first stage at full resolution would cost four times all the others together). The cells of the last feature map are the
     tokens, and all of them, in place, make the embedding: where a stroke stands tells glyphs apart, which a mean over
     the map would forget.
 
     Args:
-        height: px; `2 ** len(widths)` should divide it.
+        height: px; the product of the strides should divide it.
         width: px, likewise.
         channels: 1 or 3.
         widths: feature maps of each stage.
+        strides: stride of each stage; 2 in all of them where left out.
         embedding_dim: D.
         dropout: rate before the projection.
         name: the model's name.
 
     Returns:
         `keras.Model` from `image`, uint8 or float 0..255 (B, height, width, channels).
+
+    Raises:
+        MmkerasError: not one stride a stage.
     """
+    strides = (2,) * len(widths) if strides is None else strides
+    if len(strides) != len(widths):
+        raise MmkerasError(f"Expected {len(widths)} strides, one for each of the widths. Received: strides={strides}")
     # === Layers ===
     image = keras.Input((height, width, channels), name="image")
     # Paper is 0 and ink negative, so that zero padding continues the paper.
     x = layers.Rescaling(1 / 255, offset=-1.0, name="rescaling")(image)
-    for stage, filters in enumerate(widths):
-        x = layers.Conv2D(filters, 5 if stage == 0 else 3, 2, "same", use_bias=False, name=f"conv_{stage}")(x)
+    for stage, (filters, stride) in enumerate(zip(widths, strides, strict=True)):
+        x = layers.Conv2D(filters, 5 if stage == 0 else 3, stride, "same", use_bias=False, name=f"conv_{stage}")(x)
         x = layers.BatchNormalization(momentum=0.9, name=f"norm_{stage}")(x)
         x = layers.Activation("relu", name=f"relu_{stage}")(x)
     tokens = layers.Reshape((-1, widths[-1]), name="tokens")(x)

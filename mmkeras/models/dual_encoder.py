@@ -14,17 +14,19 @@ from mmkeras.models.image_text_model import ImageTextModel
 class DualEncoder(ImageTextModel):
     """Two encoders trained on pairs: each picture finds its text among the batch, and the other way round.
 
-    The temperature is learnt, as its logarithm, and clamped to `[0.01, 1]`.
+    The temperature is learnt, as its logarithm, and clamped to [`min_temperature`, 1].
 
     Args:
         image_encoder: see `ImageTextModel`.
         text_encoder: see `ImageTextModel`.
         image_preprocessor: see `ImageTextModel`.
         text_preprocessor: see `ImageTextModel`.
-        initial_temperature: where the learnt temperature starts, in [0.01, 1].
+        initial_temperature: where the learnt temperature starts, in [`min_temperature`, 1].
+        min_temperature: the lowest temperature that is learnt, in [0.01, 1]. On a small training set the loss drives it
+            far down, where only the hardest negatives of the training set count; a floor near 0.1 generalises better.
 
     Raises:
-        MmkerasError: an initial temperature outside [0.01, 1], or as `ImageTextModel`.
+        MmkerasError: a temperature out of its range, or as `ImageTextModel`.
 
     Example:
         >>> model = DualEncoder.from_preset("dual_encoder_glyphs", texts=train.texts)
@@ -44,18 +46,21 @@ class DualEncoder(ImageTextModel):
         image_preprocessor=None,
         text_preprocessor=None,
         initial_temperature=0.07,
+        min_temperature=0.01,
         **kwargs,
     ):
         super().__init__(image_encoder, text_encoder, image_preprocessor, text_preprocessor, **kwargs)
-        if not 0.01 <= initial_temperature <= 1:
+        if not 0.01 <= min_temperature <= initial_temperature <= 1:
             raise MmkerasError(
-                f"Expected a temperature from 0.01 to 1. Received: initial_temperature={initial_temperature}"
+                "Expected temperatures with 0.01 <= min_temperature <= initial_temperature <= 1. "
+                f"Received: min_temperature={min_temperature}, initial_temperature={initial_temperature}"
             )
         self.initial_temperature = initial_temperature
+        self.min_temperature = min_temperature
         self.log_temperature = self.add_weight(
             shape=(),
             initializer=keras.initializers.Constant(math.log(initial_temperature)),
-            constraint=_clip_log_temperature,
+            constraint=self._clip_log_temperature,
             dtype="float32",
             autocast=False,
             name="log_temperature",
@@ -72,9 +77,12 @@ class DualEncoder(ImageTextModel):
         return self.info_nce(x["image_id"], (y_pred["image_embedding"], y_pred["text_embedding"], self.temperature))
 
     def get_config(self):
-        return {**super().get_config(), "initial_temperature": self.initial_temperature}
+        return {
+            **super().get_config(),
+            "initial_temperature": self.initial_temperature,
+            "min_temperature": self.min_temperature,
+        }
 
-
-def _clip_log_temperature(log_temperature):
-    """Keep the temperature within [0.01, 1]; as a constraint, so that its gradient is alive at the border too."""
-    return ops.clip(log_temperature, math.log(0.01), 0.0)
+    def _clip_log_temperature(self, log_temperature):
+        """Clamp the temperature; as a constraint, so that its gradient is alive at the border too."""
+        return ops.clip(log_temperature, math.log(self.min_temperature), 0.0)

@@ -71,3 +71,13 @@ def test_an_encoder_is_built_by_its_kind(kind):
 def test_an_unknown_kind_is_refused():
     with pytest.raises(MmkerasError, match="kind of conv, features. Received: kind='resnet'"):
         build_image_encoder("resnet")
+
+
+def test_strides_decide_the_number_of_tokens():
+    assert conv_image_encoder(8, 8, widths=(4, 6)).output["tokens"].shape == (None, 4, 6)
+    assert conv_image_encoder(8, 8, widths=(4, 6), strides=(2, 1)).output["tokens"].shape == (None, 16, 6)
+
+
+def test_one_stride_a_stage():
+    with pytest.raises(MmkerasError, match=r"Expected 2 strides.*strides=\(2,\)"):
+        conv_image_encoder(8, 8, widths=(4, 6), strides=(2,))

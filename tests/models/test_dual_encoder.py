@@ -169,7 +169,18 @@ def test_a_huge_learning_rate_leaves_the_temperature_within_its_range(model, bat
         assert 0.0099 < float(model.temperature) < 1.0001
 
 
+def test_the_temperature_stops_at_its_floor(model, batch):
+    floored = DualEncoder(model.image_encoder, model.text_encoder, initial_temperature=0.2, min_temperature=0.2)
+    again = DualEncoder.from_config({**model.get_config(), "initial_temperature": 0.5, "min_temperature": 0.2})
+    assert again.get_config()["min_temperature"] == 0.2
+    for candidate in (floored, again):
+        candidate.compile(keras.optimizers.SGD(1e3))
+        for _ in range(3):
+            candidate.train_on_batch(batch)
+        assert 0.1999 < float(candidate.temperature) <= 1.0
+
+
 @pytest.mark.parametrize("temperature", [0.0, 0.009, 1.1, -1.0])
 def test_a_temperature_out_of_range_is_refused(model, temperature):
-    with pytest.raises(MmkerasError, match=f"Received: initial_temperature={temperature}"):
+    with pytest.raises(MmkerasError, match=f"initial_temperature={temperature}"):
         DualEncoder(model.image_encoder, model.text_encoder, initial_temperature=temperature)
