@@ -1,13 +1,12 @@
 """The `mmkeras` command. Every command imports what it needs when it runs, so that help and queries are instant."""
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
 
 from mmkeras import __version__
-from mmkeras.console import print_answer, print_metrics, print_parity, print_table
+from mmkeras.console import print_answer, print_metrics, print_parity, print_table, quiet_tensorflow
 from mmkeras.errors import MmkerasError
 
 DEFAULT_SERVER = "127.0.0.1:8500"
@@ -127,7 +126,7 @@ def _train(options):
     if options.recipe:
         recipe = Recipe.load(options.recipe, options.settings)
         name = Path(options.recipe).stem
-    _quiet_tensorflow()
+    quiet_tensorflow()
     from mmkeras.training import Run, train
 
     if options.resume:
@@ -151,7 +150,7 @@ def _train(options):
 
 
 def _evaluate(options):
-    _quiet_tensorflow()
+    quiet_tensorflow()
     from mmkeras.evaluation.run_report import evaluate_run
     from mmkeras.training import Run
 
@@ -162,7 +161,7 @@ def _evaluate(options):
 
 
 def _export(options):
-    _quiet_tensorflow()
+    quiet_tensorflow()
     from mmkeras.export.release import export_run
     from mmkeras.training import Run
 
@@ -171,7 +170,7 @@ def _export(options):
 
 
 def _parity(options):
-    _quiet_tensorflow()
+    quiet_tensorflow()
     from mmkeras.parity import check_parity, golden_of, saved_model_predict
     from mmkeras.serving import Client
     from mmkeras.serving.loaded_models import latest_version
@@ -188,7 +187,7 @@ def _parity(options):
 
 
 def _serve(options):
-    _quiet_tensorflow()
+    quiet_tensorflow()
     from mmkeras.serving.launch import serve
 
     return serve(options.model, port=options.port, rest_port=options.rest_port)
@@ -217,11 +216,6 @@ def _only_model():
         found = ", ".join(models) or "none"
         raise MmkerasError(f"Which model? Name it with --model; there are in {MODELS}/: {found}")
     return models[0]
-
-
-def _quiet_tensorflow():
-    """Keep TensorFlow's own log, with its search for a GPU, out of the output; what goes wrong is raised anyway."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 if __name__ == "__main__":

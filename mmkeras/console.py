@@ -1,4 +1,7 @@
-"""Tables for the terminal."""
+"""What the terminal shows: tables, and none of TensorFlow's log."""
+
+import os
+import sys
 
 from rich import box
 from rich.console import Console
@@ -51,3 +54,24 @@ def print_table(title, columns, rows):
     for row in rows:
         table.add_row(*row)
     Console().print(table)
+
+
+def quiet_tensorflow():
+    """Load TensorFlow without its log, the search for a GPU among it; what goes wrong is raised as an exception anyway.
+
+    Its first lines come before TF_CPP_MIN_LOG_LEVEL counts, straight to the file descriptor, which points nowhere
+    meanwhile.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        import tensorflow
+
+        tensorflow.config.list_physical_devices()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -7,13 +7,9 @@ on every line, two answered queries, and the paths of the report, the run folder
 recipe can be laid over it: scripts/demo.sh epochs=2
 """
 
-import os
 import sys
-import tempfile
 import time
 from pathlib import Path
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 RECIPE = "glyphs_dual_encoder"
 NAME = "glyphs"
@@ -29,7 +25,9 @@ def main(settings):
         print(f"\n=== {text}  [{time.perf_counter() - start:.0f} s]", flush=True)
 
     step("Loading TensorFlow")
-    from mmkeras.console import print_answer, print_metrics, print_parity
+    from mmkeras.console import print_answer, print_metrics, print_parity, quiet_tensorflow
+
+    quiet_tensorflow()
     from mmkeras.data import Glyphs, contact_sheet
     from mmkeras.evaluation.run_report import evaluate_run
     from mmkeras.export import export_run
@@ -64,10 +62,9 @@ def main(settings):
         comparisons = check_parity(golden_of(version), client.predict)
         print_parity("The server against Keras", comparisons)
         answers = [ask(QUERY, index, server.address, NAME)]
-        with tempfile.TemporaryDirectory() as folder:
-            picture = Path(folder) / "picture.png"
-            picture.write_bytes(index.picture(answers[0].results[0].item))
-            answers.append(ask(str(picture), index, server.address, NAME))
+        picture = run.file("query.png")
+        picture.write_bytes(index.picture(answers[0].results[0].item))
+        answers.append(ask(str(picture), index, server.address, NAME))
     for answer in answers:
         print_answer(answer)
 

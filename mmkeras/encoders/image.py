@@ -20,9 +20,9 @@ def conv_image_encoder(
     """A small convolutional network for small pictures, trained from scratch.
 
     A convolution with batch normalisation and ReLU a stage, by default each at half the resolution of the one before (a
-    first stage at full resolution would cost four times all the others together). The cells of the last feature map are the
-    tokens, and all of them, in place, make the embedding: where a stroke stands tells glyphs apart, which a mean over
-    the map would forget.
+    first stage at full resolution would cost more than all the others together). The cells of the last feature map are
+    the tokens, and all of them, in place, make the embedding: where a stroke stands tells glyphs apart, which a mean
+    over the map would forget.
 
     Args:
         height: px; the product of the strides should divide it.
