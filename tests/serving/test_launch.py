@@ -15,8 +15,7 @@ from mmkeras.serving import Client
 from mmkeras.serving.launch import serve
 
 SERVE = "import sys, json; from mmkeras.serving.launch import serve; sys.exit(serve(**json.loads(sys.argv[1])))"
-FAKE = """#!{python}
-import json, signal, sys, time
+FAKE = """import json, signal, sys, time
 def end(*_):
     open({log!r}, "a").write("terminated\\n")
     sys.exit(0)
@@ -34,7 +33,10 @@ def fake_binary(tmp_path, monkeypatch):
     log = tmp_path / "flags.json"
     binary = tmp_path / "bin" / "tensorflow_model_server"
     binary.parent.mkdir()
-    binary.write_text(FAKE.format(python=sys.executable, log=str(log)))
+    program = tmp_path / "fake.py"
+    program.write_text(FAKE.format(log=str(log)))
+    # Through a shell: the path of a Python may hold a space, which a first line "#!..." does not survive.
+    binary.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{program}" "$@"\n')
     binary.chmod(0o755)
     monkeypatch.setenv("PATH", str(binary.parent), prepend=os.pathsep)
     return log
@@ -73,7 +75,7 @@ def test_tensorflow_model_server_is_preferred(fake_binary, toy_path):
     ]
     assert end == "terminated"
     assert "TensorFlow Serving" in output and "127.0.0.1:8500" in output
-    assert "Client('127.0.0.1:8500', 'toy')" in output
+    assert "--model toy --server 127.0.0.1:8500" in output
 
 
 def test_a_server_that_ends_by_itself_is_an_error(fake_binary, toy_path):
@@ -97,10 +99,7 @@ def test_the_embedded_server_is_the_fallback(half_plus_two_path):
         address = re.search(r"127\.0\.0\.1:\d+", lines[0])[0]
         with Client(address, "half") as client:
             assert client.predict("", {"x": [2.0]})["y"].tolist() == [3.0]
-        # The command that it prints works as it stands.
-        command = lines[1].strip().replace("python", sys.executable, 1)
-        told = subprocess.run(command, shell=True, capture_output=True, text=True, check=True).stdout
-        assert "'serving_default'" in told
+        assert lines[1].strip() == f'mmkeras query "a text, or the path of a picture" --model half --server {address}'
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
     finally:
