@@ -112,7 +112,7 @@ body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 3rem aut
 ol {{ list-style: none; padding: 0; display: grid; gap: 1rem; }}
 ol {{ grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); }}
 li {{ border: 1px solid #8884; border-radius: .6rem; padding: 1rem; }}
-li {{ display: flex; flex-direction: column; gap: .3rem; }}
+li {{ display: flex; flex-direction: column; gap: .3rem; overflow-wrap: anywhere; }}
 li img, .query {{ width: 96px; height: 96px; object-fit: contain; background: #fff; border-radius: .3rem; }}
 li span {{ color: #888; font-size: .85rem; }}
 </style></head><body><h1>{query}</h1><ol>{cards}</ol></body></html>
