@@ -62,13 +62,15 @@ def _some_model(scratch):
 def _print(section, rows):
     from mmkeras.console import print_table
 
-    def number(value):
-        return "" if value is None else f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    def shown(value):
+        if value is None or isinstance(value, str):
+            return value or ""
+        return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
     print_table(
         section,
         ("what", "value", "unit", "over", "ratio"),
-        [(r["what"], number(r["value"]), r["unit"], r["yardstick"] or "", number(r["ratio"])) for r in rows],
+        [tuple(shown(row[key]) for key in ("what", "value", "unit", "yardstick", "ratio")) for row in rows],
     )
 
 
