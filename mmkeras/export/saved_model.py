@@ -14,7 +14,8 @@ def export_saved_model(model, folder):
     """Write a model's encoders as a SavedModel that takes bytes and strings.
 
     Every signature takes a batch and returns a dict with the batch first. String inputs are of rank 1 and refused
-    otherwise; a picture that cannot be decoded fails its batch and names its row. `serving_default` is `encode_text`.
+    otherwise; a picture that cannot be decoded fails its batch, and names its row unless it is damaged in its middle.
+    `serving_default` is `encode_text`.
 
     | signature | inputs | outputs |
     |---|---|---|

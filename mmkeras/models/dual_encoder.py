@@ -23,7 +23,8 @@ class DualEncoder(ImageTextModel):
         text_preprocessor: see `ImageTextModel`.
         initial_temperature: where the learnt temperature starts, in [`min_temperature`, 1].
         min_temperature: the lowest temperature that is learnt, in [0.01, 1]. On a small training set the loss drives it
-            far down, where only the hardest negatives of the training set count; a floor near 0.1 generalises better.
+            far down, where only the hardest negatives of the training set count; a floor of 0.1 generalised better on
+            the glyphs.
 
     Raises:
         MmkerasError: a temperature out of its range, or as `ImageTextModel`.
