@@ -5,8 +5,11 @@ from mmkeras._lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "CategoryHead": "category_head",
+        "GradientReversal": "gradient_reversal",
         "MaskedMaxPooling": "masked_pooling",
         "MaskedMeanPooling": "masked_pooling",
+        "ModalityClassifier": "modality_classifier",
         "TokenAndPositionEmbedding": "token_and_position_embedding",
         "TransformerBlock": "attention",
     },

@@ -5,7 +5,11 @@ from mmkeras._lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "CategoryCrossentropy": "category",
         "InfoNCE": "contrastive",
+        "ModalityCrossentropy": "adversarial",
+        "category_crossentropy": "category",
         "info_nce": "contrastive",
+        "modality_crossentropy": "adversarial",
     },
 )
