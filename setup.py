@@ -41,6 +41,7 @@ INSTALL_REQUIRES = [
     "ml_dtypes>=0.5.1,<1",  # bfloat16 in the client, without TensorFlow
     "scipy>=1.14.1,<2",
     "scikit-learn>=1.6,<2",
+    "threadpoolctl>=3.5,<4",  # one BLAS thread for the modality probe, which small products slow down with more
     "sentencepiece>=0.2.1,<0.3",
     "pillow>=11,<14",
     "matplotlib>=3.10,<4",  # its DejaVu fonts are the embedded data set

@@ -8,16 +8,36 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mmkeras.evaluation.gap_table import gap_table
+
 
 def print_metrics(title, metrics):
-    """Print retrieval metrics as a table, a row a direction."""
+    """Print metrics as tables: retrieval, a row a direction, and the modality gap, each as far as it was measured."""
+    directions = ("image_to_text", "text_to_image")
     rows = []
-    for direction in ("image_to_text", "text_to_image"):
+    for direction in directions:
         for prefix, relevance in (("", "look-alikes"), ("strict_", "strict")):
+            if f"{prefix}{direction}_recall@1" not in metrics:
+                continue
             values = [metrics[f"{prefix}{direction}_{key}"] for key in ("recall@1", "recall@5", "recall@10")]
             rank = metrics[f"{prefix}{direction}_median_rank"]
             rows.append((direction.replace("_", " "), relevance, *(f"{value:.3f}" for value in values), f"{rank:.0f}"))
-    print_table(title, ("direction", "relevance", "R@1", "R@5", "R@10", "median rank"), rows)
+    if rows:
+        print_table(title, ("direction", "relevance", "R@1", "R@5", "R@10", "median rank"), rows)
+    maps = [
+        (direction.replace("_", " "), f"{metrics[key]:.3f}")
+        for direction in directions
+        if (key := f"{direction}_map") in metrics
+    ]
+    if maps:
+        print_table("By category" if rows else title, ("direction", "MAP"), maps)
+    gap = [
+        (row["name"], row["untrained"] or "-", row["trained"], row["better"])
+        for row in gap_table(metrics)
+        if not row["name"].startswith("Retrieval")
+    ]
+    if gap:
+        print_table("Modality gap", ("measure", "untrained", "trained", ""), gap)
 
 
 def print_parity(title, comparisons):

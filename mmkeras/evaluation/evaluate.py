@@ -9,6 +9,7 @@ import numpy as np
 from mmkeras.atomic import replacing_file
 from mmkeras.data.paired import PairedData
 from mmkeras.errors import MmkerasError
+from mmkeras.metrics.modality_gap import FEWEST_GROUPS, modality_gap_metrics
 from mmkeras.metrics.retrieval import mean_average_precision, retrieval_metrics
 
 
@@ -34,7 +35,7 @@ class Evaluation:
 
         The look-alike ids where the data are paired, else the categories; multi-hot categories have no such ids.
         """
-        if len(self.data.pairs):
+        if self.data.paired:
             return self.data.image_id, self.data.text_image_id
         label, text_label = self.data.label, self.data.text_label
         if label is None or text_label is None or label.ndim != 1:
@@ -43,17 +44,19 @@ class Evaluation:
 
 
 def evaluate(model, data):
-    """Embed all pictures and texts of `data` and compute the retrieval metrics both ways.
+    """Embed all pictures and texts of `data` and compute the retrieval metrics both ways, and the modality gap.
 
     Args:
         model: has `encode_image(images) -> (P, D)` and `encode_text(texts) -> (T, D)`, unit norm.
         data: `PairedData`, one picture an item: pass `data.one_image_an_item()`. Without pairs only the mean average
-            precision by category is measured.
+            precision by category and the gap are measured.
 
     Returns:
         `Evaluation`. Its `metrics` hold `pictures` and `texts` (counts); for paired data what `retrieval_metrics`
-        returns, by look-alike ids (`image_id`), and again by the strict items (`image_item`) under `strict_...`; and
-        with categories on both sides `image_to_text_map` and `text_to_image_map` (MAP@all, in [0, 1]).
+        returns, by look-alike ids (`image_id`), and again by the strict items (`image_item`) under `strict_...`; with
+        categories on both sides `image_to_text_map` and `text_to_image_map` (MAP@all, in [0, 1]); and what
+        `modality_gap_metrics` returns, with look-alike ids as groups, where there are at least 10 of them on both sides
+        (of fewer items it would be chance).
 
     Raises:
         MmkerasError: neither pairs nor categories, embeddings that do not fit the data or are not finite, an item
@@ -64,7 +67,7 @@ def evaluate(model, data):
         >>> evaluation.metrics["text_to_image_recall@1"]
     """
     labelled = data.label is not None and data.text_label is not None
-    if not len(data.pairs) and not labelled:
+    if not data.paired and not labelled:
         raise MmkerasError(
             f"{data.name}: expected pairs, or categories of pictures and texts, to evaluate by. Received: neither"
         )
@@ -79,7 +82,7 @@ def evaluate(model, data):
                 f"{data.name}: expected embeddings of shape ({rows}, D) from {kind}. Received: {embeddings.shape}"
             )
     metrics = {"pictures": len(data.images), "texts": len(data.texts)}
-    if len(data.pairs):
+    if data.paired:
         metrics |= retrieval_metrics(image_embeddings, text_embeddings, data.image_id, data.text_image_id)
         strict = retrieval_metrics(image_embeddings, text_embeddings, data.image_item, data.text_item)
         metrics |= {f"strict_{key}": value for key, value in strict.items()}
@@ -90,6 +93,8 @@ def evaluate(model, data):
             ("text_to_image", texts, images),
         ):
             metrics[f"{direction}_map"] = mean_average_precision(queries, gallery, query_label, gallery_label)
+    if min(len(np.unique(ids)) for ids in (data.image_id, data.text_image_id)) >= FEWEST_GROUPS:
+        metrics |= modality_gap_metrics(image_embeddings, text_embeddings, data.image_id, data.text_image_id)
     return Evaluation(metrics, image_embeddings, text_embeddings, data)
 
 

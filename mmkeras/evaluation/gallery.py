@@ -30,7 +30,7 @@ def draw_queries(evaluation, direction, seed, count=8, results=5):
     """
     data = evaluation.data
     image_id, text_id = evaluation.relevance_ids
-    paired = len(data.pairs) > 0  # by category there are no look-alikes: all of the category match
+    paired = data.paired  # by category there are no look-alikes: all of the category match
     images = _Side(evaluation.image_embeddings, image_id, data.image_item)
     texts = _Side(evaluation.text_embeddings, text_id, data.text_item)
     items = Items(data)

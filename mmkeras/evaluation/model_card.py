@@ -1,8 +1,12 @@
 """`model_card`: what somebody who finds an exported model must know, as Markdown."""
 
 from mmkeras.errors import MmkerasError
+from mmkeras.evaluation.gap_table import gap_table
 from mmkeras.evaluation.rendering import flattened, render
-from mmkeras.evaluation.report import headlines, recall_table
+from mmkeras.evaluation.report import DIRECTIONS, recall_table
+
+CATEGORIES_NAMED = 12  # of the categories; the others are counted
+PAIRS = "It was trained on pairs: every picture was shown together with a text that belongs to it."
 
 # What is behind each system: fixed facts, so that no caller has to repeat them.
 SYSTEMS = {
@@ -11,18 +15,22 @@ SYSTEMS = {
         "link": "https://arxiv.org/abs/2103.00020",
         "supervision": "pairs of a picture and a text",
         "mechanism": "symmetric InfoNCE over the batch, with look-alikes never negatives of each other",
+        "trained_on": PAIRS,
     },
     "AdversarialBackprop": {
         "paper": "Park & Im, Image-Text Multi-Modal Representation Learning by Adversarial Backpropagation, 2016",
         "link": "https://arxiv.org/abs/1612.08354",
         "supervision": "categories only, no pairs",
         "mechanism": "a shared category head, and a modality classifier behind a gradient-reversal layer",
+        "trained_on": "No pairs were used in training. Pictures with their categories and texts with their categories "
+        "came from two streams, each shuffled by itself: nothing told which text belongs to which picture.",
     },
     "ModalityInvariant": {
         "paper": "Liu et al., Modality-Invariant Image-Text Embedding for Image-Sentence Matching, ACM TOMM 2019",
         "link": "https://doi.org/10.1145/3300939",
         "supervision": "pairs of a picture and a text",
         "mechanism": "a triplet loss and a modality classifier, trained in stages",
+        "trained_on": PAIRS,
     },
     "CMGAN": {
         "paper": "Peng, Qi & Yuan, CM-GANs: Cross-modal Generative Adversarial Networks for Common Representation "
@@ -30,6 +38,8 @@ SYSTEMS = {
         "link": "https://arxiv.org/abs/1710.05106",
         "supervision": "pairs of a picture and a text, and categories",
         "mechanism": "weight-shared cross-modal autoencoders against intra- and inter-modality discriminators",
+        "trained_on": "It was trained on pairs and categories: every picture was shown together with a text that "
+        "belongs to it, and with their category.",
     },
     "SoftMask": {
         "paper": "Park & Han, Multi-Modal Representation Learning with Text-Driven Soft Masks, CVPR 2023",
@@ -37,6 +47,7 @@ SYSTEMS = {
         "supervision": "pairs of a picture and a text",
         "mechanism": "contrastive, matching and masked-language losses with a momentum model, and soft masks on the "
         "picture's regions that the text speaks of",
+        "trained_on": PAIRS,
     },
 }
 DATA_SETS = {
@@ -61,6 +72,11 @@ LIMITS = [
     "Embeddings of different space ids do not compare: index and queries must come from one export.",
     "The metrics hold for the data they were measured on; for other data measure anew.",
 ]
+CATEGORY_USE = "Naming the category of a picture or a text, among those that it was trained on."
+CATEGORY_LIMIT = (
+    "Probabilities of categories are not calibrated, and they know no other categories than those of the training: an "
+    "item of none of them is still given some."
+)
 
 
 def model_card(
@@ -74,6 +90,8 @@ def model_card(
     space_id,
     versions,
     embedding_dim=None,
+    label_names=(),
+    multi_label=False,
     reference=None,
     intended_use=(),
     limits=(),
@@ -93,7 +111,10 @@ def model_card(
         space_id: string, the digest of weights and preprocessing.
         versions: dict from package to version.
         embedding_dim: length of an embedding, optional.
-        reference: dict with `paper`, `link`, `supervision` and `mechanism`, for a system that mmkeras does not know.
+        label_names: names of the categories that it was trained on; the first 12 are printed.
+        multi_label: whether an item has any number of them.
+        reference: dict with `paper`, `link`, `supervision` and `mechanism`, for a system that mmkeras does not know;
+            `trained_on`, a sentence, is optional.
         intended_use: further sentences.
         limits: further sentences.
 
@@ -110,28 +131,44 @@ def model_card(
     if reference is None and system not in SYSTEMS:
         raise MmkerasError(f"Expected a reference for a system other than {', '.join(SYSTEMS)}. Received: {system=}")
     reference = _complete("reference", reference or SYSTEMS[system], ("paper", "link", "supervision", "mechanism"))
+    reference = {"trained_on": f"It was trained on {reference['supervision']}."} | reference
     _complete("data", data, ("name",))
     known = DATA_SETS.get(data["name"].split("/")[0], {})
     data = _complete("data", {"evaluated_on": None} | known | data, ("description", "licence"))
     for signature, tensors in signatures.items():
         _complete(f"signatures[{signature!r}]", tensors, ("inputs", "outputs"))
+    measured = "pictures" in metrics  # by `evaluate`; metrics of other origin are listed as they are
     return render(
         "model_card.md.j2",
         name=name,
         system=system,
         reference=reference,
         data=data,
-        headlines=headlines(metrics) if "pictures" in metrics else [],
-        recall=recall_table(metrics) if "pictures" in metrics else [],
+        recall=recall_table(metrics) if measured else [],
+        by_category=_by_category(metrics) if measured else [],
+        # What the report's table repeats of retrieval stands above here.
+        gap=gap_table({key: value for key, value in metrics.items() if not key.endswith(("rsum", "_map"))}),
         metrics=metrics,
         signatures=signatures,
         preprocessing={key: _short(value) for key, value in flattened(preprocessing).items()},
         space_id=space_id,
         versions=versions,
         embedding_dim=embedding_dim,
-        intended_use=[*INTENDED_USE, *intended_use],
-        limits=[*LIMITS, *data.get("limits", ()), *limits],
+        label_names=label_names[:CATEGORIES_NAMED],
+        categories=len(label_names),
+        multi_label=multi_label,
+        intended_use=[*INTENDED_USE, *([CATEGORY_USE] if label_names else []), *intended_use],
+        limits=[*LIMITS, *([CATEGORY_LIMIT] if label_names else []), *data.get("limits", ()), *limits],
     )
+
+
+def _by_category(metrics):
+    """The mean average precision by category with the R@1 beside it, `None` without pairs; a row a direction."""
+    return [
+        {"name": name, "map": metrics[f"{direction}_map"], "recall": metrics.get(f"{direction}_recall@1")}
+        for direction, name in DIRECTIONS
+        if f"{direction}_map" in metrics
+    ]
 
 
 def _complete(name, given, keys):

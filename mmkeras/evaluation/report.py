@@ -5,13 +5,14 @@ import math
 from mmkeras.atomic import replacing_file
 from mmkeras.evaluation import figures
 from mmkeras.evaluation.gallery import draw_queries
+from mmkeras.evaluation.gap_table import gap_table
 from mmkeras.evaluation.rendering import flattened, number, render
 
 DIRECTIONS = (("text_to_image", "Text to picture"), ("image_to_text", "Picture to text"))
 CURVES_A_FIGURE = 4
 
 
-def write_report(file, *, title, settings, versions, history, evaluation, seed=0):
+def write_report(file, *, title, settings, versions, history, evaluation, untrained_missing="", seed=0):
     """Write the report of a run: one file, self-contained, for light and dark screens and for phones.
 
     Everything is inlined; the page loads nothing and runs no script. The same arguments give the same bytes.
@@ -23,7 +24,8 @@ def write_report(file, *, title, settings, versions, history, evaluation, seed=0
         versions: dict from package to version.
         history: list of dicts, the rows of log.csv: `epoch`, `loss`, `val_...`, `learning_rate`, ... as numbers or as
             strings. Values that are no finite numbers are left out of the curves.
-        evaluation: `Evaluation`.
+        evaluation: `Evaluation`. Its metrics of the untrained model, `untrained_...`, stand beside the trained one's.
+        untrained_missing: why there are none of the untrained model, for the reader; one sentence without its stop.
         seed: of the queries, points and pairs that are drawn.
 
     Example:
@@ -42,10 +44,12 @@ def write_report(file, *, title, settings, versions, history, evaluation, seed=0
         title=title,
         data=data,
         metrics=metrics,
-        paired=len(data.pairs) > 0,
+        paired=data.paired,
         has_pictures=data.images.ndim == 4,
         headlines=headlines(metrics),
         recall=recall_table(metrics),
+        gap=gap_table(metrics),
+        untrained_missing=untrained_missing,
         curves=training_curves(history),
         projection={"svg": projection, "variance": variance, "pairs": min(figures.TRUE_PAIRS, len(data.pairs))},
         histogram=histogram,

@@ -1,12 +1,19 @@
-"""Retrieval metrics over embeddings: NumPy only, no TensorFlow."""
+"""Metrics of embeddings, of retrieval and of the modality gap: NumPy, SciPy and scikit-learn, no TensorFlow."""
 
 from mmkeras._lazy import lazy_exports
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "centroid_gap": "distributions",
+        "effective_rank": "distributions",
         "fold_metrics": "retrieval",
+        "frechet_distance": "distributions",
         "mean_average_precision": "retrieval",
+        "mmd2": "distributions",
+        "modality_gap_metrics": "modality_gap",
+        "modality_probe": "probe",
+        "proxy_a_distance": "probe",
         "ranks": "retrieval",
         "retrieval_metrics": "retrieval",
     },

@@ -1,4 +1,4 @@
-"""Four pictures, four texts and a model whose embeddings are written down."""
+"""Four pictures, four texts and a model whose embeddings are written down; and twelve, enough for the modality gap."""
 
 import numpy as np
 import pytest
@@ -43,6 +43,26 @@ def make_data():
         return PairedData(**arguments | changes)
 
     return make
+
+
+@pytest.fixture
+def dozen(make_data):
+    """A model and its data: twelve pictures and texts in one half-plane each; pictures 0 and 1 look alike."""
+    angle = np.linspace(-1, 1, 12)
+    model = WrittenDown()
+    model.images = np.column_stack([np.cos(angle), np.sin(angle)]).astype(np.float32)
+    model.texts = {f"text {row}": [-np.cos(each), np.sin(each)] for row, each in enumerate(angle)}
+    ids = np.array([0, 0, *range(2, 12)])
+    data = make_data(
+        images=np.zeros((12, 8, 8, 3), np.uint8) + np.arange(12, dtype=np.uint8)[:, None, None, None],
+        texts=list(model.texts),
+        image_id=ids,
+        text_image_id=ids,
+        pairs=np.column_stack([np.arange(12), np.arange(12)]).astype(np.int32),
+        image_item=np.arange(12),
+        text_item=np.arange(12),
+    )
+    return model, data
 
 
 @pytest.fixture

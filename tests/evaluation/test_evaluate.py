@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.evaluate import evaluate, save_metrics
+from mmkeras.metrics import modality_gap_metrics
 
 # Scores (picture x text) of the embeddings in conftest.py:
 #            one   two   three  four
@@ -55,6 +57,25 @@ def test_without_pairs_only_categories_are_measured(model, make_data):
     assert found.relevance_ids[0] is label
     with pytest.raises(MmkerasError, match="four/dev: expected pairs, or categories"):
         evaluate(model, make_data(pairs=no_pairs))
+
+
+def test_the_modality_gap_by_look_alikes(dozen):
+    model, data = dozen
+    found = evaluate(model, data)
+    gap = modality_gap_metrics(found.image_embeddings, found.text_embeddings, data.image_id, data.text_image_id)
+    assert gap.items() <= found.metrics.items()
+    assert gap != modality_gap_metrics(found.image_embeddings, found.text_embeddings)
+    assert gap["modality_probe_linear"] == 1.0
+    # The means lie on the horizontal axis, on either side.
+    assert gap["centroid_gap"] == pytest.approx(2 * np.mean(np.cos(np.linspace(-1, 1, 12))), rel=1e-5)
+
+
+def test_the_gap_of_few_items_is_left_out(evaluation, dozen):
+    assert "modality_probe" not in evaluation.metrics
+    model, data = dozen
+    ids = np.array([0, 0, 0, 0, *range(4, 12)])  # 9 of them
+    few = dataclasses.replace(data, image_id=ids, text_image_id=ids)
+    assert "modality_probe" not in evaluate(model, few).metrics
 
 
 def test_embeddings_that_do_not_fit_are_refused(model, make_data):

@@ -68,3 +68,61 @@ def test_unknown_systems_and_data_must_be_described(card):
 def test_a_model_that_was_not_evaluated(card):
     assert "This model was not evaluated." in card(metrics={})
     assert "| `image_to_text_map` | 0.5 |" in card(metrics={"image_to_text_map": 0.5})
+
+
+def test_without_pairs_the_card_says_so(card):
+    text = card(system="AdversarialBackprop")
+    assert "\n## What it was trained on\n\nNo pairs were used in training." in text
+    for system in set(SYSTEMS) - {"AdversarialBackprop"}:
+        assert "No pairs" not in card(system=system) and "trained on pairs" in card(system=system)
+    reference = {"paper": "P", "link": "L", "supervision": "clicks", "mechanism": "M"}
+    assert "It was trained on clicks." in card(system="Other", reference=reference)
+
+
+def test_categories_are_counted_and_the_first_named(card):
+    text = card(label_names=tuple(f"c{number}" for number in range(20)))
+    assert "It knows 20 categories, one an item: `c0`, `c1`," in text and "`c11`, ...\n" in text and "c12" not in text
+    assert "- Naming the category" in text and "- Probabilities of categories are not calibrated" in text
+    text = card(label_names=("a|b", "dog"), multi_label=True)
+    assert "It knows 2 categories, any number of them an item: `a\\|b`, `dog`\n" in text
+    assert "categories" not in card().replace("Categories", "")
+
+
+def test_average_precision_stands_beside_recall(card, evaluation):
+    metrics = evaluation.metrics | {"text_to_image_map": 0.5512, "image_to_text_map": 0.25}
+    text = card(metrics=metrics)
+    assert "| Text to picture | 75.0% | 0.551 |\n" in text
+    assert "MAP" not in card()
+    unpaired = {"pictures": 4, "texts": 5, "text_to_image_map": 0.5512, "image_to_text_map": 0.25}
+    assert "| Picture to text | – | 0.250 |\n" in card(metrics=unpaired)
+
+
+GAP = {
+    "modality_probe": 0.7512,
+    "modality_probe_std": 0.01,
+    "proxy_a_distance": 1.0048,
+    "image_effective_rank": 40.26,
+    "embedding_dim": 64,
+}
+
+
+def test_the_modality_gap_says_how_to_read_it(card, evaluation):
+    text = card(metrics=evaluation.metrics | GAP | {"text_to_image_map": 0.5, "image_to_text_map": 0.5})
+    table = text.partition("### Modality gap")[2].partition("\n#")[0]
+    assert "| Probe, MLP | 75.1% ± 1.0 | how often a fresh classifier names the modality" in table
+    assert "50% is chance; lower is better |" in table and "directions in use of 64; near 1, a collapse" in table
+    assert "Untrained" not in table and "rsum" not in table and "MAP" not in table
+    before = {f"untrained_{key}": value for key, value in GAP.items() if key != "proxy_a_distance"}
+    table = card(metrics=evaluation.metrics | GAP | before | {"untrained_rsum": 3.0}).partition("### Modality gap")[2]
+    assert "| Measure | Untrained | Trained | How to read it |" in table
+    assert "| Proxy A-distance | – | 1.005 |" in table
+
+
+@pytest.mark.parametrize("more", [{}, GAP, GAP | {f"untrained_{key}": value for key, value in GAP.items()}])
+def test_the_card_is_tidy_with_every_section(card, evaluation, more):
+    metrics = evaluation.metrics | more | {"text_to_image_map": 0.5, "image_to_text_map": 0.5}
+    text = card(system="AdversarialBackprop", metrics=metrics, label_names=("dog", "cat"))
+    assert "\n\n\n" not in text and text.count("\n#") == text.count("\n\n#")
+    for block in text.split("\n\n"):
+        rows = [line.replace("\\|", "") for line in block.splitlines() if line.startswith("|")]
+        assert len({row.count("|") for row in rows}) <= 1 and len(rows) in (0, len(block.splitlines())), block

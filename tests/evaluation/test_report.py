@@ -1,3 +1,4 @@
+import dataclasses
 import html.parser
 import re
 
@@ -151,6 +152,25 @@ def test_the_strict_row_is_there_where_it_differs(model, make_data, write):
     assert "Strict" not in Page(write()).text
     page = Page(write(evaluation=evaluate(model, make_data(text_item=np.array([20, 10, 30, 40]))))).text
     assert "Look-alikes count 75.0% 100.0% 100.0% 1 1.2 Strict 25.0% 100.0% 100.0%" in page
+
+
+def test_the_modality_gap_before_and_after(dozen, write):
+    found = evaluate(*dozen)
+    metrics = found.metrics | {"untrained_modality_probe": 0.875, "untrained_modality_probe_std": 0.02}
+    page = Page(write(evaluation=dataclasses.replace(found, metrics=metrics)))
+    assert "Measure Untrained Trained Probe, MLP how often" in page.text
+    assert "50% is chance; lower is better 87.5% ± 2.0 " in page.text
+    assert "by logistic regression; lower is better – 100.0%" in page.text  # not among the untrained figures above
+    assert "directions in use of 2" in page.text
+    assert "An encoder that has collapsed" in page.text
+    assert "There is no column" not in page.text
+
+
+def test_the_modality_gap_without_the_untrained_model(dozen, write):
+    page = Page(write(evaluation=evaluate(*dozen), untrained_missing="no preset <mine>")).text
+    assert "There is no column of the untrained model: no preset <mine>." in page
+    assert "Measure Trained Probe, MLP" in page
+    assert "Not measured: that takes pictures and texts of at least ten different items." in Page(write()).text
 
 
 def test_curves_are_found_in_a_log():
