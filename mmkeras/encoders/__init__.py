@@ -5,11 +5,15 @@ from mmkeras._lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "HubLayer": "hub",
+        "backbone_image_encoder": "backbone",
         "build_image_encoder": "image",
         "build_text_encoder": "text",
         "conv_image_encoder": "image",
         "feature_mlp_encoder": "image",
         "gru_text_encoder": "text",
+        "hub_image_encoder": "hub",
+        "hub_text_encoder": "hub",
         "text_cnn_encoder": "text",
         "transformer_text_encoder": "text",
     },

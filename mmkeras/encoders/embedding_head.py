@@ -25,6 +25,24 @@ def embedding_head(features, embedding_dim):
     return keras.layers.UnitNormalization(dtype="float32", name="unit_norm")(projected)
 
 
+def hidden_layers(features, hidden, dropout):
+    """Normalise feature vectors and put them through an MLP, ready for `embedding_head`.
+
+    Args:
+        features: Keras tensor (B, W).
+        hidden: units of each hidden layer; none leaves the normalised features.
+        dropout: rate after each hidden layer.
+
+    Returns:
+        Keras tensor (B, `hidden[-1]`), or (B, W).
+    """
+    x = keras.layers.LayerNormalization(epsilon=1e-6, name="input_norm")(features)
+    for index, units in enumerate(hidden):
+        x = keras.layers.Dense(units, activation="gelu", name=f"dense_{index}")(x)
+        x = keras.layers.Dropout(dropout, name=f"dropout_{index}")(x)
+    return x
+
+
 def build_by_kind(builders, kind, settings):
     """Build the encoder that `kind` names, with an error that lists what there is.
 

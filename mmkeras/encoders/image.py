@@ -3,7 +3,9 @@
 import keras
 from keras import layers
 
-from mmkeras.encoders.embedding_head import build_by_kind, embedding_head
+from mmkeras.encoders.backbone import backbone_image_encoder
+from mmkeras.encoders.embedding_head import build_by_kind, embedding_head, hidden_layers
+from mmkeras.encoders.hub import hub_image_encoder
 from mmkeras.errors import MmkerasError
 
 
@@ -13,6 +15,7 @@ def conv_image_encoder(
     channels=3,
     widths=(48, 96, 192),
     strides=None,
+    hidden=(),
     embedding_dim=256,
     dropout=0.0,
     name="image_encoder",
@@ -30,8 +33,9 @@ def conv_image_encoder(
         channels: 1 or 3.
         widths: feature maps of each stage.
         strides: stride of each stage; 2 in all of them where left out.
+        hidden: units of hidden layers between the last feature map and the projection.
         embedding_dim: D.
-        dropout: rate before the projection.
+        dropout: rate on the last feature map and after each hidden layer.
         name: the model's name.
 
     Returns:
@@ -55,6 +59,7 @@ def conv_image_encoder(
 
     # === Functional Model ===
     features = layers.Dropout(dropout, name="dropout")(layers.Flatten(name="flatten")(x))
+    features = hidden_layers(features, hidden, dropout) if hidden else features
     outputs = {"tokens": tokens, "embedding": embedding_head(features, embedding_dim)}
     return keras.Model(image, outputs, name=name)
 
@@ -74,18 +79,20 @@ def feature_mlp_encoder(features, hidden=(1024,), embedding_dim=256, dropout=0.1
     """
     # === Layers ===
     image = keras.Input((features,), name="image")
-    x = layers.LayerNormalization(epsilon=1e-6, name="input_norm")(image)
-    for index, units in enumerate(hidden):
-        x = layers.Dense(units, activation="gelu", name=f"dense_{index}")(x)
-        x = layers.Dropout(dropout, name=f"dropout_{index}")(x)
+    x = hidden_layers(image, hidden, dropout)
 
     # === Functional Model ===
     return keras.Model(image, {"embedding": embedding_head(x, embedding_dim)}, name=name)
 
 
-IMAGE_ENCODERS = {"conv": conv_image_encoder, "features": feature_mlp_encoder}
+IMAGE_ENCODERS = {
+    "backbone": backbone_image_encoder,
+    "conv": conv_image_encoder,
+    "features": feature_mlp_encoder,
+    "hub": hub_image_encoder,
+}
 
 
 def build_image_encoder(kind, **settings):
-    """Build an image encoder by its name in presets: `conv` or `features`."""
+    """Build an image encoder by its name in presets: `backbone`, `conv`, `features` or `hub`."""
     return build_by_kind(IMAGE_ENCODERS, kind, settings)

@@ -1,12 +1,14 @@
 """Text encoders. Each takes `token_ids` (B, L), 0 is padding, and returns `tokens` (B, L, W) and `embedding` (B, D).
 
-Padding is masked everywhere: more of it changes nothing.
+Padding is masked everywhere: more of it changes nothing. The kind `hub` takes strings (B,) and has no tokens.
 """
 
 import keras
 from keras import layers, ops
 
-from mmkeras.encoders.embedding_head import build_by_kind, embedding_head
+from mmkeras.encoders.embedding_head import build_by_kind, embedding_head, hidden_layers
+from mmkeras.encoders.hub import hub_text_encoder
+from mmkeras.errors import MmkerasError
 from mmkeras.layers.attention import TransformerBlock
 from mmkeras.layers.masked_pooling import MaskedMaxPooling, MaskedMeanPooling
 from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
@@ -59,6 +61,7 @@ def text_cnn_encoder(
     width=300,
     kernel_sizes=(3, 4, 5),
     filters=100,
+    hidden=(),
     embedding_dim=256,
     dropout=0.5,
     token_dropout=0.0,
@@ -72,8 +75,9 @@ def text_cnn_encoder(
         width: of the token embedding.
         kernel_sizes: filter widths in tokens.
         filters: feature maps a width.
+        hidden: units of hidden layers between the pooled maps and the projection.
         embedding_dim: D.
-        dropout: rate after pooling.
+        dropout: rate after pooling and after each hidden layer.
         token_dropout: rate at which whole tokens are hidden in training, so that a text with unknown words still lands
             where its known ones belong.
         name: the model's name.
@@ -98,6 +102,7 @@ def text_cnn_encoder(
 
     # === Functional Model ===
     pooled = layers.Dropout(dropout, name="dropout")(MaskedMaxPooling(name="pooling")(tokens, mask))
+    pooled = hidden_layers(pooled, hidden, dropout) if hidden else pooled
     return keras.Model(token_ids, {"tokens": tokens, "embedding": embedding_head(pooled, embedding_dim)}, name=name)
 
 
@@ -138,9 +143,16 @@ def gru_text_encoder(
     return keras.Model(token_ids, {"tokens": tokens, "embedding": embedding_head(state, embedding_dim)}, name=name)
 
 
-TEXT_ENCODERS = {"transformer": transformer_text_encoder, "text_cnn": text_cnn_encoder, "gru": gru_text_encoder}
+TEXT_ENCODERS = {
+    "transformer": transformer_text_encoder,
+    "text_cnn": text_cnn_encoder,
+    "gru": gru_text_encoder,
+    "hub": hub_text_encoder,
+}
 
 
 def build_text_encoder(kind, **settings):
-    """Build a text encoder by its name in presets: `transformer`, `text_cnn` or `gru`."""
+    """Build a text encoder by its name in presets: `transformer`, `text_cnn`, `gru` or `hub`."""
+    if kind in TEXT_ENCODERS and kind != "hub" and settings.get("vocabulary_size", 0) is None:
+        raise MmkerasError(f"Encoder {kind!r} takes token ids, and the text_preprocessor returns strings")
     return build_by_kind(TEXT_ENCODERS, kind, settings)

@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "ImagePreprocessor": "image",
         "RandomShift": "augment",
+        "StringPreprocessor": "strings",
         "TextPreprocessor": "text",
     },
 )

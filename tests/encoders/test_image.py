@@ -69,7 +69,7 @@ def test_an_encoder_is_built_by_its_kind(kind):
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(MmkerasError, match="kind of conv, features. Received: kind='resnet'"):
+    with pytest.raises(MmkerasError, match="kind of backbone, conv, features, hub. Received: kind='resnet'"):
         build_image_encoder("resnet")
 
 

@@ -140,5 +140,5 @@ def test_heads_must_divide_the_width():
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(MmkerasError, match="kind of gru, text_cnn, transformer. Received: kind='lstm'"):
+    with pytest.raises(MmkerasError, match="kind of gru, hub, text_cnn, transformer. Received: kind='lstm'"):
         build_text_encoder("lstm")

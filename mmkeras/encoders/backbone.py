@@ -1,0 +1,180 @@
+"""An image encoder on a network of `keras.applications`, by its name."""
+
+import difflib
+import inspect
+import os
+import warnings
+
+import keras
+from keras import layers, ops
+
+from mmkeras.encoders.embedding_head import embedding_head, hidden_layers
+from mmkeras.errors import MmkerasError
+
+# What each family of keras.applications wants to see, by its module there: pixels in -1..1 ("tf"), in 0..1 less the
+# mean and over the deviation of ImageNet's channels ("torch"), BGR less its mean ("caffe"); None: its first layers
+# scale.
+FAMILY_SCALING = {
+    "convnext": None,
+    "densenet": "torch",
+    "efficientnet": None,
+    "efficientnet_v2": None,
+    "inception_resnet_v2": "tf",
+    "inception_v3": "tf",
+    "mobilenet": "tf",
+    "mobilenet_v2": "tf",
+    "mobilenet_v3": None,
+    "nasnet": "tf",
+    "resnet": "caffe",
+    "resnet_v2": "tf",
+    "vgg16": "caffe",
+    "vgg19": "caffe",
+    "xception": "tf",
+}
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class Backbone(keras.Model):
+    """A functional network that runs in inference mode whenever it is frozen, and trains when it is trainable.
+
+    `network(x, training=False)` inside another functional model is not enough: an outer call with `training=True`
+    overrides it, and dropout in the frozen network works again.
+
+    Args:
+        inputs: as of a functional `keras.Model`.
+        outputs: likewise.
+
+    Call arguments:
+        inputs: tensor.
+        training: bool; heeded while `trainable` is set.
+
+    Returns:
+        As the network.
+
+    Example:
+        >>> network = keras.applications.MobileNetV2(include_top=False, weights=None)
+        >>> backbone = Backbone(network.inputs, network.outputs[0])
+        >>> backbone.trainable = False
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        return super().call(inputs, training=bool(training) and self.trainable, mask=mask)
+
+
+def backbone_image_encoder(
+    height,
+    width,
+    channels=3,
+    backbone="MobileNetV2",
+    weights=None,
+    trainable=False,
+    hidden=(1024,),
+    embedding_dim=256,
+    dropout=0.1,
+    name="image_encoder",
+):
+    """A network of `keras.applications`, frozen or fine-tuned, with an MLP of its own behind it.
+
+    The cells of the last feature map are the tokens, their mean goes through the hidden layers into the embedding. The
+    scaling that the network was trained with is part of the encoder. A frozen network runs in inference mode, also
+    while the rest trains: nothing is dropped and its batch statistics stay. Between stages of training,
+    `encoder.get_layer("backbone").trainable` may be set; compile again after it.
+
+    Args:
+        height: px; every network has a smallest size, 32 to 75.
+        width: px, likewise.
+        channels: 3, as all of these networks take RGB.
+        backbone: the name of a function of `keras.applications`: "MobileNetV2", "ResNet50", "ConvNeXtTiny", ...
+        weights: `None` (random), "imagenet" (downloaded once, then from Keras' cache) or the path of a weights file of
+            the network without its top, as its `save_weights` writes it. Keras gives the first EfficientNets one more
+            scaling for "imagenet" only: put their official file into Keras' cache rather than name its path.
+        trainable: whether training changes the network.
+        hidden: units of each hidden layer.
+        embedding_dim: D.
+        dropout: rate after each hidden layer.
+        name: the model's name.
+
+    Returns:
+        `keras.Model` from `image`, uint8 or float 0..255 (B, height, width, 3). Saved with its weights, it needs no
+        download when it is loaded.
+
+    Raises:
+        MmkerasError: an unknown network, a size that it does not take, weights that cannot be had or do not fit.
+
+    Example:
+        >>> encoder = backbone_image_encoder(224, 224, backbone="EfficientNetV2B0", weights="imagenet")
+        >>> encoder(images)["tokens"].shape
+        (8, 49, 1280)
+    """
+    # === Layers ===
+    network, scaling = _load(backbone, weights, (height, width, channels))
+    network.trainable = trainable
+    image = keras.Input((height, width, channels), name="image")
+    feature_map = network(scaled(image, scaling))
+    tokens = layers.Reshape((-1, feature_map.shape[-1]), name="tokens")(feature_map)
+
+    # === Functional Model ===
+    pooled = layers.GlobalAveragePooling2D(name="pooling")(feature_map)
+    features = hidden_layers(pooled, hidden, dropout)
+    return keras.Model(image, {"tokens": tokens, "embedding": embedding_head(features, embedding_dim)}, name=name)
+
+
+def backbones():
+    """Return the names of all networks of `keras.applications`, sorted."""
+    return sorted(name for name, value in vars(keras.applications).items() if inspect.isfunction(value))
+
+
+def scaled(image, scaling):
+    """Bring pixels in 0..255 to what a family takes: one of the values of `FAMILY_SCALING`."""
+    if scaling is None:
+        return image
+    # float32, also under mixed precision: a half would round the pixels.
+    if scaling == "tf":
+        return layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="rescaling")(image)
+    if scaling == "torch":
+        mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+        scale = [1 / (255 * one) for one in deviation]
+        offset = [-one / other for one, other in zip(mean, deviation, strict=True)]
+    else:
+        image = ops.flip(image, axis=-1)
+        scale, offset = [1.0, 1.0, 1.0], [-103.939, -116.779, -123.68]
+    return layers.Rescaling(scale, offset, dtype="float32", name="rescaling")(image)
+
+
+def _load(backbone, weights, shape):
+    """Return a network without its top, and what its family's scaling is called."""
+    if backbone not in backbones():
+        close = {name.lower(): name for name in backbones()}
+        nearest = difflib.get_close_matches(str(backbone).lower(), close, n=3, cutoff=0.0)
+        raise MmkerasError(
+            f"Expected the name of a network of keras.applications, such as {', '.join(map(close.get, nearest))}. "
+            f"Received: backbone={backbone!r}"
+        )
+    if shape[-1] != 3:
+        raise MmkerasError(f"Expected channels=3: {backbone} takes RGB. Received: channels={shape[-1]}")
+    if weights not in (None, "imagenet") and not os.path.isfile(weights):
+        raise MmkerasError(f"Expected weights of None, 'imagenet' or the path of a file. Received: weights={weights!r}")
+    build = getattr(keras.applications, backbone)
+    try:
+        with warnings.catch_warnings():
+            # MobileNets say that their 224 px weights serve other sizes too.
+            warnings.filterwarnings("ignore", message="`input_shape` is undefined or non-square")
+            network = build(include_top=False, weights="imagenet" if weights == "imagenet" else None, input_shape=shape)
+    except ValueError as error:
+        raise MmkerasError(f"{backbone} cannot be built for pictures of {shape[0]} x {shape[1]} px: {error}") from error
+    except Exception as error:  # what Keras' download raises has no class of its own
+        raise MmkerasError(
+            f"The ImageNet weights of {backbone} could not be downloaded: {error}. On a machine without network, copy "
+            f"the file into Keras' cache (~/.keras/models, or models in $KERAS_HOME), or give its path as weights"
+        ) from error
+    if weights not in (None, "imagenet"):
+        try:
+            with warnings.catch_warnings():
+                # What the file lacks, Keras would leave random, with a warning alone.
+                warnings.filterwarnings("error", message="Skipping")
+                network.load_weights(weights)
+        except Exception as error:  # of h5py, of zipfile, or a ValueError
+            raise MmkerasError(f"{weights} holds no weights of {backbone} without its top: {error}") from error
+    # EfficientNetV2 takes no other name than its own.
+    network = Backbone(network.inputs, network.outputs[0], name="backbone")
+    return network, FAMILY_SCALING[build.__module__.rpartition(".")[2]]

@@ -1,0 +1,56 @@
+"""The path from strings to a text encoder that takes strings."""
+
+import keras
+import tensorflow as tf
+
+from mmkeras.errors import MmkerasError
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class StringPreprocessor:
+    """Hands strings on to an encoder that holds its own tokenizer, as sentence encoders of TensorFlow Hub do.
+
+    It changes nothing but what is asked for here. It has the attributes of `TextPreprocessor` that encoders are built
+    with, both `None`: `vocabulary_size` and `sequence_length`.
+
+    Args:
+        lower: bool, upper-case letters become lower-case, in all of Unicode.
+        strip: bool, white space at both ends goes.
+
+    Call arguments:
+        texts: string tensor (N,), UTF-8. Works in `tf.data` (batch first), in an exported graph and eagerly.
+
+    Returns:
+        string tensor (N,).
+
+    Raises:
+        MmkerasError: an argument is no bool.
+
+    Example:
+        >>> StringPreprocessor(lower=True)(["A Dog"]).numpy()
+        array([b'a dog'], dtype=object)
+    """
+
+    vocabulary_size = None
+    sequence_length = None
+
+    def __init__(self, lower=False, strip=False):
+        for name, value in (("lower", lower), ("strip", strip)):
+            if not isinstance(value, bool):
+                raise MmkerasError(f"Expected a bool. Received: {name}={value!r}")
+        self.lower = lower
+        self.strip = strip
+
+    def __call__(self, texts):
+        # A scalar or a matrix of strings must not reach a kernel of a server, which checks no shapes itself.
+        texts = tf.ensure_shape(tf.convert_to_tensor(texts, tf.string), [None])
+        if self.strip:
+            texts = tf.strings.strip(texts)
+        return tf.strings.lower(texts, encoding="utf-8") if self.lower else texts
+
+    def get_config(self):
+        return {"lower": self.lower, "strip": self.strip}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
