@@ -85,9 +85,28 @@ def test_a_server_answers_what_keras_answered(tiny_version, tiny_server):
     ],
 )
 def test_what_passes(expected, received, passed):
+    golden = {"s": {"inputs": {}, "outputs": {"embedding": expected}}}
+    (comparison,) = check_parity(golden, lambda signature, inputs: {"embedding": received})
+    assert comparison.passed is passed, comparison
+
+
+@pytest.mark.parametrize(
+    "expected, received, passed",
+    [
+        (np.zeros((2, 3)), np.zeros((2, 3)), True),  # sigmoids of a sure no; no direction to compare
+        (np.full((2, 3), 1e-5), np.full((2, 3), 1e-5) * [1, 2, 1], True),
+        (np.full((2, 3), 0.5), np.full((2, 3), 0.5) + [0, 0, 2 * TOLERANCE], False),
+        (np.full((2, 3), 0.5), np.full((2, 3), np.nan), False),
+        (np.array([[b"a", b"b"]]), np.array([[b"a", b"b"]], object), True),
+        (np.array([[b"a", b"b"]]), np.array([[b"b", b"a"]], object), False),
+        (np.array([[b"a", b"b"]]), np.array([[b"a"], [b"b"]], object), False),
+        (np.array([["Straße".encode()]]), np.array([[b"Strasse"]], object), False),
+    ],
+)
+def test_what_passes_of_a_classification(expected, received, passed):
     golden = {"s": {"inputs": {}, "outputs": {"y": expected}}}
     (comparison,) = check_parity(golden, lambda signature, inputs: {"y": received})
-    assert comparison.passed is passed, comparison
+    assert comparison.passed is passed and comparison.min_cosine in (0.0, 1.0), comparison
 
 
 def test_a_missing_output_or_signature_is_told(predict):

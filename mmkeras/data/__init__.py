@@ -11,5 +11,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "load_captions": "captions",
         "load_source": "sources",
         "training_batches": "pipeline",
+        "unpaired_batches": "pipeline",
     },
 )

@@ -77,6 +77,12 @@ class PairedData:
         for field in ("label", "text_label"):
             self._check_label(field)
 
+    @property
+    def paired(self):
+        """Whether every picture and every text has a relevant partner."""
+        ids = self.image_id, self.text_image_id
+        return bool(len(self.pairs)) and all(np.isin(one, other).all() for one, other in (ids, ids[::-1]))
+
     def _check_pairs(self):
         integers = self.pairs.dtype.kind in "iu" or not len(self.pairs)
         if self.pairs.ndim != 2 or self.pairs.shape[1] != 2 or not integers:
@@ -109,14 +115,14 @@ class PairedData:
     def one_image_an_item(self):
         """Return a copy with the first picture of each strict item only, as the evaluation protocols want it."""
         _, first = np.unique(self.image_item, return_index=True)
-        return self._chosen(np.sort(first), np.arange(len(self.texts)))
+        return self.chosen(np.sort(first), np.arange(len(self.texts)))
 
     def first_texts(self, count):
         """Return a copy with the first `count` texts only, and the pictures paired with them."""
         texts = np.arange(min(count, len(self.texts)))
-        return self._chosen(np.unique(self.pairs[np.isin(self.pairs[:, 1], texts), 0]), texts)
+        return self.chosen(np.unique(self.pairs[np.isin(self.pairs[:, 1], texts), 0]), texts)
 
-    def _chosen(self, images, texts):
+    def chosen(self, images, texts):
         """Return a copy with these rows, in this order, and the pairs both sides of which are left."""
         new_row = [np.full(len(self.images), -1), np.full(len(self.texts), -1)]
         new_row[0][images] = np.arange(len(images))

@@ -8,7 +8,7 @@ from mmkeras.data.glyphs import Glyphs
 from mmkeras.errors import MmkerasError
 
 
-def load_source(source, split, image_preprocessor=None, image_folder=None, limit=0):
+def load_source(source, split, image_preprocessor=None, image_folder=None, limit=0, targets=""):
     """Return one split of a data set, its pictures as `image_preprocessor` makes them.
 
     Args:
@@ -18,6 +18,7 @@ def load_source(source, split, image_preprocessor=None, image_folder=None, limit
             cannot be read.
         image_folder: for a captions file, where its pictures lie.
         limit: only the first so many texts (glyphs) or pictures (captions); 0 is all.
+        targets: categories to load: `""` none, `category` one an item, `tags` any number.
 
     Returns:
         `PairedData`.
@@ -26,7 +27,7 @@ def load_source(source, split, image_preprocessor=None, image_folder=None, limit
         MmkerasError: no such data set or split.
     """
     if source == "glyphs":
-        data = Glyphs().split(split)
+        data = Glyphs().split(split, targets or None)
         data = data.first_texts(limit) if limit else data
         return _resized(data, image_preprocessor)
     if not str(source).endswith(".jsonl"):
@@ -35,7 +36,7 @@ def load_source(source, split, image_preprocessor=None, image_folder=None, limit
         raise MmkerasError(f"There is no captions file {source}")
     if image_preprocessor is None:
         raise MmkerasError(f"Expected an image_preprocessor to read the pictures of {source}. Received: None")
-    return load_captions(source, split, image_preprocessor, image_folder, limit)
+    return load_captions(source, split, image_preprocessor, image_folder, limit, targets)
 
 
 def _resized(data, image_preprocessor):

@@ -16,15 +16,13 @@ def golden_examples(model, data, space_id):
 
     Args:
         model: `ImageTextModel`.
-        data: `PairedData`; its first pairs are used.
+        data: `PairedData`; its first pairs are used, and where it has none its first pictures and texts.
         space_id: what `describe` answers.
 
     Returns:
         dict of arrays `<signature>/inputs/<name>` and `<signature>/outputs/<name>`.
     """
-    pairs = data.one_image_an_item().pairs[:GOLDEN_ROWS]
-    images = data.one_image_an_item().images[pairs[:, 0]]
-    texts = [data.texts[row] for row in pairs[:, 1]]
+    images, texts = _first_rows(data.one_image_an_item())
     text = np.array([text.encode() for text in texts])
     text_embedding, image_embedding = model.encode_text(texts), model.encode_image(images)
     examples = {
@@ -44,12 +42,28 @@ def golden_examples(model, data, space_id):
         examples["encode_pixels"] = ({"image": images}, {"embedding": image_embedding})
         examples["encode_image"] = ({"image_bytes": image_bytes}, {"embedding": image_embedding})
         examples["match"] = ({"image_bytes": image_bytes, "text": text}, {"score": score})
+    if model.label_names:
+        labels = np.array([[name.encode() for name in model.label_names]] * len(texts))
+        of_image, of_text = model.classify_image(images), model.classify_text(texts)
+        kind = "features" if model.image_preprocessor is None else "image"
+        inputs, _ = examples[f"encode_{kind}"]
+        examples[f"classify_{kind}"] = (inputs, {"probabilities": of_image, "labels": labels})
+        examples["classify_text"] = ({"text": text}, {"probabilities": of_text, "labels": labels})
     return {
         f"{signature}/{side}/{name}": value
         for signature, sides in examples.items()
         for side, values in zip(("inputs", "outputs"), sides, strict=True)
         for name, value in values.items()
     }
+
+
+def _first_rows(data):
+    """As many pictures as texts, at most `GOLDEN_ROWS`."""
+    pairs = data.pairs[:GOLDEN_ROWS]
+    if not len(pairs):
+        rows = np.arange(min(len(data.images), len(data.texts), GOLDEN_ROWS))
+        pairs = np.column_stack([rows, rows])
+    return data.images[pairs[:, 0]], [data.texts[row] for row in pairs[:, 1]]
 
 
 def by_signature(golden):

@@ -1,5 +1,6 @@
 """A release: the SavedModel of a run with everything that belongs to it, as the next version of a served model."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -7,13 +8,16 @@ import numpy as np
 
 import mmkeras
 from mmkeras.atomic import new_folder
-from mmkeras.data.sources import load_source
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.model_card import model_card
-from mmkeras.export.golden import encode_png, golden_examples, write_warm_up
+from mmkeras.export.golden import golden_examples, write_warm_up
+from mmkeras.export.item_index import write_item_index
 from mmkeras.export.saved_model import export_saved_model, written_signatures
 from mmkeras.export.space import preprocessing_settings, space_id
-from mmkeras.search.writer import IndexWriter
+
+WITHOUT_CATEGORY_WORD = (
+    'The word that names a glyph\'s category, such as "GREEK", was taken out of its text: leave it out of queries too.'
+)
 
 
 def export_run(run, to, model=None):
@@ -26,6 +30,8 @@ def export_run(run, to, model=None):
             space.json                               identity of the embedding space, preprocessing
             model_card.md
             index/                                   all items of the data set, unseen ones marked
+            index_of_texts/                          only where pictures and texts are not all paired: the texts;
+                                                     index/ then holds the pictures alone
 
     The version is written beside and renamed, so a server that polls the folder never sees half of one.
 
@@ -45,7 +51,7 @@ def export_run(run, to, model=None):
         raise MmkerasError(f"Expected the folder of a model, such as savedmodels/glyphs. Received: {to}")
     model = model or run.load_model()
     identity = space_id(model)
-    load = _loader(run, model)
+    load = functools.partial(run.load_data, image_preprocessor=model.image_preprocessor)
     version = to / str(next_version(to))
     with new_folder(version) as beside:
         export_saved_model(model, beside)
@@ -63,7 +69,7 @@ def export_run(run, to, model=None):
         }
         (extra / "space.json").write_text(json.dumps(space, indent=2) + "\n")
         (extra / "model_card.md").write_text(_card(run, model, to.name, space, beside))
-        _write_index(extra / "index", model, identity, load("all"), seen=load("train"))
+        write_item_index(extra / "index", model, identity, load("all"), seen=load("train"))
     return version
 
 
@@ -74,20 +80,13 @@ def next_version(folder):
     return max(versions, default=0) + 1
 
 
-def _loader(run, model):
-    recipe = run.recipe
-
-    def load(split):
-        return load_source(recipe.data, split, model.image_preprocessor, recipe.image_folder or None, recipe.limit)
-
-    return load
-
-
 def _card(run, model, name, space, saved_model):
     """Render the model card from what the run measured, the space and the signatures as they were written."""
     metrics = _metrics(run.file("metrics.json"))
-    source = run.recipe.data
-    own = {"description": f"pictures with captions, from {source}", "licence": "the owner's"}
+    source, targets = run.recipe.data, run.recipe.targets
+    content = "pictures and captions with categories" if targets else "pictures with captions"
+    own = {"description": f"{content}, from {source}", "licence": "the owner's"}
+    taken_out = source == "glyphs" and targets == "category"
     return model_card(
         name=name,
         system=space["system"],
@@ -102,6 +101,9 @@ def _card(run, model, name, space, saved_model):
         space_id=space["space_id"],
         versions=run.info["versions"],
         embedding_dim=space["dim"],
+        label_names=model.label_names,
+        multi_label=model.multi_label,
+        limits=[WITHOUT_CATEGORY_WORD] if taken_out else [],
     )
 
 
@@ -113,25 +115,3 @@ def _metrics(file):
         return json.loads(file.read_text())
     except ValueError as error:
         raise MmkerasError(f"{file} is damaged: {error}. Make it again with mmkeras evaluate") from error
-
-
-def _write_index(folder, model, identity, data, seen):
-    """Index one picture an item, with the first text paired with it."""
-    data = data.one_image_an_item()
-    _, first_pair = np.unique(data.pairs[:, 0], return_index=True)
-    texts = [data.texts[row] for row in data.pairs[first_pair, 1]]
-    known = np.isin(data.image_item, seen.image_item)
-    with_pictures = data.images.ndim == 4
-    items = [
-        {"id": name, "text": text, "seen": bool(was_seen), **({"picture": f"{name}.png"} if with_pictures else {})}
-        for name, text, was_seen in zip(data.image_names, texts, known, strict=True)
-    ]
-    IndexWriter(identity).write(
-        folder,
-        items,
-        image_embeddings=model.encode_image(data.images),
-        text_embeddings=model.encode_text(texts),
-        pictures={item["picture"]: encode_png(image) for item, image in zip(items, data.images, strict=True)}
-        if with_pictures
-        else None,
-    )

@@ -24,9 +24,14 @@ def export_saved_model(model, folder):
     | `encode_pixels` | `image` uint8 (N, H, W, C) at the model's own size | `embedding` float32 (N, D) |
     | `match` | `image_bytes` string (N,), `text` string (N,) | `score` float32 (N,) |
     | `describe` | `probe` string (N,) | `space_id` string (N,) |
+    | `classify_text` | `text` string (N,) | `probabilities` float32 (N, C), `labels` string (N, C) |
+    | `classify_image` | `image_bytes` string (N,) | `probabilities` float32 (N, C), `labels` string (N, C) |
 
-    Models over feature vectors have `encode_features` (`image` float32 (N, F)) in place of the three that take
-    pictures.
+    The last two where the model has categories; every row of `labels` holds `label_names`, in their order, because a
+    server that joins requests cuts all outputs by rows. Models over feature vectors have `encode_features` (`image`
+    float32 (N, F)) in place of the three that take pictures, and `classify_features` in place of `classify_image`.
+
+    What trains and does not serve, a discriminator or a gradient reversal, is not in the graph.
 
     Args:
         model: `ImageTextModel`.
@@ -38,8 +43,11 @@ def export_saved_model(model, folder):
     if model.text_preprocessor is None:
         raise MmkerasError("Expected a model with a text_preprocessor: its signatures take strings. Received: None")
     archive = keras.export.ExportArchive()
-    archive.track(model.image_encoder)
-    archive.track(model.text_encoder)
+    # Tracked inside of a module: as layers, their weights would be written a second time beside those that follow from
+    # the endpoints, the category head's among them. What must be tracked is lookup tables.
+    encoders = tf.Module()
+    encoders.all = [model.image_encoder, model.text_encoder]
+    archive.track(encoders)
     # The first endpoint becomes serving_default too.
     for name, (function, inputs) in _signatures(model).items():
         archive.add_endpoint(name, function, inputs)
@@ -110,6 +118,20 @@ def _signatures(model):
         with tf.control_dependencies([same]):
             return {"score": _of_any_batch(model.match, pixels(image_bytes), token_ids(text))}
 
+    def classified(embedding):
+        rows = tf.shape(embedding)[0]
+        labels = tf.tile(tf.constant([model.label_names], tf.string), [rows, 1])
+        return {"probabilities": model.classify(embedding), "labels": labels}
+
+    def classify_text(text):
+        return classified(**encode_text(text))
+
+    def classify_pixels(image):
+        return classified(**encode_pixels(image))
+
+    def classify_image(image_bytes):
+        return classified(**encode_image(image_bytes))
+
     def describe(probe):
         return {"space_id": tf.fill(tf.shape(tf.ensure_shape(probe, [None])), identity)}
 
@@ -122,6 +144,12 @@ def _signatures(model):
         signatures["encode_image"] = (encode_image, [strings("image_bytes")])
         signatures["encode_pixels"] = (encode_pixels, [image])
         signatures["match"] = (match, [strings("image_bytes"), strings("text")])
+    if model.label_names:
+        signatures["classify_text"] = (classify_text, [strings("text")])
+        if model.image_preprocessor is None:
+            signatures["classify_features"] = (classify_pixels, [features])
+        else:
+            signatures["classify_image"] = (classify_image, [strings("image_bytes")])
     return {**signatures, "describe": (describe, [strings("probe")])}
 
 

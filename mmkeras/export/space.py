@@ -9,7 +9,8 @@ import keras
 def space_id(model):
     """Return a digest of everything that decides what an embedding means: weights and preprocessing.
 
-    Embeddings may be compared when their space ids are equal, and only then.
+    Embeddings may be compared when their space ids are equal, and only then. Heads that read embeddings, such as that
+    of the categories, do not count: they say something about a point, and move none.
 
     Args:
         model: `ImageTextModel`.

@@ -180,3 +180,120 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path):
     (tmp_path / "latin.jsonl").write_bytes(b'{"image": "caf\xe9.png", "captions": ["x"]}')
     with pytest.raises(MmkerasError, match="latin.jsonl could not be read: 'utf-8'"):
         load_captions(tmp_path / "latin.jsonl", "train", PREPROCESSOR)
+
+
+# --- Categories ---
+
+ONE = [
+    {"image": "a.png", "split": "train", "captions": ["one", "two"], "label": "tree"},
+    {"image": "b.png", "split": "val", "captions": ["three"], "label": "zebra"},
+    {"image": "c.png", "split": "train", "captions": ["four"], "label": "dog"},
+]
+MANY = [
+    {"image": "a.png", "captions": ["one", "two"], "labels": ["tree", "dog", "tree"]},
+    {"image": "b.png", "split": "val", "captions": ["three"], "labels": ["beach"]},
+    {"image": "c.png", "captions": ["four"], "labels": []},
+]
+APART = [
+    {"image": "a.png", "label": "dog"},
+    {"captions": ["a cat", "a grey cat"], "label": "cat"},
+    {"image": "b.png", "captions": [], "label": "cat"},
+    {"captions": ["a dog"], "label": "dog"},
+]
+
+
+def test_a_label_is_the_pictures_and_its_captions(write):
+    data = load_captions(write(ONE), "train", PREPROCESSOR, targets="category")
+    assert data.label_names == ("dog", "tree", "zebra")  # those of the other splits too
+    assert (data.label.dtype, data.label.tolist()) == (np.int32, [1, 0])
+    assert (data.text_label.dtype, data.text_label.tolist()) == (np.int32, [1, 1, 0])
+    assert data.pairs.tolist() == [[0, 0], [0, 1], [1, 2]]
+
+
+def test_labels_are_multi_hot(write):
+    data = load_captions(write(MANY), "train", PREPROCESSOR, targets="tags")
+    assert data.label_names == ("beach", "dog", "tree")
+    assert (data.label.dtype, data.label.tolist()) == (np.uint8, [[0, 1, 1], [0, 0, 0]])
+    assert (data.text_label.dtype, data.text_label.tolist()) == (np.uint8, [[0, 1, 1], [0, 1, 1], [0, 0, 0]])
+
+
+def test_every_split_and_every_limit_has_the_same_categories(write):
+    for records, targets in ((ONE, "category"), (MANY, "tags")):
+        file = write(records)
+        parts = [("train", 0), ("train", 1), ("dev", 0), ("all", 0)]
+        names = {load_captions(file, split, PREPROCESSOR, limit=n, targets=targets).label_names for split, n in parts}
+        assert len(names) == 1
+
+
+def test_without_targets_labels_are_not_read(write):
+    for records in (ONE, MANY, [{**RECORDS[0], "label": 7, "labels": None}]):
+        data = load_captions(write(records), "train", PREPROCESSOR)
+        assert data.label is None and data.text_label is None and data.label_names == ()
+
+
+def test_pictures_and_captions_of_no_pair(write):
+    data = load_captions(write(APART), "train", PREPROCESSOR, targets="category")
+    assert data.image_names == ["a.png", "b.png"] and data.label.tolist() == [1, 0]
+    assert data.texts == ["a cat", "a grey cat", "a dog"] and data.text_label.tolist() == [0, 0, 1]
+    assert data.pairs.shape == (0, 2) and data.pairs.dtype == np.int32
+    assert data.image_id.tolist() == [1, 3]
+    assert data.text_image_id.tolist() == [2, 2, 4]  # captions of one line speak of one thing, and of no picture
+
+
+def test_pairs_are_what_stands_in_one_line(write):
+    file = write([APART[1], {"image": "b.png", "captions": ["five"], "label": "cat"}, *APART[:1]])
+    data = load_captions(file, "train", PREPROCESSOR, targets="category")
+    assert data.image_names == ["b.png", "a.png"] and data.texts == ["a cat", "a grey cat", "five"]
+    assert data.pairs.tolist() == [[0, 2]]
+    assert data.text_image_id[2] == data.image_id[0]
+
+
+def test_a_limit_counts_pictures_and_lines_without_one(write):
+    data = load_captions(write(APART), "train", PREPROCESSOR, limit=1, targets="category")
+    assert data.image_names == ["a.png"] and data.texts == ["a cat", "a grey cat"]
+
+
+@pytest.mark.parametrize("records", [APART[:1], APART[1:2]])
+def test_a_split_needs_pictures_and_captions(write, records):
+    with pytest.raises(MmkerasError, match=r"expected pictures and captions in split 'train'. Received: \d pictures, "):
+        load_captions(write(records), "train", PREPROCESSOR, targets="category")
+
+
+@pytest.mark.parametrize(
+    ("targets", "line", "message"),
+    [
+        ("category", {"image": "a.png", "captions": ["x"]}, 'expected .*"label": "dog".*Received: no label'),
+        ("tags", {"image": "a.png", "captions": ["x"]}, 'expected .*"labels": .*Received: no labels'),
+        ("category", {"image": "a.png", "labels": ["dog"]}, "expected label, and no labels.*Received: labels"),
+        ("tags", {"image": "a.png", "label": "dog"}, "expected labels, and no label,.*Received: label"),
+        ("category", {"image": "a.png", "label": "dog", "labels": ["dog"]}, "and no labels, for targets"),
+        ("tags", {"image": "a.png", "label": "dog", "labels": ["dog"]}, "and no label, for targets"),
+        ("category", {"image": "a.png", "label": ["dog"]}, r"the name of a category. Received: label=\['dog'\]"),
+        ("category", {"image": "a.png", "label": 3}, "the name of a category. Received: label=3"),
+        ("category", {"image": "a.png", "label": " "}, "the name of a category. Received: label=' '"),
+        ("category", {"image": "a.png", "label": None}, "the name of a category. Received: label=None"),
+        ("tags", {"image": "a.png", "labels": "dog"}, "a list of names of categories. Received: labels='dog'"),
+        ("tags", {"image": "a.png", "labels": ["dog", 3]}, "a list of names of categories. Received: labels="),
+        ("category", {"label": "dog"}, "where image or captions may be left out. Received: "),
+        ("category", {"image": None, "captions": ["x"], "label": "dog"}, "expected an image name and a list"),
+        ("category", {"captions": [], "label": "dog"}, "expected an image name and a list"),
+        ("category", {"captions": ["x", " "], "label": "dog"}, "caption 1 of the line is empty"),
+        (
+            "category",
+            {"image": "a.png", "split": "test", "captions": ["x"], "label": "dog"},
+            "expected one labelling of a.png. Received: dog, and in line 1 tree",
+        ),
+    ],
+)
+def test_a_line_that_is_no_labelled_record(write, targets, line, message):
+    file = write([{"category": ONE, "tags": MANY}[targets][0], line])
+    with pytest.raises(MmkerasError, match=message) as caught:
+        load_captions(file, "train", PREPROCESSOR, targets=targets)
+    assert str(caught.value).startswith(f"{file}, line 2: ")
+
+
+def test_unknown_targets_and_a_file_of_no_tag(write):
+    with pytest.raises(MmkerasError, match='Expected targets "", "category" or "tags". Received: targets=\'label\''):
+        load_captions(write(ONE), "train", PREPROCESSOR, targets="label")
+    with pytest.raises(MmkerasError, match="at least one line with a name in labels"):
+        load_captions(write(MANY[2:]), "train", PREPROCESSOR, targets="tags")

@@ -1,5 +1,6 @@
 """Golden examples and warm-up requests: what was exported can be checked and is warm before the first request."""
 
+import dataclasses
 import io
 
 import numpy as np
@@ -35,6 +36,22 @@ def test_there_is_an_example_for_every_signature(golden):
         np.sum(embedding * examples["encode_image"]["outputs"]["embedding"], axis=1),
         atol=1e-5,
     )
+
+
+def test_without_pairs_the_first_pictures_and_texts_are_examples(tiny_model, golden):
+    data = load_source("glyphs", "dev", tiny_model.image_preprocessor, limit=60)
+    apart = dataclasses.replace(data, pairs=data.pairs[:0])
+    examples = by_signature(golden_examples(tiny_model, apart, "0123abcd"))
+    assert set(examples) == ROWS
+    assert examples["encode_text"]["inputs"]["text"].tolist() == [text.encode() for text in data.texts[:GOLDEN_ROWS]]
+    for example in examples.values():
+        assert {len(values) for side in example.values() for values in side.values()} == {GOLDEN_ROWS}
+    few = dataclasses.replace(
+        apart.first_texts(5),
+        images=data.images[:3],
+        **{field: getattr(data, field)[:3] for field in ("image_id", "image_item", "image_names")},
+    )
+    assert len(by_signature(golden_examples(tiny_model, few, "0"))["match"]["outputs"]["score"]) == 3
 
 
 def test_a_png_keeps_every_pixel():

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mmkeras.data import Glyphs
 from mmkeras.errors import MmkerasError
 from mmkeras.export import export_run, release, space_id
 from mmkeras.export.release import next_version
+from mmkeras.models.adversarial_backprop import AdversarialBackprop
+from mmkeras.parity import golden_of
 from mmkeras.search import EmbeddingIndex
 from mmkeras.training import Recipe, Run, train
 
@@ -143,3 +146,26 @@ def test_a_full_disk_leaves_no_version_and_no_rest(tiny_run, tiny_model, tmp_pat
     assert re.search(r"\bat 0x|Traceback", str(caught.value)) is None
     assert [child.name for child in to.iterdir()] == ["1"]
     assert list((to / "1").iterdir()) == []
+
+
+def test_a_release_of_categories(tiny_model, tmp_path):
+    """Its signatures, examples and card tell the categories, and the card that there were no pairs."""
+    category_names = Glyphs().category_names
+    parts = ("image_encoder", "text_encoder", "image_preprocessor", "text_preprocessor")
+    model = AdversarialBackprop(*(getattr(tiny_model, part) for part in parts), label_names=category_names)
+    recipe = Recipe("adversarial_backprop_glyphs", targets="category", limit=60)
+    run = Run.create(tmp_path / "run", "glyphs_adversarial_backprop", recipe)
+    version = export_run(run, tmp_path / "categories", model=model)
+    golden = golden_of(version)
+    labels = golden["classify_image"]["outputs"]["labels"]
+    assert [name.decode() for name in labels[0]] == list(category_names)
+    probabilities = golden["classify_text"]["outputs"]["probabilities"]
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    texts = {item["text"] for item in EmbeddingIndex(version / "assets.extra" / "index").items}
+    assert "GREEK" in category_names and not any(text.startswith("GREEK") for text in texts)
+    card = (version / "assets.extra" / "model_card.md").read_text()
+    assert "No pairs were used in training." in card
+    assert f"It knows {len(category_names)} categories, one an item" in card
+    assert f"`probabilities: float32 (N, {len(category_names)})`" in card
+    assert "leave it out of queries too" in card
+    assert json.loads((version / "assets.extra" / "space.json").read_text())["system"] == "AdversarialBackprop"

@@ -207,6 +207,32 @@ def test_a_model_over_feature_vectors_has_its_own_signature(tiny_model, tmp_path
     assert set(loaded.signatures) >= {"serving_default"}
 
 
+class Halved(keras.layers.Layer):
+    """Reads its values from a lookup table, which is no variable."""
+
+    def build(self, input_shape):
+        values = tf.lookup.KeyValueTensorInitializer(tf.range(256), tf.range(256) // 2)
+        self.table = tf.lookup.StaticHashTable(values, 0)
+
+    def call(self, inputs):
+        return tf.cast(self.table[tf.cast(inputs, tf.int32)], tf.float32)
+
+
+def test_a_lookup_table_inside_of_an_encoder_is_exported_and_no_weight_is_twice(tiny_model, tmp_path):
+    features = keras.Input((6,), name="image")
+    embedding = keras.layers.UnitNormalization()(keras.layers.Dense(D)(Halved()(features)))
+    image_encoder = keras.Model(features, {"embedding": embedding})
+    model = DualEncoder(image_encoder, tiny_model.text_encoder, text_preprocessor=tiny_model.text_preprocessor)
+    export_saved_model(model, tmp_path / "1")
+    loaded = tf.saved_model.load(str(tmp_path / "1"))
+    values = np.float32([[0, 3, 5, 90, 255, 16]])
+    answer = loaded.signatures["encode_features"](image=tf.constant(values))["embedding"].numpy()
+    np.testing.assert_allclose(answer, model.encode_image(values), atol=1e-6)
+    saved = tf.train.list_variables(str(tmp_path / "1" / "variables" / "variables"))
+    shapes = [tuple(shape) for name, shape in saved if name.endswith("VARIABLE_VALUE")]
+    assert sorted(shapes) == sorted(tuple(w.shape) for e in (image_encoder, model.text_encoder) for w in e.weights)
+
+
 def test_a_model_without_a_tokenizer_is_refused(tiny_model, tmp_path):
     model = DualEncoder(tiny_model.image_encoder, tiny_model.text_encoder, tiny_model.image_preprocessor)
     with pytest.raises(MmkerasError, match="Expected a model with a text_preprocessor"):

@@ -1,0 +1,52 @@
+"""The index that travels with a model: all items of its data set, embedded."""
+
+import numpy as np
+
+from mmkeras.export.golden import encode_png
+from mmkeras.search.writer import IndexWriter
+
+
+def write_item_index(folder, model, identity, data, seen):
+    """Index one picture an item, with the first text paired with it.
+
+    An item of an index has a row in each of its modalities. Where some pictures have no text, or some texts no picture,
+    the pictures are therefore an index alone, and all texts another one, `<folder>_of_texts`.
+
+    Args:
+        folder: `pathlib.Path` of the index, `index`; must not exist.
+        model: `ImageTextModel`.
+        identity: the model's space id.
+        data: `PairedData` of all items.
+        seen: `PairedData` that was trained on; other items are marked as unseen.
+
+    Raises:
+        MmkerasError: a folder that cannot be written, a full disk.
+    """
+    data = data.one_image_an_item()
+    pictures, first_pair = np.unique(data.pairs[:, 0], return_index=True)
+    text_of = dict(zip(pictures.tolist(), data.pairs[first_pair, 1].tolist(), strict=True))
+    texts = [data.texts[text_of[row]] if row in text_of else "" for row in range(len(data.images))]
+    paired = len(text_of) == len(data.images) and len(np.unique(data.pairs[:, 1])) == len(data.texts)
+    known = np.isin(data.image_item, seen.image_item)
+    with_pictures = data.images.ndim == 4
+    items = [
+        {"id": name, "text": text, "seen": bool(was_seen), **({"picture": f"{name}.png"} if with_pictures else {})}
+        for name, text, was_seen in zip(data.image_names, texts, known, strict=True)
+    ]
+    writer = IndexWriter(identity)
+    writer.write(
+        folder,
+        items,
+        image_embeddings=model.encode_image(data.images),
+        text_embeddings=model.encode_text(texts) if paired else None,
+        pictures={item["picture"]: encode_png(image) for item, image in zip(items, data.images, strict=True)}
+        if with_pictures
+        else None,
+    )
+    if not paired:
+        known = np.isin(data.text_item, seen.text_item)
+        items = [
+            {"id": f"text-{row}", "text": text, "seen": bool(was_seen)}
+            for row, (text, was_seen) in enumerate(zip(data.texts, known, strict=True))
+        ]
+        writer.write(folder.with_name(f"{folder.name}_of_texts"), items, text_embeddings=model.encode_text(data.texts))

@@ -1,0 +1,63 @@
+"""The index of a release: every picture and every text can be found, whether or not they are paired."""
+
+import numpy as np
+import pytest
+
+from mmkeras.data.paired import PairedData
+from mmkeras.errors import MmkerasError
+from mmkeras.export.item_index import write_item_index
+from mmkeras.search import EmbeddingIndex
+
+TEXTS = ["north", "east", "up"]
+
+
+class Axes:
+    """Embeds a picture by its first value, a text by its place in `TEXTS`: each on an axis of its own."""
+
+    def encode_image(self, images):
+        return np.eye(3, dtype=np.float32)[np.asarray(images)[:, 0, 0, 0]]
+
+    def encode_text(self, texts):
+        return np.eye(3, dtype=np.float32)[[TEXTS.index(text) for text in texts]]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function that indexes three pictures and three texts with these pairs; the first of each was trained on."""
+
+    def write(pairs):
+        images = np.zeros((3, 2, 2, 3), np.uint8) + np.arange(3, dtype=np.uint8)[:, None, None, None]
+        pairs = np.array(pairs, np.int32).reshape(-1, 2)
+        data = PairedData("three/all", images, TEXTS, np.array([1, 2, 3]), np.array([1, 2, 6]), pairs)
+        seen = PairedData("three/train", images[:1], TEXTS[:1], np.array([1]), np.array([1]), pairs[:0])
+        write_item_index(tmp_path / "index", Axes(), "space", data, seen)
+        return tmp_path / "index"
+
+    return write
+
+
+def test_pairs_share_an_item(write):
+    folder = write([[0, 0], [1, 1], [2, 2]])
+    index = EmbeddingIndex(folder)
+    assert [(item["text"], item["seen"]) for item in index.items] == [("north", True), ("east", False), ("up", False)]
+    for modality in ("image", "text"):
+        assert index.search(np.eye(3)[1:2], modality, 1)[0][0].item["id"] == "2"
+    assert [child.name for child in folder.parent.iterdir()] == ["index"]
+
+
+@pytest.mark.parametrize("pairs", [[], [[0, 0], [1, 1]], [[0, 0], [1, 1], [2, 1]]])
+def test_unpaired_pictures_and_texts_have_an_index_each(write, pairs):
+    folder = write(pairs)
+    pictures, texts = EmbeddingIndex(folder), EmbeddingIndex(folder.with_name("index_of_texts"))
+    text_of = dict(pairs)
+    assert [item["text"] for item in pictures.items] == [
+        TEXTS[text_of[row]] if row in text_of else "" for row in (0, 1, 2)
+    ]
+    assert [item["seen"] for item in pictures.items] == [True, False, False]
+    assert pictures.picture(pictures.items[2]) is not None
+    assert texts.items[2] == {"id": "text-2", "text": "up", "seen": False} and texts.items[0]["seen"]
+    assert pictures.search(np.eye(3)[2:], "image", 1)[0][0].item["id"] == "3"
+    assert texts.search(np.eye(3)[2:], "text", 1)[0][0].item["text"] == "up"
+    assert pictures.space_id == texts.space_id == "space"
+    with pytest.raises(MmkerasError, match="Expected a modality of this index, image"):
+        pictures.search(np.eye(3)[:1], "text", 1)
