@@ -5,6 +5,7 @@ from mmkeras._lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "AdversarialBackprop": "adversarial_backprop",
         "DualEncoder": "dual_encoder",
         "ImageTextModel": "image_text_model",
         "list_presets": "preset",

@@ -75,7 +75,10 @@ class DualEncoder(ImageTextModel):
         return ops.exp(self.log_temperature)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        return self.info_nce(x["image_id"], (y_pred["image_embedding"], y_pred["text_embedding"], self.temperature))
+        embeddings = y_pred["image_embedding"], y_pred["text_embedding"], self.temperature
+        return self.info_nce(x["image_id"], embeddings) + sum(
+            self.losses
+        )  # regularisation that an encoder brings along
 
     def get_config(self):
         return {

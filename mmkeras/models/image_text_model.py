@@ -10,15 +10,15 @@ from keras import ops
 from mmkeras.encoders.image import build_image_encoder
 from mmkeras.encoders.text import build_text_encoder
 from mmkeras.errors import MmkerasError
-from mmkeras.models.preset import load_preset, preset_image_preprocessor
-from mmkeras.preprocessing.text import TextPreprocessor
+from mmkeras.models.preset import load_preset, preset_image_preprocessor, preset_text_preprocessor
 
 
 @keras.saving.register_keras_serializable("mmkeras")
 class ImageTextModel(keras.Model):
     """Two encoders into one space, with the preprocessing that feeds them.
 
-    It trains nothing by itself: a system subclasses it and puts its arithmetic into `compute_loss`.
+    It trains nothing by itself: a system subclasses it and puts its arithmetic into `compute_loss`. A system with
+    categories sets `label_names`, `multi_label` and `category_head`, a layer from embeddings to logits.
 
     Args:
         image_encoder: functional model from `image` to a dict with `embedding` (B, D).
@@ -36,6 +36,11 @@ class ImageTextModel(keras.Model):
     Raises:
         MmkerasError: encoders whose embeddings differ in length.
     """
+
+    supervision = "pairs"  # or "categories": which batches a system trains on
+    label_names = ()
+    multi_label = False
+    category_head = None
 
     def __init__(self, image_encoder, text_encoder, image_preprocessor=None, text_preprocessor=None, **kwargs):
         super().__init__(**kwargs)
@@ -73,9 +78,7 @@ class ImageTextModel(keras.Model):
         if (texts is None) == (text_preprocessor is None):
             raise MmkerasError("Expected either texts, to learn the tokenizer from, or a text_preprocessor")
         if text_preprocessor is None:
-            if "text_preprocessor" not in settings:
-                raise MmkerasError(f"Preset {preset!r} lacks text_preprocessor, the tokenizer's settings")
-            text_preprocessor = TextPreprocessor.train(texts, **settings["text_preprocessor"])
+            text_preprocessor = preset_text_preprocessor(preset, texts)
         image_preprocessor = preset_image_preprocessor(settings)
         size = {}
         if image_preprocessor is not None:
@@ -116,6 +119,18 @@ class ImageTextModel(keras.Model):
         embeddings = self({"image": images, "token_ids": token_ids}, training=False)
         return ops.sum(embeddings["image_embedding"] * embeddings["text_embedding"], axis=-1)
 
+    def classify(self, embedding):
+        """Turn embeddings into category probabilities: of all categories together, or each alone when `multi_label`.
+
+        Args:
+            embedding: (B, D), unit norm, of either modality.
+
+        Returns:
+            float32 (B, C), in [0, 1]; rows sum to 1 unless `multi_label`.
+        """
+        logits = self.category_head(embedding)
+        return ops.sigmoid(logits) if self.multi_label else ops.softmax(logits, axis=-1)
+
     # --- Training ---
 
     def compile(self, optimizer="auto", *, jit_compile=False, **kwargs):
@@ -140,6 +155,10 @@ class ImageTextModel(keras.Model):
     def compile_from_config(self, config):
         """Compile as the saved model was, with the optimizer's variables built, ready to be restored."""
         self.compile(**keras.saving.deserialize_keras_object(config))
+        self.build_optimizers()
+
+    def build_optimizers(self):
+        """Make every optimizer's variables, ready to be restored from a file."""
         self.optimizer.build(self.trainable_variables)
 
     # --- Encoding ---
@@ -198,6 +217,27 @@ class ImageTextModel(keras.Model):
                 raise MmkerasError(f"Expected a list of strings. Received: text {position} = {text!r}")
         token_ids = self._tokenize(tf.constant(texts, tf.string)).numpy()
         return self._in_batches(self._embed_text, token_ids, batch_size)
+
+    def classify_image(self, images, batch_size=256):
+        """Category probabilities of pictures, float32 (N, C), in the order of `label_names`; see `encode_image`.
+
+        Raises:
+            MmkerasError: a system without categories, or as `encode_image`.
+        """
+        return self._probabilities(self.encode_image(images, batch_size))
+
+    def classify_text(self, texts, batch_size=256):
+        """Category probabilities of texts, float32 (N, C), in the order of `label_names`; see `encode_text`.
+
+        Raises:
+            MmkerasError: a system without categories, or as `encode_text`.
+        """
+        return self._probabilities(self.encode_text(texts, batch_size))
+
+    def _probabilities(self, embeddings):
+        if self.category_head is None:
+            raise MmkerasError(f"Expected a system with categories. Received: {type(self).__name__}, which has none")
+        return ops.convert_to_numpy(self.classify(embeddings))
 
     def _tokenize(self, texts):
         if self.text_preprocessor is None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.image import ImagePreprocessor
+from mmkeras.preprocessing.strings import StringPreprocessor
+from mmkeras.preprocessing.text import TextPreprocessor
 
 REQUIRED = {"model", "image_encoder", "text_encoder"}
 OPTIONAL = {"description", "image_preprocessor", "text_preprocessor", "arguments"}
@@ -53,6 +55,24 @@ def preset_image_preprocessor(preset):
         return ImagePreprocessor(**settings)
     except TypeError as error:
         raise MmkerasError(f"image_preprocessor does not take these settings: {error}") from error
+
+
+def preset_text_preprocessor(preset, texts):
+    """Return the text preprocessor of a preset: one that learns its tokenizer from `texts`, or `strings` as they are.
+
+    Raises:
+        MmkerasError: a preset without `text_preprocessor`, or with settings that it does not take.
+    """
+    if "text_preprocessor" not in (settings := load_preset(preset)):
+        raise MmkerasError(f"Preset {preset!r} lacks text_preprocessor, the tokenizer's settings")
+    settings = dict(settings["text_preprocessor"])
+    kind = settings.pop("kind", "sentencepiece")
+    if kind not in ("sentencepiece", "strings"):
+        raise MmkerasError(f"Expected a text_preprocessor kind of sentencepiece or strings. Received: kind={kind!r}")
+    try:
+        return StringPreprocessor(**settings) if kind == "strings" else TextPreprocessor.train(texts, **settings)
+    except TypeError as error:
+        raise MmkerasError(f"text_preprocessor does not take these settings: {error}") from error
 
 
 def _checked(name, settings):

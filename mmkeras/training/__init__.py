@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "Recipe": "recipe",
+        "ReversalSchedule": "reversal_schedule",
         "Run": "run",
         "list_recipes": "recipe",
         "load_checkpoint": "checkpoint",

@@ -7,7 +7,7 @@ import keras
 
 from mmkeras.atomic import replacing_file
 from mmkeras.errors import MmkerasError
-from mmkeras.metrics.retrieval import retrieval_metrics
+from mmkeras.metrics.retrieval import mean_average_precision, retrieval_metrics
 from mmkeras.training.checkpoint import restore_metric_states, save_checkpoint
 
 
@@ -31,8 +31,9 @@ class FiniteLoss(keras.callbacks.Callback):
 class RetrievalValidation(keras.callbacks.Callback):
     """Measure retrieval on held-out data after each epoch and add it to the logs.
 
-    Must stand before the callbacks that read it. The logs get `val_image_to_text_recall@1`,
-    `val_text_to_image_recall@1` (fractions) and `val_rsum` (0 to 600).
+    Must stand before the callbacks that read it. Where the data are paired the logs get `val_image_to_text_recall@1`,
+    `val_text_to_image_recall@1` (fractions) and `val_rsum` (0 to 600); where they have categories
+    `val_image_to_text_map`, `val_text_to_image_map` and their mean `val_map` (fractions).
 
     Args:
         data: `PairedData`; its pictures, one an item, and its texts are queries and gallery.
@@ -43,14 +44,16 @@ class RetrievalValidation(keras.callbacks.Callback):
         self.data = data.one_image_an_item()
 
     def on_epoch_end(self, epoch, logs=None):
-        metrics = retrieval_metrics(
-            self.model.encode_image(self.data.images),
-            self.model.encode_text(self.data.texts),
-            self.data.image_id,
-            self.data.text_image_id,
-        )
-        for key in ("image_to_text_recall@1", "text_to_image_recall@1", "rsum"):
-            logs[f"val_{key}"] = metrics[key]
+        data = self.data
+        image, text = self.model.encode_image(data.images), self.model.encode_text(data.texts)
+        if data.paired:
+            metrics = retrieval_metrics(image, text, data.image_id, data.text_image_id)
+            for key in ("image_to_text_recall@1", "text_to_image_recall@1", "rsum"):
+                logs[f"val_{key}"] = metrics[key]
+        if data.label is not None and data.text_label is not None:
+            there = mean_average_precision(image, text, data.label, data.text_label)
+            back = mean_average_precision(text, image, data.text_label, data.label)
+            logs |= {"val_image_to_text_map": there, "val_text_to_image_map": back, "val_map": (there + back) / 2}
 
 
 class EpochLog(keras.callbacks.Callback):

@@ -10,6 +10,7 @@ from pathlib import Path
 from mmkeras.errors import MmkerasError
 
 CHOICES = {
+    "targets": ("", "category", "tags"),
     "precision": ("float32", "mixed_float16", "mixed_bfloat16"),
     "select": ("last", "best"),
 }
@@ -24,6 +25,8 @@ class Recipe:
     Args:
         preset: model preset, a name or the path of a JSON file.
         data: `glyphs`, or the path of a captions file (JSONL of {image, split, captions}).
+        targets: categories of the data: none, one `category` an item, or any number of `tags`; what systems that train
+            on categories need.
         image_folder: where the captions file's pictures lie; by default the folder of the file.
         epochs: passes over the training pairs.
         batch_size: pairs a step.
@@ -35,13 +38,17 @@ class Recipe:
         seed: of the weights, the order of the pairs, dropout and augmentation.
         precision: `float32`, `mixed_float16` or `mixed_bfloat16`; embeddings are float32 in all of them.
         deterministic: deterministic TensorFlow kernels; a resumed run needs them to end with equal weights.
-        select: the weights kept at the end: of the `last` epoch, or of the one `best` in `val_rsum`.
+        reversal_strength: largest strength of the gradient reversal, for systems with a modality classifier.
+        reversal_ramp: share of the training in which it grows to that, along the schedule of DANN; 0 is at once.
+        select: the weights kept at the end: of the `last` epoch, or of the one `best` in `val_rsum` (`val_map` for
+            systems that train on categories).
         checkpoint_steps: steps between two checkpoints; one is written at the end of each epoch too.
         limit: only the first so many texts of each split, to try things out; 0 is all.
     """
 
     preset: str
     data: str = "glyphs"
+    targets: str = ""
     image_folder: str = ""
     epochs: int = 10
     batch_size: int = 256
@@ -50,6 +57,8 @@ class Recipe:
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
     augment_shift: int = 0
+    reversal_strength: float = 1.0
+    reversal_ramp: float = 0.5
     seed: int = 0
     precision: str = "float32"
     deterministic: bool = True
@@ -60,7 +69,9 @@ class Recipe:
     def __post_init__(self):
         for key, allowed in CHOICES.items():
             if getattr(self, key) not in allowed:
-                raise MmkerasError(f"Expected {key} to be one of {', '.join(allowed)}. Received: {getattr(self, key)}")
+                raise MmkerasError(
+                    f"Expected {key} to be one of {', '.join(map(repr, allowed))}. Received: {getattr(self, key)!r}"
+                )
         for field in dataclasses.fields(self):
             if field.type in (int, float):
                 _check_range(field.name, getattr(self, field.name))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import mmkeras
 from mmkeras.atomic import replacing_file
+from mmkeras.data.sources import load_source
 from mmkeras.errors import MmkerasError
 from mmkeras.training.recipe import Recipe
 
@@ -113,7 +114,9 @@ class Run:
             MmkerasError: the data is not what the run began with.
         """
         digest = hashlib.sha256()
-        for part in (data.images, data.image_id, data.text_image_id, data.pairs, "\n".join(data.texts).encode()):
+        labels = [label for label in (data.label, data.text_label) if label is not None]
+        texts = "\n".join([*data.texts, *data.label_names]).encode()
+        for part in (data.images, data.image_id, data.text_image_id, data.pairs, texts, *labels):
             digest.update(part)
         if self.info["data_digest"] is None:
             self.update(data_digest=digest.hexdigest())
@@ -123,6 +126,17 @@ class Run:
                 "weights of an uninterrupted run. Restore the data, or start a new run"
             )
 
+    def load_data(self, split, image_preprocessor):
+        """Load one split of the data that the run is about, as `load_source` does.
+
+        Args:
+            split: `train`, `dev`, `test` or `all`.
+            image_preprocessor: `ImagePreprocessor` of the model, or `None` for a model over feature vectors.
+        """
+        recipe = self.recipe
+        folder = recipe.image_folder or None
+        return load_source(recipe.data, split, image_preprocessor, folder, recipe.limit, recipe.targets)
+
     def load_model(self):
         """Load the trained model.
 
@@ -131,8 +145,7 @@ class Run:
         """
         import keras
 
-        import mmkeras.models.dual_encoder  # noqa: F401 - registers what the file names
-
+        _register_classes()
         if not self.finished:
             raise MmkerasError(
                 f"The run {self.folder} has not finished. Finish it with: mmkeras train --resume {self.folder}"
@@ -142,6 +155,17 @@ class Run:
             return keras.saving.load_model(file)
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise MmkerasError(f"{file} is no readable model: {str(error).partition(chr(10))[0]}") from error
+
+
+def _register_classes():
+    """Import every model, encoder and layer of ours, so that Keras knows the names that a model's file may hold."""
+    import mmkeras.encoders
+    import mmkeras.layers
+    import mmkeras.models
+
+    for package in (mmkeras.models, mmkeras.encoders, mmkeras.layers):
+        for name in package.__all__:
+            getattr(package, name)
 
 
 def _write_json(file, content):

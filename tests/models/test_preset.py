@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+import mmkeras.models
 from mmkeras.errors import MmkerasError
 from mmkeras.models import DualEncoder, list_presets, load_preset
 from mmkeras.models.preset import preset_image_preprocessor
@@ -13,8 +14,9 @@ from .conftest import PRESET
 def test_every_preset_builds_and_embeds(name, text_preprocessor):
     settings = load_preset(name)
     assert settings["description"]
-    assert settings["model"] == "DualEncoder"
-    model = DualEncoder.from_preset(name, text_preprocessor=text_preprocessor)
+    system = getattr(mmkeras.models, settings["model"])
+    categories = {"label_names": ("one", "two")} if system.supervision == "categories" else {}
+    model = system.from_preset(name, text_preprocessor=text_preprocessor, **categories)
     embedding = model.encode_text(["latin small letter a"])
     assert embedding.shape == (1, settings["text_encoder"]["embedding_dim"])
     preprocessor = preset_image_preprocessor(name)

@@ -53,8 +53,8 @@ def test_a_whole_number_in_toml_serves_as_a_float(tmp_path):
         ("weight_decay=-1", "Expected weight_decay to be 0 or more. Received: weight_decay=-1.0"),
         ("limit=-1", "Expected limit to be 0 or more. Received: limit=-1"),
         ("seed=2147483648", "Expected seed to be 2147483647 at most. Received: seed=2147483648"),
-        ("precision=float16", "Expected precision to be one of float32, mixed_float16, mixed_bfloat16"),
-        ("select=first", "Expected select to be one of last, best. Received: first"),
+        ("precision=float16", "Expected precision to be one of 'float32', 'mixed_float16', 'mixed_bfloat16'"),
+        ("select=first", "Expected select to be one of 'last', 'best'. Received: 'first'"),
     ],
 )
 def test_a_wrong_setting_is_told(override, told):

@@ -90,18 +90,18 @@ def test_another_seed_gives_other_weights(create_run):
 
 
 def test_changed_data_is_refused_on_resuming(create_run, monkeypatch):
-    from mmkeras.training import trainer
+    from mmkeras.training import run as run_module
 
     run = interrupt(create_run("run", "epochs=1"), monkeypatch, epoch=0, batch=8)
     before = run.file("checkpoint.npz").read_bytes()
-    load_source = trainer.load_source
+    load_source = run_module.load_source
 
     def changed(*arguments):
         data = load_source(*arguments)
         data.images[0, 0, 0, 0] ^= 1
         return data
 
-    monkeypatch.setattr(trainer, "load_source", changed)
+    monkeypatch.setattr(run_module, "load_source", changed)
     with pytest.raises(MmkerasError, match="The data glyphs/train changed since the run"):
         train(run, verbose=0)
     assert run.file("checkpoint.npz").read_bytes() == before

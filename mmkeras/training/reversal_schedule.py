@@ -1,0 +1,60 @@
+"""The schedule by which the adversary's strength grows."""
+
+import math
+
+import keras
+
+from mmkeras.errors import MmkerasError
+
+
+class ReversalSchedule(keras.callbacks.Callback):
+    """Raise the strength of a model's gradient reversal from 0 along the schedule of DANN.
+
+        strength(p) = maximum * (2 / (1 + exp(-gamma p)) - 1),    p = min(1, step / ramp_steps)
+
+    so that the encoders learn categories before a modality classifier that has learnt nothing pushes them about. The
+    step is the optimizer's own count: a resumed run, whose optimizer is restored, goes on where it stopped. The
+    strength reached is logged as `reversal_strength`.
+
+    Args:
+        ramp_steps: steps until p is 1, 1 or more.
+        maximum: the strength at the end of the ramp is `maximum` times 0.9999 with the usual gamma; 0 or more.
+        gamma: steepness, more than 0.
+
+    Raises:
+        MmkerasError: an argument out of its range, or a model without `gradient_reversal`.
+
+    Example:
+        >>> model.fit(batches, steps_per_epoch=20, epochs=40, callbacks=[ReversalSchedule(ramp_steps=400)])
+
+    Reference:
+        Ganin & Lempitsky 2015 (arXiv 1409.7495), section 4: gamma 10.
+    """
+
+    def __init__(self, ramp_steps, maximum=1.0, gamma=10.0):
+        super().__init__()
+        if ramp_steps < 1 or not 0 <= maximum < math.inf or not 0 < gamma < math.inf:
+            raise MmkerasError(
+                "Expected ramp_steps of 1 or more, maximum of 0 or more and gamma of more than 0. "
+                f"Received: ramp_steps={ramp_steps}, maximum={maximum}, gamma={gamma}"
+            )
+        self.ramp_steps = ramp_steps
+        self.maximum = maximum
+        self.gamma = gamma
+
+    def strength(self, step):
+        """Return the strength at a step counted from the beginning of training."""
+        progress = min(1.0, step / self.ramp_steps)
+        return self.maximum * (2 / (1 + math.exp(-self.gamma * progress)) - 1)
+
+    def set_model(self, model):
+        if not hasattr(model, "gradient_reversal"):
+            raise MmkerasError(f"Expected a model with a gradient_reversal. Received: {type(model).__name__}")
+        super().set_model(model)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
+        self.model.gradient_reversal.strength.assign(self.strength(step))
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["reversal_strength"] = float(keras.ops.convert_to_numpy(self.model.gradient_reversal.strength))

@@ -1,0 +1,173 @@
+"""Does the adversary align the modalities, and what does it cost? The ablation behind docs/adversarial-backprop.md.
+
+    python scripts/studies/adversarial_backprop.py --out runs/study            every variant, seeds 0, 1 and 2
+    python scripts/studies/adversarial_backprop.py --out runs/study A0 A2      some of them
+    python scripts/studies/adversarial_backprop.py --out runs/study --seeds 0 --split dev
+    python scripts/studies/adversarial_backprop.py --out runs/study --table    only print what is there
+
+A run takes three to four minutes on two cores. Each is a run folder below --out, `A2-seed0`, with its own metrics.json
+and report; what is there already is not done again, so an interrupted study goes on where it stopped. Success is a
+table of means and deviations over the seeds.
+"""
+
+import argparse
+import copy
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+ROOT = Path(__file__).resolve().parents[2]
+RECIPE = "glyphs_adversarial_backprop"
+# A variant: what it changes in the recipe, in the preset's model arguments and in both encoders.
+VARIANTS = {
+    "A0": ("no adversary", {}, {"modality_weight": 0.0}, {}),
+    "A1": ("strength constant", {"reversal_ramp": 0.0}, {}, {}),
+    "A2": ("the method", {}, {}, {}),
+    "A3": ("a category head for each modality", {}, {}, {}),
+    "A4": ("adversary only, no categories", {}, {"category_weight": 0.0}, {}),
+    "A5": ("pairs: InfoNCE", {}, None, {}),
+    "A6": ("pictures of one half of the characters, texts of the other", {}, {}, {}),
+    "both": ("both encoders play", {}, {"reversed_modality": "both"}, {}),
+    "plain": (
+        "plain reversal: joint update, both play, strength 1, 256 dimensions",
+        {"reversal_strength": 1.0},
+        {"objective": "minimax", "reversed_modality": "both", "classifier_steps": 0, "gradient_penalty": 0.0},
+        {"embedding_dim": 256},
+    ),
+    "A0-256": ("no adversary, 256 dimensions", {}, {"modality_weight": 0.0}, {"embedding_dim": 256}),
+    "0.3": ("strength 0.3", {"reversal_strength": 0.3}, {}, {}),
+    "1": ("strength 1", {"reversal_strength": 1.0}, {}, {}),
+    "10": ("strength 10", {"reversal_strength": 10.0}, {}, {}),
+    "30": ("strength 30", {"reversal_strength": 30.0}, {}, {}),
+}
+SHOWN = {
+    "probe": "modality_probe",
+    "linear": "modality_probe_linear",
+    "A-distance": "proxy_a_distance",
+    "MMD2": "mmd2",
+    "MAP i2t": "image_to_text_map",
+    "MAP t2i": "text_to_image_map",
+    "R@10 i2t": "image_to_text_recall@10",
+    "rank": "image_effective_rank",
+}
+
+
+def main():
+    """Run what is missing, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("variants", nargs="*", metavar="VARIANT", help=", ".join(VARIANTS))
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--split", default="dev", choices=("dev", "test"), help="what is measured on (default: dev)")
+    parser.add_argument("--table", action="store_true", help="only print what is there")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if unknown := set(options.variants) - set(VARIANTS):
+        parser.error(f"no variant {', '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}")
+    if options.child:
+        _run(options.variants[0], options.seeds[0], options.out, options.split)
+        return
+    # Seed by seed, so that an interrupted study holds every variant.
+    for seed in [] if options.table else options.seeds:
+        for variant in options.variants or VARIANTS:
+            if not _metrics_file(options.out, variant, seed, options.split).exists():
+                print(f"{variant}, seed {seed}: {VARIANTS[variant][0]}", flush=True)
+                command = [sys.executable, __file__, "--child", variant, "--out", str(options.out)]
+                subprocess.run([*command, "--seeds", str(seed), "--split", options.split], check=True)
+    _print_table(options)
+
+
+def _run(variant, seed, out, split):
+    """Train and measure one variant in this process."""
+    sys.path.insert(0, str(ROOT))
+    import keras
+    import numpy as np
+
+    import mmkeras.models
+    from mmkeras.console import quiet_tensorflow
+    from mmkeras.evaluation.run_report import evaluate_run
+    from mmkeras.layers import CategoryHead
+    from mmkeras.models import AdversarialBackprop, load_preset
+    from mmkeras.training import Recipe, Run, train
+
+    quiet_tensorflow()
+
+    @keras.saving.register_keras_serializable("mmkeras")
+    class SeparateHeads(AdversarialBackprop):
+        """The control in which nothing but the adversary ties the modalities together."""
+
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.text_category_head = CategoryHead(len(self.label_names), self.category_scale, dtype="float32")
+            self.text_category_head.build((None, self.embedding_dim))
+
+        def category_logits(self, image_embedding, text_embedding):
+            heads = self.category_head, self.text_category_head
+            return keras.ops.concatenate([heads[0](image_embedding), heads[1](text_embedding)])
+
+    class HalvesRun(Run):
+        """Trains on the pictures of every other character and on the texts of the rest: no pair is whole."""
+
+        def load_data(self, split, image_preprocessor):
+            data = super().load_data(split, image_preprocessor)
+            if split != "train":
+                return data
+            ids = np.unique(data.text_image_id)
+            return data.chosen(
+                np.flatnonzero(np.isin(data.image_id, ids[::2])), np.flatnonzero(np.isin(data.text_image_id, ids[1::2]))
+            )
+
+    mmkeras.models.SeparateHeads = SeparateHeads  # where a preset's model is looked up
+    _, settings, arguments, encoders = VARIANTS[variant]
+    preset = copy.deepcopy(load_preset("adversarial_backprop_glyphs"))
+    if arguments is None:
+        preset |= {"model": "DualEncoder", "arguments": {"initial_temperature": 0.1, "min_temperature": 0.1}}
+        settings = settings | {"epochs": 11}  # of seven times the steps: an epoch of pairs has every style
+    else:
+        preset["arguments"] |= arguments
+    if variant == "A3":
+        preset["model"] = "SeparateHeads"
+    for encoder in ("image_encoder", "text_encoder"):
+        preset[encoder] |= encoders
+    folder = out / f"{variant}-seed{seed}"
+    out.mkdir(parents=True, exist_ok=True)
+    preset_file = out / f"{variant}.json"
+    preset_file.write_text(json.dumps(preset, indent=2) + "\n")
+    given = {"preset": str(preset_file), "seed": seed} | settings
+    recipe = Recipe.load(RECIPE, [f"{key}={value}" for key, value in given.items()])
+    kind = HalvesRun if variant == "A6" else Run
+    run = kind(folder) if (folder / "run.json").exists() else kind.create(folder, RECIPE, recipe)
+    model = run.load_model() if run.finished else train(run, verbose=0)
+    metrics = evaluate_run(run, split, model=model).metrics
+    _metrics_file(out, variant, seed, split).write_text(json.dumps(metrics, indent=2, default=float) + "\n")
+
+
+def _metrics_file(out, variant, seed, split):
+    return out / f"{variant}-seed{seed}" / f"{split}.json"
+
+
+def _print_table(options):
+    sys.path.insert(0, str(ROOT))
+    from mmkeras.console import print_table
+
+    rows = []
+    for variant in options.variants or VARIANTS:
+        files = [_metrics_file(options.out, variant, seed, options.split) for seed in options.seeds]
+        found = [json.loads(file.read_text()) for file in files if file.exists()]
+        if found:
+            cells = [_mean_and_deviation([metrics[key] for metrics in found]) for key in SHOWN.values()]
+            rows.append((variant, VARIANTS[variant][0], len(found), *cells))
+    print_table(f"{options.split}, mean and deviation over the seeds", ("", "variant", "runs", *SHOWN), rows)
+
+
+def _mean_and_deviation(values):
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):.3f} ± {deviation:.3f}"
+
+
+if __name__ == "__main__":
+    main()
