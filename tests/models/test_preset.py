@@ -4,7 +4,7 @@ import pytest
 
 import mmkeras.models
 from mmkeras.errors import MmkerasError
-from mmkeras.models import DualEncoder, list_presets, load_preset
+from mmkeras.models import list_presets, load_preset
 from mmkeras.models.preset import preset_image_preprocessor
 
 from .conftest import PRESET

@@ -1,11 +1,13 @@
 """A run that was cut off ends, once resumed, with the weights, random states and log of one that was not."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +31,12 @@ def assert_equal_runs(resumed, whole):
         a, b = arrays(resumed.file(name)), arrays(whole.file(name))
         assert set(a) == set(b)
         assert [key for key in b if not np.array_equal(a[key], b[key])] == [], name
-        assert {key.partition("/")[0] for key in b} == {"model", "optimizer", "metrics", "step"}
+        assert {key.partition("/")[0] for key in b} - {"classifier_optimizer"} == {
+            "model",
+            "optimizer",
+            "metrics",
+            "step",
+        }
     assert resumed.file("log.csv").read_text() == whole.file("log.csv").read_text()
     models = [run.load_model() for run in (resumed, whole)]
     # The states of random seeds are the checkpoint's: Keras does not keep them in its files.
@@ -77,6 +84,33 @@ def test_cut_off_again_and_again_a_run_ends_as_if_it_had_not_been(create_run, mo
     train(run, verbose=0)
     assert run.finished
     assert_equal_runs(run, whole)
+
+
+@pytest.mark.parametrize("form", [{}, {"classifier_steps": 2, "objective": "fooling", "gradient_penalty": 0.1}])
+def test_an_adversarial_run_resumes_with_its_schedule_and_every_optimizer(
+    create_run, monkeypatch, determinism, small_preset, tmp_path, form
+):
+    """Cut within the ramp of the reversal's strength; the classifier has an optimizer of its own in the second form."""
+    preset = json.loads(Path(small_preset).read_text())
+    preset |= {
+        "model": "AdversarialBackprop",
+        "arguments": {"classifier_hidden": [8], "classifier_dropout": 0.2, **form},
+    }
+    file = tmp_path / "adversarial.json"
+    file.write_text(json.dumps(preset))
+    settings = [f"preset={file}", "targets=category", "batch_size=8", "reversal_ramp=1.0", *RANDOM]
+    whole = create_run("whole", *settings)
+    train(whole, verbose=0)
+    run = interrupt(create_run("cut", *settings), monkeypatch, epoch=1, batch=2)
+    assert saved_step(run.folder) > 0
+    train(run, verbose=0)
+    assert_equal_runs(run, whole)
+    strengths = [row["reversal_strength"] for row in callbacks.read_log(run.file("log.csv"))]
+    assert 0 < strengths[0] < strengths[1] < strengths[2]
+    keys = {key.partition("/")[0] for key in arrays(run.file("checkpoint.npz"))}
+    assert ("classifier_optimizer" in keys) == bool(form)
+    model = run.load_model()
+    assert float(model.gradient_reversal.strength) == pytest.approx(strengths[-1])
 
 
 @pytest.mark.slow

@@ -1,0 +1,63 @@
+import types
+
+import keras
+import numpy as np
+import pytest
+
+from mmkeras.errors import MmkerasError
+from mmkeras.layers import GradientReversal
+from mmkeras.training import ReversalSchedule
+
+
+def attached(schedule, iterations=0):
+    optimizer = keras.optimizers.SGD()
+    optimizer.iterations.assign(iterations)
+    schedule.set_model(types.SimpleNamespace(optimizer=optimizer, gradient_reversal=GradientReversal(0.9)))
+    return schedule
+
+
+def test_the_ramp_by_hand():
+    """2 / (1 + e^-10p) - 1 at p = 0, 1/10, 1/2, 1 and beyond, times the maximum."""
+    schedule = ReversalSchedule(200, maximum=3.0)
+    found = [schedule.strength(step) for step in (0, 20, 100, 200, 10_000)]
+    np.testing.assert_allclose(found, 3 * np.array([0, 0.4621172, 0.9866143, 0.9999092, 0.9999092]), atol=1e-6)
+
+
+def test_the_step_is_the_optimizers_so_that_a_restored_one_goes_on():
+    for step in (0, 7, 50):
+        schedule = attached(ReversalSchedule(50), step)
+        schedule.on_train_batch_begin(0)
+        strength = float(schedule.model.gradient_reversal.strength)
+        assert strength == pytest.approx(schedule.strength(step), abs=1e-7)
+        logs = {}
+        schedule.on_epoch_end(0, logs)
+        assert logs == {"reversal_strength": strength}
+
+
+def test_fit_raises_the_strength_step_by_step_without_retracing():
+    inputs = keras.Input((2,))
+    reversal = GradientReversal(0.0)
+    model = keras.Model(inputs, keras.layers.Dense(1)(reversal(inputs)))
+    model.gradient_reversal = reversal
+    model.compile("sgd", "mse")
+    strengths = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            strengths.append(float(reversal.strength))
+
+    schedule = ReversalSchedule(4)
+    model.fit(np.ones((6, 2)), np.ones(6), batch_size=1, epochs=1, verbose=0, callbacks=[schedule, Watch()])
+    np.testing.assert_allclose(strengths, [schedule.strength(step) for step in range(6)], atol=1e-6)
+
+
+@pytest.mark.parametrize("arguments", [{"ramp_steps": 0}, {"maximum": -1.0}, {"maximum": float("nan")}, {"gamma": 0.0}])
+def test_arguments_out_of_range_are_refused(arguments):
+    with pytest.raises(MmkerasError, match=f"{next(iter(arguments))}={next(iter(arguments.values()))}"):
+        ReversalSchedule(**({"ramp_steps": 10} | arguments))
+
+
+def test_a_model_without_a_reversal_is_refused():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    with pytest.raises(MmkerasError, match="Expected a model with a gradient_reversal. Received: Sequential"):
+        ReversalSchedule(1).set_model(model)
