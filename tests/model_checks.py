@@ -66,7 +66,8 @@ def check_model(build, inputs, shapes, folder, weights, without_gradient=(), hal
     outputs = model(inputs)
     assert {name: tuple(value.shape) for name, value in outputs.items()} == shapes
     assert {value.dtype.name for value in outputs.values()} == {"float32"}
-    assert {name: value.shape[-1] for name, value in model.output.items()} == {n: s[-1] for n, s in shapes.items()}
+    widths = {name: value.shape[1:][-1:] for name, value in model.output.items()}
+    assert widths == {name: shape[1:][-1:] for name, shape in shapes.items()}
     assert all(np.isfinite(value).all() for value in outputs.values())
     assert len(model.trainable_variables) == weights
     check_config(model)

@@ -20,6 +20,12 @@ def test_conv_is_a_sound_model(tmp_path):
     check_model(conv, IMAGES, shapes, tmp_path, weights=7, half=("tokens",))
 
 
+def test_conv_with_hidden_layers_is_a_sound_model(tmp_path):
+    shapes = {"tokens": (3, 6, 6), "embedding": (3, 5)}
+    check_model(lambda: conv(hidden=(9,)), IMAGES, shapes, tmp_path, weights=7 + 2 + 2, half=("tokens",))
+    assert conv(hidden=(9,)).get_layer("projection").input.shape == (None, 9)
+
+
 def test_features_is_a_sound_model(tmp_path):
     def build():
         return feature_mlp_encoder(10, hidden=(8, 7), embedding_dim=5)

@@ -47,6 +47,13 @@ def test_is_a_sound_model(kind, tmp_path):
     check_model(lambda: build(kind), IDS, shapes, tmp_path, WEIGHTS[kind], without_gradient, half=("tokens",))
 
 
+def test_hidden_layers_stand_between_the_pooled_maps_and_the_projection(tmp_path):
+    shapes = {"tokens": (4, 5, 12), "embedding": (4, 5)}
+    weights = WEIGHTS["text_cnn"] + 2 + 2 * 2  # the norm and two dense layers
+    check_model(lambda: build("text_cnn", hidden=(7, 6)), IDS, shapes, tmp_path, weights, half=("tokens",))
+    assert build("text_cnn", hidden=(7, 6)).get_layer("projection").input.shape == (None, 6)
+
+
 @every_kind
 def test_inputs_and_outputs_have_the_names_of_the_seam(kind):
     model = build(kind)
