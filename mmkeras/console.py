@@ -24,13 +24,14 @@ def print_metrics(title, metrics):
             rows.append((direction.replace("_", " "), relevance, *(f"{value:.3f}" for value in values), f"{rank:.0f}"))
     if rows:
         print_table(title, ("direction", "relevance", "R@1", "R@5", "R@10", "median rank"), rows)
+    chance = f"{metrics['map_chance']:.3f}" if "map_chance" in metrics else "-"
     maps = [
-        (direction.replace("_", " "), f"{metrics[key]:.3f}")
+        (direction.replace("_", " "), f"{metrics[key]:.3f}", chance)
         for direction in directions
         if (key := f"{direction}_map") in metrics
     ]
     if maps:
-        print_table("By category" if rows else title, ("direction", "MAP"), maps)
+        print_table("By category" if rows else title, ("direction", "MAP", "chance"), maps)
     gap = [
         (row["name"], row["untrained"] or "-", row["trained"], row["better"])
         for row in gap_table(metrics)

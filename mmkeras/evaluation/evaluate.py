@@ -9,6 +9,7 @@ import numpy as np
 from mmkeras.atomic import replacing_file
 from mmkeras.data.paired import PairedData
 from mmkeras.errors import MmkerasError
+from mmkeras.evaluation.relevance import Relevance, map_of_chance
 from mmkeras.metrics.modality_gap import FEWEST_GROUPS, modality_gap_metrics
 from mmkeras.metrics.retrieval import mean_average_precision, retrieval_metrics
 
@@ -22,41 +23,32 @@ class Evaluation:
         image_embeddings: float32 (P, D).
         text_embeddings: float32 (T, D).
         data: the `PairedData` that was embedded, row for row.
+        relevance: the `Relevance` by which examples are shown: by category where the system trains on categories or the
+            data are not paired, else by item.
     """
 
     metrics: dict
     image_embeddings: np.ndarray
     text_embeddings: np.ndarray
     data: PairedData
-
-    @property
-    def relevance_ids(self):
-        """Two vectors (P,) and (T,), equal where picture and text are relevant to each other, or `None`.
-
-        The look-alike ids where the data are paired, else the categories; multi-hot categories have no such ids.
-        """
-        if self.data.paired:
-            return self.data.image_id, self.data.text_image_id
-        label, text_label = self.data.label, self.data.text_label
-        if label is None or text_label is None or label.ndim != 1:
-            return None
-        return label, text_label
+    relevance: Relevance
 
 
 def evaluate(model, data):
     """Embed all pictures and texts of `data` and compute the retrieval metrics both ways, and the modality gap.
 
     Args:
-        model: has `encode_image(images) -> (P, D)` and `encode_text(texts) -> (T, D)`, unit norm.
+        model: has `encode_image(images) -> (P, D)` and `encode_text(texts) -> (T, D)`, unit norm; and `supervision`,
+            `"pairs"` where it has none.
         data: `PairedData`, one picture an item: pass `data.one_image_an_item()`. Without pairs only the mean average
             precision by category and the gap are measured.
 
     Returns:
         `Evaluation`. Its `metrics` hold `pictures` and `texts` (counts); for paired data what `retrieval_metrics`
         returns, by look-alike ids (`image_id`), and again by the strict items (`image_item`) under `strict_...`; with
-        categories on both sides `image_to_text_map` and `text_to_image_map` (MAP@all, in [0, 1]); and what
-        `modality_gap_metrics` returns, with look-alike ids as groups, where there are at least 10 of them on both sides
-        (of fewer items it would be chance).
+        categories on both sides `image_to_text_map` and `text_to_image_map` (MAP@all, in [0, 1]) and `map_chance`,
+        what a random order has; and what `modality_gap_metrics` returns, with look-alike ids as groups, where there are
+        at least 10 of them on both sides (of fewer items it would be chance).
 
     Raises:
         MmkerasError: neither pairs nor categories, embeddings that do not fit the data or are not finite, an item
@@ -93,9 +85,11 @@ def evaluate(model, data):
             ("text_to_image", texts, images),
         ):
             metrics[f"{direction}_map"] = mean_average_precision(queries, gallery, query_label, gallery_label)
+        metrics["map_chance"] = map_of_chance(data.label, data.text_label)
     if min(len(np.unique(ids)) for ids in (data.image_id, data.text_image_id)) >= FEWEST_GROUPS:
         metrics |= modality_gap_metrics(image_embeddings, text_embeddings, data.image_id, data.text_image_id)
-    return Evaluation(metrics, image_embeddings, text_embeddings, data)
+    relevance = Relevance.of(data, getattr(model, "supervision", "pairs"))
+    return Evaluation(metrics, image_embeddings, text_embeddings, data, relevance)
 
 
 def save_metrics(metrics, file):

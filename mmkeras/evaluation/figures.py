@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.decomposition import PCA
 
+from mmkeras.evaluation.relevance import relevant, relevant_rows
+
 WIDTHS = {2: 5.2, 3: 4.4}  # inches, by figures in a row: text of 11 pt stays legible on a phone, 320 px wide
 # What Matplotlib draws in these colours, the page shows in its variables of these names.
 PAGE_COLOURS = {
@@ -45,6 +47,7 @@ STYLE = {
 MOST_POINTS = 600  # of each modality in the projection
 TRUE_PAIRS = 100
 MOST_NEGATIVES = 20_000
+MOST_TEXTS = 50  # of one picture, among the relevant pairs
 
 
 def line_plot(curves, x_label, y_label, in_a_row=2):
@@ -121,17 +124,17 @@ def similarity_histogram(evaluation, seed):
     """Draw the densities of the similarity of relevant pairs and of drawn irrelevant ones.
 
     Args:
-        evaluation: `Evaluation` with `relevance_ids`.
-        seed: of the irrelevant pairs.
+        evaluation: `Evaluation`; its `relevance` says which pairs are relevant.
+        seed: of the pairs that are drawn.
 
     Returns:
         SVG element as a string, and the means of both kinds; without irrelevant pairs the second mean is `None`.
     """
-    image_id, text_id = evaluation.relevance_ids
+    image, text = evaluation.relevance.image, evaluation.relevance.text
     generator = np.random.default_rng(seed)
-    positive = _relevant_pairs(image_id, text_id, generator)
-    negative = np.column_stack([generator.integers(len(ids), size=2 * MOST_NEGATIVES) for ids in (image_id, text_id)])
-    negative = negative[image_id[negative[:, 0]] != text_id[negative[:, 1]]][:MOST_NEGATIVES]
+    positive = _relevant_pairs(image, text, generator)
+    negative = np.column_stack([generator.integers(len(keys), size=2 * MOST_NEGATIVES) for keys in (image, text)])
+    negative = negative[~relevant_rows(image[negative[:, 0]], text[negative[:, 1]])][:MOST_NEGATIVES]
     scores = [
         np.einsum("nd,nd->n", evaluation.image_embeddings[pairs[:, 0]], evaluation.text_embeddings[pairs[:, 1]])
         for pairs in (positive, negative)
@@ -156,14 +159,14 @@ def similarity_histogram(evaluation, seed):
         return _svg(figure, "histogram"), *(float(values.mean()) if len(values) else None for values in scores)
 
 
-def _relevant_pairs(image_id, text_id, generator):
-    """Rows (picture, text) of equal ids: all of them, or of as many pictures as keep to `MOST_NEGATIVES`."""
-    order = np.argsort(text_id, kind="stable")
-    first, last = (np.searchsorted(text_id[order], image_id, side) for side in ("left", "right"))
+def _relevant_pairs(image, text, generator):
+    """Rows (picture, text) of relevant pairs: all, or of as many pictures and texts as keep to the constants above."""
     pairs, total = [], 0
-    for image in generator.permutation(len(image_id)):
-        texts = order[first[image] : last[image]]
-        pairs.append(np.column_stack([np.full(len(texts), image), texts]))
+    for row in generator.permutation(len(image)):
+        texts = np.flatnonzero(relevant(image[[row]], text)[0])
+        if len(texts) > MOST_TEXTS:  # a whole category: rather some pairs of many pictures than all of a few
+            texts = generator.choice(texts, MOST_TEXTS, replace=False)
+        pairs.append(np.column_stack([np.full(len(texts), row), texts]))
         total += len(texts)
         if total >= MOST_NEGATIVES:
             break

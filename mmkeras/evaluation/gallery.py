@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from mmkeras.metrics.retrieval import ranks
+from mmkeras.evaluation.relevance import best_ranks, relevant
 
 THUMBNAIL = 112  # px; shown at half of it on screens of double density
 PNG_BYTES = 6000  # above it, a photograph: JPEG keeps a report of some hundred pictures below 2 MB
@@ -16,7 +16,7 @@ def draw_queries(evaluation, direction, seed, count=8, results=5):
     """Draw queries whose best relevant result ranks first, and others whose does not, with their top results.
 
     Args:
-        evaluation: `Evaluation` with `relevance_ids`.
+        evaluation: `Evaluation`; its `relevance` says what is right.
         direction: `"text_to_image"` or `"image_to_text"`.
         seed: of the draw; both directions draw on their own.
         count: how many of each kind, or all where there are fewer.
@@ -24,22 +24,21 @@ def draw_queries(evaluation, direction, seed, count=8, results=5):
 
     Returns:
         dict: `right` and `wrong`, lists of queries, and `right_count`, `wrong_count`, of how many they were drawn. A
-        query is a dict with its item (`Items.show`), `rank` (of the best relevant result, from 1), `results` (items
+        query is a dict with its item (`Items`), `rank` (of the best relevant result, from 1), `results` (items
         with `score` and `mark`: `"match"`, `"look-alike"` or `""`) and `expected`, the best relevant item, where none
         of the results is.
     """
-    data = evaluation.data
-    image_id, text_id = evaluation.relevance_ids
-    paired = data.paired  # by category there are no look-alikes: all of the category match
-    images = _Side(evaluation.image_embeddings, image_id, data.image_item)
-    texts = _Side(evaluation.text_embeddings, text_id, data.text_item)
-    items = Items(data)
+    data, relevance = evaluation.data, evaluation.relevance
+    by_item = relevance.by == "item"  # by category there are no look-alikes: all of the category match
+    images = _Side(evaluation.image_embeddings, relevance.image, data.image_item)
+    texts = _Side(evaluation.text_embeddings, relevance.text, data.text_item)
+    items = Items(data, show_categories=not by_item)
     if direction == "text_to_image":
         queries, gallery, show_query, show_result = texts, images, items.text, items.picture
     else:
         queries, gallery, show_query, show_result = images, texts, items.picture, items.text
-    answered = np.flatnonzero(np.isin(queries.ids, gallery.ids))
-    rank = ranks(queries.embeddings[answered], gallery.embeddings, queries.ids[answered], gallery.ids)
+    answered = np.flatnonzero(_answered(queries.keys, gallery.keys))
+    rank = best_ranks(queries.embeddings[answered], gallery.embeddings, queries.keys[answered], gallery.keys)
     generator = np.random.default_rng([seed, direction == "text_to_image"])
     drawn = {}
     for kind, rows in (("right", np.flatnonzero(rank == 1)), ("wrong", np.flatnonzero(rank > 1))):
@@ -48,21 +47,28 @@ def draw_queries(evaluation, direction, seed, count=8, results=5):
         for place in chosen:
             query = answered[place]
             score = (gallery.embeddings @ queries.embeddings[query]).astype(np.float32)
-            relevant = gallery.ids == queries.ids[query]
-            exact = relevant & (gallery.strict == queries.strict[query]) if paired else relevant
-            best = np.lexsort([relevant, -score])[:results]  # ties: the irrelevant first, as the ranks count them
+            right = relevant(queries.keys[[query]], gallery.keys)[0]
+            exact = right & (gallery.strict == queries.strict[query]) if by_item else right
+            best = np.lexsort([right, -score])[:results]  # ties: the irrelevant first, as the ranks count them
             shown = [
                 show_result(row)
                 | {
                     "score": float(score[row]),
-                    "mark": "match" if exact[row] else "look-alike" if relevant[row] else "",
+                    "mark": "match" if exact[row] else "look-alike" if right[row] else "",
                 }
                 for row in best
             ]
-            nearest = int(np.argmax(np.where(relevant, score, -np.inf)))
-            expected = None if relevant[best].any() else show_result(nearest)
+            nearest = int(np.argmax(np.where(right, score, -np.inf)))
+            expected = None if right[best].any() else show_result(nearest)
             drawn[kind].append(show_query(query) | {"rank": int(rank[place]), "results": shown, "expected": expected})
     return drawn
+
+
+def _answered(query, gallery):
+    """Which queries have a relevant item: bool (N,)."""
+    if query.ndim == 1:
+        return np.isin(query, gallery)
+    return (query & gallery.any(axis=0)).any(axis=1)
 
 
 class Items:
@@ -70,34 +76,44 @@ class Items:
 
     Args:
         data: `PairedData`.
+        show_categories: whether `category` says what they are; otherwise it is empty.
     """
 
-    def __init__(self, data):
+    def __init__(self, data, show_categories=False):
         self.data = data
+        self.show_categories = show_categories
         self.names = {}
         if len(data.pairs):
             for item, text in zip(data.text_item.tolist(), data.texts, strict=True):
                 self.names.setdefault(item, text)
 
     def picture(self, row):
-        """Return `picture` (a data URI, `None` for feature vectors), `name`, and `text`, the picture's own if known."""
+        """Return `picture` (a data URI, `None` for feature vectors), `name`, `text`, its own if known, `category`."""
         item = int(self.data.image_item[row])
-        is_picture = self.data.images.ndim == 4
         return {
             "kind": "picture",
-            "picture": data_uri(self.data.images[row]) if is_picture else None,
-            "text": self.names.get(item, "" if is_picture else f"category {self._category(row)}"),
+            "picture": data_uri(self.data.images[row]) if self.data.images.ndim == 4 else None,
+            "text": self.names.get(item, ""),
             "item": item,
             "name": self.data.image_names[row],
+            "category": self._category(self.data.label, row),
         }
 
     def text(self, row):
-        """Return `text`."""
-        return {"kind": "text", "picture": None, "text": self.data.texts[row], "item": int(self.data.text_item[row])}
+        """Return `text` and `category`."""
+        return {
+            "kind": "text",
+            "picture": None,
+            "text": self.data.texts[row],
+            "item": int(self.data.text_item[row]),
+            "category": self._category(self.data.text_label, row),
+        }
 
-    def _category(self, row):
-        label = self.data.label
-        return "" if label is None or label.ndim != 1 else self.data.label_names[label[row]]
+    def _category(self, label, row):
+        if not self.show_categories:
+            return ""
+        chosen = [label[row]] if label.ndim == 1 else np.flatnonzero(label[row])
+        return ", ".join(self.data.label_names[one] for one in chosen) or "no category"
 
 
 def data_uri(image):
@@ -120,7 +136,7 @@ def _encoded(picture, kind, **settings):
 
 
 class _Side:
-    """Embeddings of one modality with both kinds of ids."""
+    """Embeddings of one modality, what makes them relevant, and their strict ids."""
 
-    def __init__(self, embeddings, ids, strict):
-        self.embeddings, self.ids, self.strict = embeddings, ids, strict
+    def __init__(self, embeddings, keys, strict):
+        self.embeddings, self.keys, self.strict = embeddings, keys, strict

@@ -36,8 +36,8 @@ MEASURES = (
     ("image_effective_rank", "Effective rank, pictures", "directions in use{dimensions}; near 1, a collapse", NO_GOAL),
     ("text_effective_rank", "Effective rank, texts", "the same for texts", NO_GOAL),
     ("rsum", "Retrieval: rsum", "of 600", HIGHER),
-    ("text_to_image_map", "Retrieval: text to picture, MAP", "by category", HIGHER),
-    ("image_to_text_map", "Retrieval: picture to text, MAP", "by category", HIGHER),
+    ("text_to_image_map", "Retrieval: text to picture, MAP", "by category{chance}", HIGHER),
+    ("image_to_text_map", "Retrieval: picture to text, MAP", "by category{chance}", HIGHER),
 )
 SHARES = ("modality_probe", "modality_probe_linear")
 
@@ -58,7 +58,7 @@ def gap_table(metrics):
     return [
         {
             "name": name,
-            "meaning": meaning.replace("{dimensions}", dimensions),
+            "meaning": meaning.replace("{dimensions}", dimensions).replace("{chance}", chance_of(metrics)),
             "better": better,
             "trained": _figure(metrics, "", key),
             "untrained": _figure(metrics, UNTRAINED, key),
@@ -66,6 +66,11 @@ def gap_table(metrics):
         for key, name, meaning, better in MEASURES
         if key in metrics
     ]
+
+
+def chance_of(metrics):
+    """What a random order's mean average precision would be, to be put behind "by category"; empty where unknown."""
+    return f"; chance {metrics['map_chance']:.2g}" if "map_chance" in metrics else ""
 
 
 def _figure(metrics, prefix, key):

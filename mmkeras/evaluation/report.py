@@ -5,11 +5,17 @@ import math
 from mmkeras.atomic import replacing_file
 from mmkeras.evaluation import figures
 from mmkeras.evaluation.gallery import draw_queries
-from mmkeras.evaluation.gap_table import gap_table
+from mmkeras.evaluation.gap_table import chance_of, gap_table
 from mmkeras.evaluation.rendering import flattened, number, render
 
 DIRECTIONS = (("text_to_image", "Text to picture"), ("image_to_text", "Picture to text"))
 CURVES_A_FIGURE = 4
+CURVE_NOTES = {
+    "The adversary": "How often the classifier that trains along names the modality. 0.5 says little: it may lag behind "
+    "the encoders. Whether a gap is left, the fresh probe above says.",
+    "The adversary's pull": "Reversal strength: what the encoders' gradient of the modality loss is multiplied by. "
+    "Gradient ratio: its norm at the embeddings, with that, over that of the category loss.",
+}
 
 
 def write_report(file, *, title, settings, versions, history, evaluation, untrained_missing="", seed=0):
@@ -33,30 +39,26 @@ def write_report(file, *, title, settings, versions, history, evaluation, untrai
         ...              history=rows, evaluation=evaluate(model, dev))
     """
     data, metrics = evaluation.data, evaluation.metrics
-    relevance = evaluation.relevance_ids is not None
+    by_category = evaluation.relevance.by == "category"
     projection, variance = figures.projection(evaluation, seed)
-    histogram = None
-    if relevance:
-        svg, relevant, irrelevant = figures.similarity_histogram(evaluation, seed)
-        histogram = {"svg": svg, "relevant": relevant, "irrelevant": irrelevant}
+    svg, relevant, irrelevant = figures.similarity_histogram(evaluation, seed)
     page = render(
         "report.html.j2",
         title=title,
         data=data,
         metrics=metrics,
-        paired=data.paired,
+        by_category=by_category,
         has_pictures=data.images.ndim == 4,
-        headlines=headlines(metrics),
+        headlines=headlines(metrics, by_category),
         recall=recall_table(metrics),
         gap=gap_table(metrics),
         untrained_missing=untrained_missing,
-        curves=training_curves(history),
+        curves=training_curves(history, by_category),
         projection={"svg": projection, "variance": variance, "pairs": min(figures.TRUE_PAIRS, len(data.pairs))},
-        histogram=histogram,
+        histogram={"svg": svg, "relevant": relevant, "irrelevant": irrelevant},
         galleries=[
             {"id": direction, "name": name, **draw_queries(evaluation, direction, seed)}
             for direction, name in DIRECTIONS
-            if relevance
         ],
         tables={"Settings": flattened(settings), "Versions": versions, "All metrics": metrics},
         history=history,
@@ -66,21 +68,20 @@ def write_report(file, *, title, settings, versions, history, evaluation, untrai
         beside.write_text(page, encoding="utf-8", newline="\n")
 
 
-def headlines(metrics):
-    """The figures at the top of the page: list of dicts with `name`, `value` and `note`."""
-    found = []
+def headlines(metrics, by_category=False):
+    """The figures at the top of the page, those by category first where asked: dicts with `name`, `value`, `note`."""
+    by_item, maps = [], []
     for direction, name in DIRECTIONS:
         gallery = metrics["pictures" if direction == "text_to_image" else "texts"]
         if f"{direction}_recall@1" in metrics:
             value = f"{100 * metrics[f'{direction}_recall@1']:.1f}%"
-            found.append({"name": f"{name}, R@1", "value": value, "note": f"chance {100 / gallery:.2g}%"})
-    if "rsum" in metrics:
-        found.append({"name": "rsum", "value": f"{metrics['rsum']:.1f}", "note": "of 600"})
-    for direction, name in DIRECTIONS:
+            by_item.append({"name": f"{name}, R@1", "value": value, "note": f"chance {100 / gallery:.2g}%"})
         if f"{direction}_map" in metrics:
             value = f"{metrics[f'{direction}_map']:.3f}"
-            found.append({"name": f"{name}, MAP", "value": value, "note": "by category"})
-    return found
+            maps.append({"name": f"{name}, MAP", "value": value, "note": f"by category{chance_of(metrics)}"})
+    if "rsum" in metrics:
+        by_item.append({"name": "rsum", "value": f"{metrics['rsum']:.1f}", "note": "of 600"})
+    return maps + by_item if by_category else by_item + maps
 
 
 def recall_table(metrics):
@@ -115,12 +116,16 @@ def recall_table(metrics):
     return table
 
 
-def training_curves(history):
-    """Figures of a log: the loss, its parts, validation scores and the learning rate, as far as they are logged.
+def training_curves(history, by_category=False):
+    """Figures of a log: the loss, its parts, validation, the adversary and the learning rate, as far as they are logged.
+
+    Args:
+        history: see `write_report`.
+        by_category: whether the validation that counts is that by category; the other is then left out.
 
     Returns:
-        list of dicts with `title`, `svg`, `summary` (the first and the last value of each curve) and `in_a_row`, how
-        many figures the page shows beside each other.
+        list of dicts with `title`, `svg`, `summary` (the first and the last value of each curve), `note` (what to
+        make of it, may be empty) and `in_a_row`, how many figures the page shows beside each other.
     """
     curves = {}
     for position, row in enumerate(history):
@@ -131,14 +136,19 @@ def training_curves(history):
                 x.append(position if epoch is None else epoch)
                 y.append(value)
     parts = [key for key in curves if key.endswith("loss") and key not in ("loss", "val_loss")]
-    scores = [key for key in curves if key.endswith("recall@1")] or [key for key in curves if key.endswith("_map")]
+    recall = [key for key in curves if key.endswith("recall@1")]
+    maps = [key for key in curves if key.endswith("_map")]
     groups = []
     for title, y_label, keys in (
-        ("Loss", "loss", [key for key in ("loss", "val_loss") if key in curves]),
-        ("Validation", "mean average precision" if scores and scores[0].endswith("_map") else "share", scores),
+        ("Loss", "loss", ["loss", "val_loss"]),
+        ("Validation", "share", [] if by_category and maps else recall),
+        ("Validation by category", "mean average precision", maps),
         ("Parts of the loss", "loss", parts),
+        ("The adversary", "accuracy", ["modality_accuracy"]),
+        ("The adversary's pull", "factor", ["gradient_ratio", "reversal_strength"]),
         ("Learning rate", "learning rate", [key for key in curves if key.startswith("learning_rate")]),
     ):
+        keys = [key for key in keys if key in curves]
         for start in range(0, len(keys), CURVES_A_FIGURE):
             groups.append((title, y_label, {key: curves[key] for key in keys[start : start + CURVES_A_FIGURE]}))
     in_a_row = 3 if len(groups) % 2 and len(groups) > 1 else 2
@@ -146,7 +156,8 @@ def training_curves(history):
     for title, y_label, chosen in groups:
         summary = "; ".join(f"{key} from {number(y[0])} to {number(y[-1])}" for key, (_, y) in chosen.items())
         svg = figures.line_plot(chosen, "epoch", y_label, in_a_row)
-        found.append({"title": title, "svg": svg, "summary": summary, "in_a_row": in_a_row})
+        note = CURVE_NOTES.get(title, "")
+        found.append({"title": title, "svg": svg, "summary": summary, "note": note, "in_a_row": in_a_row})
     return found
 
 

@@ -4,10 +4,11 @@
     python scripts/studies/adversarial_backprop.py --out runs/study A0 A2      some of them
     python scripts/studies/adversarial_backprop.py --out runs/study --seeds 0 --split dev
     python scripts/studies/adversarial_backprop.py --out runs/study --table    only print what is there
+    python scripts/studies/adversarial_backprop.py --out runs/study --table --plot trade-off.svg
 
 A run takes three to four minutes on two cores. Each is a run folder below --out, `A2-seed0`, with its own metrics.json
 and report; what is there already is not done again, so an interrupted study goes on where it stopped. Success is a
-table of means and deviations over the seeds.
+table of means and deviations over the seeds, and with --plot the curve of probe against MAP over the strength.
 """
 
 import argparse
@@ -44,6 +45,7 @@ VARIANTS = {
     "10": ("strength 10", {"reversal_strength": 10.0}, {}, {}),
     "30": ("strength 30", {"reversal_strength": 30.0}, {}, {}),
 }
+STRENGTHS = {"A0": "none", "0.3": "0.3", "1": "1", "A2": "3", "10": "10", "30": "30"}
 SHOWN = {
     "probe": "modality_probe",
     "linear": "modality_probe_linear",
@@ -64,6 +66,7 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--split", default="dev", choices=("dev", "test"), help="what is measured on (default: dev)")
     parser.add_argument("--table", action="store_true", help="only print what is there")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the trade-off over the strength")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if unknown := set(options.variants) - set(VARIANTS):
@@ -79,6 +82,8 @@ def main():
                 command = [sys.executable, __file__, "--child", variant, "--out", str(options.out)]
                 subprocess.run([*command, "--seeds", str(seed), "--split", options.split], check=True)
     _print_table(options)
+    if options.plot:
+        _plot(options)
 
 
 def _run(variant, seed, out, split):
@@ -156,17 +161,47 @@ def _print_table(options):
 
     rows = []
     for variant in options.variants or VARIANTS:
-        files = [_metrics_file(options.out, variant, seed, options.split) for seed in options.seeds]
-        found = [json.loads(file.read_text()) for file in files if file.exists()]
-        if found:
+        if found := _measured(options, variant):
             cells = [_mean_and_deviation([metrics[key] for metrics in found]) for key in SHOWN.values()]
-            rows.append((variant, VARIANTS[variant][0], len(found), *cells))
+            rows.append((variant, VARIANTS[variant][0], str(len(found)), *cells))
     print_table(f"{options.split}, mean and deviation over the seeds", ("", "variant", "runs", *SHOWN), rows)
 
 
+def _measured(options, variant):
+    files = [_metrics_file(options.out, variant, seed, options.split) for seed in options.seeds]
+    return [json.loads(file.read_text()) for file in files if file.exists()]
+
+
 def _mean_and_deviation(values):
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.3f} ± {deviation:.3f}"
+    mean = f"{statistics.mean(values):.3f}"
+    return f"{mean} ± {_deviation(values):.3f}" if len(values) > 1 else mean
+
+
+def _deviation(values):
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def _plot(options):
+    """Probe accuracy against the mean of both MAPs, a point a strength, with the deviation over the seeds."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    points = []
+    for variant, strength in STRENGTHS.items():
+        if found := _measured(options, variant):
+            probes = [metrics["modality_probe"] for metrics in found]
+            maps = [(metrics["image_to_text_map"] + metrics["text_to_image_map"]) / 2 for metrics in found]
+            points.append((statistics.mean(probes), statistics.mean(maps)))
+            axes.errorbar(*points[-1], _deviation(maps), _deviation(probes), fmt="o", color="C0", capsize=2)
+            axes.annotate(strength, points[-1], (6, 6), textcoords="offset points")
+    axes.plot(*zip(*points, strict=True), color="C0", linewidth=1)
+    axes.axvline(0.5, color="0.6", linestyle=":")
+    axes.set(
+        xlabel="accuracy of a fresh modality probe (.5: one distribution)", ylabel="MAP by category, mean of both ways"
+    )
+    axes.set_title("Reversal strength: alignment against retrieval", fontsize=11)
+    figure.savefig(options.plot)
 
 
 if __name__ == "__main__":
