@@ -104,3 +104,28 @@ def test_from_a_recipe_to_an_answer(mmkeras, tmp_path):
         finally:
             server.kill()
     assert server.returncode == 0
+
+
+def test_a_system_of_categories_goes_the_same_way(mmkeras, tmp_path):
+    """Train, evaluate, export, parity, serve, query: and its signatures name categories."""
+    settings = ("limit=150", "batch_size=32", "epochs=2", "reversal_ramp=1.0")
+    mmkeras("train", "glyphs_adversarial_backprop", *settings, "--out", "runs/tiny")
+    assert "map" in mmkeras("evaluate", "runs/tiny").lower()
+    metrics = json.loads((tmp_path / "runs" / "tiny" / "metrics.json").read_text())
+    assert 0 <= metrics["image_to_text_map"] <= 1
+    assert 0 <= metrics["modality_probe"] <= 1 and 0 <= metrics["untrained_modality_probe"] <= 1
+    mmkeras("export", "runs/tiny", "--to", "savedmodels/tiny")
+    extra = tmp_path / "savedmodels" / "tiny" / "1" / "assets.extra"
+    assert "No pairs were used in training." in (extra / "model_card.md").read_text()
+
+    server = mmkeras.start("serve", "savedmodels/tiny", "--port", "0")
+    try:
+        address = ("--server", address_of(server))
+        parity = mmkeras("parity", "savedmodels/tiny", *address)
+        assert parity.count("classify_image") == parity.count("classify_text") == 2  # probabilities and labels
+        assert "differ" not in parity.replace("difference", "")
+        answer = json.loads(mmkeras("query", "exclamation mark", "--json", *address))
+        assert len(answer["results"]) == 5
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(60)

@@ -1,11 +1,15 @@
 """Training fills a run folder: log, TensorBoard, checkpoint and a model that encodes."""
 
+import json
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from mmkeras.errors import MmkerasError
+from mmkeras.evaluation.evaluate import evaluate
 from mmkeras.models import DualEncoder
 from mmkeras.training import Run, train
 from mmkeras.training.callbacks import read_log
@@ -131,3 +135,27 @@ def test_a_full_disk_at_the_end_is_told_and_training_is_not_lost(create_run, mon
     resumed = Run(run.folder)
     train(resumed, verbose=0)  # nothing is trained again: the model is written from the checkpoint
     assert resumed.finished and resumed.load_model().embedding_dim == 16
+
+
+def test_a_run_on_tags_trains_without_pairs_and_keeps_the_epoch_of_the_best_map(create_run, small_preset, tmp_path):
+    preset = json.loads(Path(small_preset).read_text()) | {"model": "AdversarialBackprop"}
+    file = tmp_path / "tags.json"
+    file.write_text(json.dumps(preset))
+    run = create_run("tags", f"preset={file}", "targets=tags", "batch_size=16", "epochs=3", "select=best")
+    model = train(run, verbose=0)
+    assert model.multi_label and len(model.label_names) == 108
+    rows = read_log(run.file("log.csv"))
+    assert {"category_loss", "modality_loss", "modality_accuracy", "gradient_ratio", "val_map"} <= set(rows[0])
+    assert "val_rsum" in rows[0]  # the glyphs are paired, though training did not know
+    data = run.load_data("dev", model.image_preprocessor).one_image_an_item()
+    found = evaluate(model, data).metrics
+    best = max(row["val_map"] for row in rows)
+    assert (found["image_to_text_map"] + found["text_to_image_map"]) / 2 == pytest.approx(best, abs=1e-5)
+
+
+def test_a_system_of_categories_asks_for_targets(create_run, small_preset, tmp_path):
+    preset = json.loads(Path(small_preset).read_text()) | {"model": "AdversarialBackprop"}
+    file = tmp_path / "categories.json"
+    file.write_text(json.dumps(preset))
+    with pytest.raises(MmkerasError, match="AdversarialBackprop trains on categories. .* Received: targets=''"):
+        train(create_run("none", f"preset={file}"), verbose=0)
