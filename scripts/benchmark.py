@@ -1,12 +1,13 @@
 """Every speed that the documentation speaks of, as ratios measured in one run.
 
-    python scripts/benchmark.py                          all of it, about five minutes on two cores
+    python scripts/benchmark.py                          all of it, about six minutes on two cores
     python scripts/benchmark.py training metrics         some of it
     python scripts/benchmark.py --json figures.json      for programs
 
-Sections: training (the step, beside the matrix-product peak), input_pipeline (decode and resize, beside a bare
-tf.io.decode_jpeg), metrics (recall and ranks, beside the bare matrix product), serving (the embedded server, beside
-direct calls in the same process; on the newest model below savedmodels/, or a tiny one trained for the purpose).
+Sections: training (the step, beside the matrix-product peak), adversary (the step of AdversarialBackprop, beside that
+of the same network on the category loss alone), input_pipeline (decode and resize, beside a bare tf.io.decode_jpeg),
+metrics (recall and ranks, beside the bare matrix product), serving (the embedded server, beside direct calls in the
+same process; on the newest model below savedmodels/, or a tiny one trained for the purpose).
 Success is a table; docs/performance.md says what to expect. Absolute values change from machine to machine and from
 hour to hour, the ratios much less.
 """
@@ -21,7 +22,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).resolve().parent.parent
-SECTIONS = ("training", "input_pipeline", "metrics", "serving")
+SECTIONS = ("training", "adversary", "input_pipeline", "metrics", "serving")
 
 
 def main():

@@ -181,6 +181,7 @@ def _figure(width, height):
 
 def _plain(name):
     """A column of the log as people read it: `val_text_to_image_recall@1` is "text to image R@1"."""
+    name = name.removesuffix("_map") + " MAP" if name.endswith("_map") else name
     return name.replace("recall@", "R@").replace("_", " ").replace("val ", "validation ", 1)
 
 

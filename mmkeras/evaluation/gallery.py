@@ -51,7 +51,7 @@ def draw_queries(evaluation, direction, seed, count=8, results=5):
             exact = right & (gallery.strict == queries.strict[query]) if by_item else right
             best = np.lexsort([right, -score])[:results]  # ties: the irrelevant first, as the ranks count them
             shown = [
-                show_result(row)
+                show_result(row, queries.keys[query])
                 | {
                     "score": float(score[row]),
                     "mark": "match" if exact[row] else "look-alike" if right[row] else "",
@@ -59,7 +59,7 @@ def draw_queries(evaluation, direction, seed, count=8, results=5):
                 for row in best
             ]
             nearest = int(np.argmax(np.where(right, score, -np.inf)))
-            expected = None if right[best].any() else show_result(nearest)
+            expected = None if right[best].any() else show_result(nearest, queries.keys[query])
             drawn[kind].append(show_query(query) | {"rank": int(rank[place]), "results": shown, "expected": expected})
     return drawn
 
@@ -87,7 +87,7 @@ class Items:
             for item, text in zip(data.text_item.tolist(), data.texts, strict=True):
                 self.names.setdefault(item, text)
 
-    def picture(self, row):
+    def picture(self, row, asked=None):
         """Return `picture` (a data URI, `None` for feature vectors), `name`, `text`, its own if known, `category`."""
         item = int(self.data.image_item[row])
         return {
@@ -96,23 +96,27 @@ class Items:
             "text": self.names.get(item, ""),
             "item": item,
             "name": self.data.image_names[row],
-            "category": self._category(self.data.label, row),
+            "category": self._category(self.data.label, row, asked),
         }
 
-    def text(self, row):
-        """Return `text` and `category`."""
+    def text(self, row, asked=None):
+        """Return `text` and `category`, in which those of `asked`, the query's multi-hot ones, stand first."""
         return {
             "kind": "text",
             "picture": None,
             "text": self.data.texts[row],
             "item": int(self.data.text_item[row]),
-            "category": self._category(self.data.text_label, row),
+            "category": self._category(self.data.text_label, row, asked),
         }
 
-    def _category(self, label, row):
+    def _category(self, label, row, asked):
         if not self.show_categories:
             return ""
-        chosen = [label[row]] if label.ndim == 1 else np.flatnonzero(label[row])
+        if label.ndim == 1:
+            return self.data.label_names[label[row]]
+        chosen = np.flatnonzero(label[row])
+        if asked is not None:
+            chosen = sorted(chosen, key=lambda one: not asked[one])
         return ", ".join(self.data.label_names[one] for one in chosen) or "no category"
 
 

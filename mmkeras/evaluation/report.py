@@ -11,8 +11,8 @@ from mmkeras.evaluation.rendering import flattened, number, render
 DIRECTIONS = (("text_to_image", "Text to picture"), ("image_to_text", "Picture to text"))
 CURVES_A_FIGURE = 4
 CURVE_NOTES = {
-    "The adversary": "How often the classifier that trains along names the modality. 0.5 says little: it may lag behind "
-    "the encoders. Whether a gap is left, the fresh probe above says.",
+    "The adversary": "How often the classifier that trains along names the modality. 0.5 says little: it may lag "
+    "behind the encoders. Whether a gap is left, the fresh probe above says.",
     "The adversary's pull": "Reversal strength: what the encoders' gradient of the modality loss is multiplied by. "
     "Gradient ratio: its norm at the embeddings, with that, over that of the category loss.",
 }
@@ -69,7 +69,7 @@ def write_report(file, *, title, settings, versions, history, evaluation, untrai
 
 
 def headlines(metrics, by_category=False):
-    """The figures at the top of the page, those by category first where asked: dicts with `name`, `value`, `note`."""
+    """The figures at the top of the page: dicts with `name`, `value` and `note`; `by_category`, those come first."""
     by_item, maps = [], []
     for direction, name in DIRECTIONS:
         gallery = metrics["pictures" if direction == "text_to_image" else "texts"]
@@ -79,7 +79,7 @@ def headlines(metrics, by_category=False):
         if f"{direction}_map" in metrics:
             value = f"{metrics[f'{direction}_map']:.3f}"
             maps.append({"name": f"{name}, MAP", "value": value, "note": f"by category{chance_of(metrics)}"})
-    if "rsum" in metrics:
+    if "rsum" in metrics and not by_category:
         by_item.append({"name": "rsum", "value": f"{metrics['rsum']:.1f}", "note": "of 600"})
     return maps + by_item if by_category else by_item + maps
 
@@ -117,7 +117,7 @@ def recall_table(metrics):
 
 
 def training_curves(history, by_category=False):
-    """Figures of a log: the loss, its parts, validation, the adversary and the learning rate, as far as they are logged.
+    """Figures of a log, as far as they are logged: losses, validation, the adversary and the learning rate.
 
     Args:
         history: see `write_report`.
@@ -137,7 +137,7 @@ def training_curves(history, by_category=False):
                 y.append(value)
     parts = [key for key in curves if key.endswith("loss") and key not in ("loss", "val_loss")]
     recall = [key for key in curves if key.endswith("recall@1")]
-    maps = [key for key in curves if key.endswith("_map")]
+    maps = [key for key in curves if key.endswith(("to_text_map", "to_image_map"))]  # their mean lies between
     groups = []
     for title, y_label, keys in (
         ("Loss", "loss", ["loss", "val_loss"]),

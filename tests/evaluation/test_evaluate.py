@@ -47,16 +47,29 @@ def test_map_by_category(model, make_data):
     # first: (1 + 2/4) / 2. four: 0 and 3 tied, the wrong one first: 3 at rank 2; 1; 2 at rank 4: (1/2 + 2/4) / 2.
     assert metrics["text_to_image_map"] == pytest.approx((1 + 5 / 6 + 3 / 4 + 1 / 2) / 4)
     assert 0 < metrics["image_to_text_map"] <= 1
+    assert metrics["map_chance"] == 0.5
 
 
 def test_without_pairs_only_categories_are_measured(model, make_data):
     label = np.array([0, 0, 1, 1], np.int32)
     no_pairs = np.zeros((0, 2), np.int32)
     found = evaluate(model, make_data(pairs=no_pairs, label=label, text_label=label, label_names=("a", "b")))
-    assert set(found.metrics) == {"pictures", "texts", "image_to_text_map", "text_to_image_map"}
-    assert found.relevance_ids[0] is label
+    assert set(found.metrics) == {"pictures", "texts", "image_to_text_map", "text_to_image_map", "map_chance"}
+    assert found.relevance.by == "category"
+    assert found.relevance.image is label
     with pytest.raises(MmkerasError, match="four/dev: expected pairs, or categories"):
         evaluate(model, make_data(pairs=no_pairs))
+
+
+def test_what_examples_are_shown_by(model, make_data):
+    label = np.array([0, 0, 1, 1], np.int32)
+    labelled = make_data(label=label, text_label=label, label_names=("a", "b"))
+    assert evaluate(model, make_data()).relevance.by == "item"
+    assert evaluate(model, labelled).relevance.by == "item"
+    model.supervision = "categories"
+    by_category = evaluate(model, labelled).relevance
+    assert by_category.by == "category"
+    assert by_category.text is label
 
 
 def test_the_modality_gap_by_look_alikes(dozen):

@@ -4,6 +4,7 @@ import io
 import numpy as np
 from PIL import Image
 
+from mmkeras.evaluation.evaluate import evaluate
 from mmkeras.evaluation.gallery import data_uri, draw_queries
 
 
@@ -39,3 +40,36 @@ def test_the_draw_is_bounded_and_repeatable(evaluation):
     assert one == again
     assert [len(one["right"]), len(one["wrong"]), one["right_count"]] == [2, 1, 3]
     assert one["wrong"][0]["expected"]["text"] == "four"
+
+
+def test_by_category_all_of_a_category_match(model, make_data):
+    model.supervision = "categories"
+    data = make_data(label=np.array([0, 1, 1, 1]), text_label=np.array([0, 1, 1, 0]), label_names=("one", "other"))
+    drawn = draw_queries(evaluate(model, data), "text_to_image", seed=0, results=3)
+    right = {query["text"]: query for query in drawn["right"]}
+    assert set(right) == {"one", "two", "<script>alert('three')</script>"}
+    two = right["two"]
+    assert (two["category"], two["rank"]) == ("other", 1)
+    assert [(result["item"], result["category"], result["mark"]) for result in two["results"]] == [
+        (20, "other", "match"),
+        (30, "other", "match"),  # another item, and no look-alike: it is of the category
+        (10, "one", ""),
+    ]
+    assert [(query["text"], query["rank"]) for query in drawn["wrong"]] == [("four", 2)]
+
+
+def test_by_tags_one_in_common_is_right(model, make_data):
+    """Picture 3 has no tag: it is asked for nothing, and no text finds it."""
+    tags = np.array([[1, 0], [1, 1], [0, 1], [0, 0]], np.uint8)
+    data = make_data(label=tags, text_label=tags[[1, 1, 0, 0]], label_names=("a", "b"))
+    model.supervision = "categories"
+    found = evaluate(model, data)
+    drawn = draw_queries(found, "image_to_text", seed=0)
+    assert drawn["right_count"] + drawn["wrong_count"] == 3
+    (wrong,) = drawn["wrong"]
+    assert (wrong["item"], wrong["category"], wrong["rank"]) == (30, "b", 2)  # prefers "three", which is an a
+    assert [result["mark"] for result in wrong["results"]] == ["", "match", "match", ""]
+    assert wrong["results"][1]["category"] == "b, a"  # what the query has in common with it stands first
+    drawn = draw_queries(found, "text_to_image", seed=0)
+    categories = {result["category"] for query in drawn["right"] for result in query["results"]}
+    assert categories == {"a", "a, b", "b", "no category"}

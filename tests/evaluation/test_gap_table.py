@@ -41,3 +41,11 @@ def test_the_terminal_shows_what_was_measured(capsys):
     assert printed.index("categories only") < printed.index("0.512") < printed.index("Modality gap")
     assert "75.0% ± 1.2" in printed
     assert "rsum" not in printed and "R@1" not in printed
+
+
+def test_chance_stands_beside_the_mean_average_precision(capsys):
+    metrics = METRICS | {"map_chance": 0.0876}
+    meanings = [row["meaning"] for row in gap_table(metrics) if "MAP" in row["name"]]
+    assert meanings == ["by category; chance 0.088"]
+    print_metrics("categories only", metrics)
+    assert "0.088" in capsys.readouterr().out

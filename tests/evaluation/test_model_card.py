@@ -92,6 +92,9 @@ def test_average_precision_stands_beside_recall(card, evaluation):
     metrics = evaluation.metrics | {"text_to_image_map": 0.5512, "image_to_text_map": 0.25}
     text = card(metrics=metrics)
     assert "| Text to picture | 75.0% | 0.551 |\n" in text
+    assert "In a random order" not in text
+    text = card(metrics=metrics | {"map_chance": 0.0876})
+    assert "only the query's own partner and what looks just like it. In a random order MAP would be 0.088.\n" in text
     assert "MAP" not in card()
     unpaired = {"pictures": 4, "texts": 5, "text_to_image_map": 0.5512, "image_to_text_map": 0.25}
     assert "| Picture to text | – | 0.250 |\n" in card(metrics=unpaired)
@@ -120,7 +123,7 @@ def test_the_modality_gap_says_how_to_read_it(card, evaluation):
 
 @pytest.mark.parametrize("more", [{}, GAP, GAP | {f"untrained_{key}": value for key, value in GAP.items()}])
 def test_the_card_is_tidy_with_every_section(card, evaluation, more):
-    metrics = evaluation.metrics | more | {"text_to_image_map": 0.5, "image_to_text_map": 0.5}
+    metrics = evaluation.metrics | more | {"text_to_image_map": 0.5, "image_to_text_map": 0.5, "map_chance": 0.1}
     text = card(system="AdversarialBackprop", metrics=metrics, label_names=("dog", "cat"))
     assert "\n\n\n" not in text and text.count("\n#") == text.count("\n\n#")
     for block in text.split("\n\n"):

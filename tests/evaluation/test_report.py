@@ -121,10 +121,40 @@ def test_categories_without_pairs(model, make_data, write):
     data = make_data(pairs=np.zeros((0, 2), np.int32), label=label, text_label=label, label_names=("a", "b"))
     page = Page(write(evaluation=evaluate(model, data))).text
     assert "Text to picture, MAP 0.771" in page
+    assert "by category; chance 0.5" in page
     assert "Median rank" not in page
+    assert "Text to picture, by category Queries drawn" in page
     hot = np.eye(2, dtype=np.uint8)[label]
     data = make_data(pairs=np.zeros((0, 2), np.int32), label=hot, text_label=hot, label_names=("a", "b"))
-    assert "Queries drawn" not in Page(write(evaluation=evaluate(model, data))).text
+    assert Page(write(evaluation=evaluate(model, data))).text == page
+
+
+def test_a_system_of_categories_is_shown_by_category_on_paired_data_too(model, make_data, write):
+    label = np.array([0, 0, 1, 1], np.int32)
+    data = make_data(label=label, text_label=label, label_names=("greek", "latin"))
+    page = Page(write(evaluation=evaluate(model, data))).text
+    assert page.index("R@1") < page.index("MAP")
+    assert "Text to picture Queries drawn" in page and "≈" in page and "latin" not in page
+    model.supervision = "categories"
+    page = Page(write(evaluation=evaluate(model, data))).text
+    assert page.index("MAP") < page.index("R@1")
+    assert "never asked for the very item" in page
+    assert "Similarity of pairs by category" in page
+    assert "Picture to text, by category Queries drawn" in page
+    assert "two greek" in page and "four latin" in page
+    assert "≈" not in page
+
+
+def test_the_first_right_one_is_shown_where_no_result_is_of_the_category(model, make_data, write):
+    texts = ["one", "two", "<script>alert('three')</script>", "four"] * 2
+    model.texts = model.texts | {"four": [1, 0]}
+    label, text_label = np.array([0, 0, 0, 1], np.int32), np.array([0, 0, 0, 0, 0, 0, 0, 1], np.int32)
+    pairs, ids = np.zeros((0, 2), np.int32), np.arange(8)
+    names = ("first", "second")
+    data = make_data(texts=texts, text_image_id=ids, text_item=ids, pairs=pairs)
+    data = dataclasses.replace(data, label=label, text_label=text_label, label_names=names)
+    page = Page(write(evaluation=evaluate(model, data))).text
+    assert "“four” is the first that is right, at rank 8" in page
 
 
 def test_a_collapsed_model_and_no_history(model, make_data, write):
@@ -183,6 +213,25 @@ def test_curves_are_found_in_a_log():
         "Parts of the loss": "category_loss from 0.5 to 0.5",
         "Learning rate": "learning_rate from 0.1 to 0.1",
     }
+
+
+def test_curves_of_an_adversarial_run(write):
+    row = {"epoch": 0, "loss": 2, "modality_accuracy": 0.9, "gradient_ratio": 0.1, "reversal_strength": 0.5}
+    row |= {"val_image_to_text_recall@1": 0.01, "val_text_to_image_recall@1": 0.02, "val_rsum": 12}
+    row |= {"val_image_to_text_map": 0.4, "val_text_to_image_map": 0.6, "val_map": 0.5}
+    rows = [row, row | {"epoch": 1, "modality_accuracy": 0.75, "reversal_strength": 3, "val_text_to_image_map": 0.7}]
+    figures = report.training_curves(rows, by_category=True)
+    assert {figure["title"]: figure["summary"] for figure in figures} == {
+        "Loss": "loss from 2 to 2",
+        "Validation by category": "val_image_to_text_map from 0.4 to 0.4; val_text_to_image_map from 0.6 to 0.7",
+        "The adversary": "modality_accuracy from 0.9 to 0.75",
+        "The adversary's pull": "gradient_ratio from 0.1 to 0.1; reversal_strength from 0.5 to 3",
+    }
+    assert "image to text MAP" in figures[1]["svg"]
+    titles = [figure["title"] for figure in report.training_curves(rows)]
+    assert titles[1:3] == ["Validation", "Validation by category"]
+    page = Page(write(history=rows)).text
+    assert "0.5 says little" in page and "the fresh probe above says" in page
 
 
 def test_a_failure_leaves_the_old_report(tmp_path, write, monkeypatch):

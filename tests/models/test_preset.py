@@ -1,13 +1,16 @@
 import json
 
+import numpy as np
 import pytest
 
 import mmkeras.models
 from mmkeras.errors import MmkerasError
 from mmkeras.models import list_presets, load_preset
-from mmkeras.models.preset import preset_image_preprocessor
+from mmkeras.models.preset import preset_image_preprocessor, preset_text_preprocessor
+from mmkeras.preprocessing import StringPreprocessor, TextPreprocessor
 
-from .conftest import PRESET
+from ..encoders.hub_modules import write_sentences
+from .conftest import PRESET, TEXTS
 
 
 @pytest.mark.parametrize("name", list_presets())
@@ -66,3 +69,51 @@ def test_an_unknown_setting_of_the_preprocessor_is_named():
 
 def test_a_preset_over_features_has_no_image_preprocessor():
     assert preset_image_preprocessor({key: PRESET[key] for key in PRESET if key != "image_preprocessor"}) is None
+
+
+def test_the_text_preprocessor_learns_a_tokenizer_unless_it_hands_strings_on():
+    learnt = preset_text_preprocessor(PRESET, TEXTS)
+    assert type(learnt) is TextPreprocessor
+    assert learnt.sequence_length == 6
+    named = {**PRESET, "text_preprocessor": {"kind": "sentencepiece", "vocabulary_size": 60, "sequence_length": 6}}
+    assert preset_text_preprocessor(named, TEXTS).get_config() == learnt.get_config()
+    strings = {**PRESET, "text_preprocessor": {"kind": "strings", "lower": True}}
+    preprocessor = preset_text_preprocessor(strings, None)  # there is nothing to learn
+    assert type(preprocessor) is StringPreprocessor
+    assert preprocessor.get_config() == {"lower": True, "strip": False}
+    assert preprocessor(["A Dog "]).numpy().tolist() == [b"a dog "]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kind": "string"}, "kind of sentencepiece or strings. Received: kind='string'"),
+        ({"kind": "strings", "vocabulary_size": 60}, "text_preprocessor does not take these settings: .*vocabulary"),
+        ({"vocabulary_size": 60, "lower": True}, "text_preprocessor does not take these settings: "),
+        ({"kind": "strings", "strip": "yes"}, "Expected a bool. Received: strip='yes'"),
+    ],
+)
+def test_settings_that_a_text_preprocessor_does_not_take_are_refused(settings, message):
+    with pytest.raises(MmkerasError, match=message):
+        preset_text_preprocessor({**PRESET, "text_preprocessor": settings}, TEXTS)
+
+
+def test_a_preset_without_a_text_preprocessor_says_so():
+    without = {key: PRESET[key] for key in PRESET if key != "text_preprocessor"}
+    with pytest.raises(MmkerasError, match="lacks text_preprocessor, the tokenizer's settings"):
+        preset_text_preprocessor(without, TEXTS)
+
+
+def test_a_preset_of_a_sentence_encoder_takes_strings(tmp_path):
+    preset = {
+        **PRESET,
+        "text_preprocessor": {"kind": "strings", "lower": True},
+        "text_encoder": {"kind": "hub", "handle": write_sentences(tmp_path), "hidden": [], "embedding_dim": 8},
+    }
+    model = mmkeras.models.DualEncoder.from_preset(preset, texts=TEXTS)
+    upper, lower, other = model.encode_text(["TWO DOGS", "two dogs", "a dog"])
+    np.testing.assert_array_equal(upper, lower)
+    assert abs(other - lower).max() > 0.01
+    token_ids = {**preset, "text_preprocessor": PRESET["text_preprocessor"]}
+    with pytest.raises(MmkerasError, match="Expected a StringPreprocessor before a text encoder of kind 'hub'"):
+        mmkeras.models.DualEncoder.from_preset(token_ids, texts=TEXTS)
