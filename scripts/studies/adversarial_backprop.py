@@ -42,10 +42,11 @@ VARIANTS = {
     "A0-256": ("no adversary, 256 dimensions", {}, {"modality_weight": 0.0}, {"embedding_dim": 256}),
     "0.3": ("strength 0.3", {"reversal_strength": 0.3}, {}, {}),
     "1": ("strength 1", {"reversal_strength": 1.0}, {}, {}),
+    "5": ("strength 5", {"reversal_strength": 5.0}, {}, {}),
     "10": ("strength 10", {"reversal_strength": 10.0}, {}, {}),
     "30": ("strength 30", {"reversal_strength": 30.0}, {}, {}),
 }
-STRENGTHS = {"A0": "none", "0.3": "0.3", "1": "1", "A2": "3", "10": "10", "30": "30"}
+STRENGTHS = {"A0": "none", "0.3": "0.3", "1": "1", "A2": "3", "5": "5", "10": "10", "30": "30"}
 SHOWN = {
     "probe": "modality_probe",
     "linear": "modality_probe_linear",
