@@ -51,7 +51,21 @@ INSTALL_REQUIRES = [
     "rich>=13,<16",
 ]
 
-TEST_REQUIRES = ["pytest>=8,<10", "pytest-xdist>=3.6,<4", "ruff>=0.9,<0.18", "build>=1.2,<2"]
+# The embedded server's HTTP port. 3.0.1 mends what let a client confuse or busy the server (CVE-2024-49768, -49769).
+REST_REQUIRES = ["waitress>=3.0.1,<4"]
+
+TEST_REQUIRES = [
+    *REST_REQUIRES,
+    "pytest>=8,<10",
+    "pytest-xdist>=3.6,<4",
+    "ruff>=0.9,<0.18",
+    "build>=1.2,<2",
+    # What serving/ holds for an operator, read and checked against the schemas of Compose and Kubernetes.
+    "pyyaml>=6,<7",
+    "jsonschema>=4.23,<5",
+    "check-jsonschema>=0.33,<1",
+    "kubernetes-validate>=1.32,<2",
+]
 
 setup(
     name="mmkeras",
@@ -78,6 +92,7 @@ setup(
     extras_require={
         "test": TEST_REQUIRES,
         "dev": TEST_REQUIRES,
+        "rest": REST_REQUIRES,
         "benchmark": ["psutil>=6,<8"],
     },
     entry_points={"console_scripts": ["mmkeras = mmkeras.cli:main"]},

@@ -93,7 +93,7 @@ def _parser():
     serve = command("serve", _serve, "Serve a model over gRPC until interrupted.")
     serve.add_argument("model", type=Path, metavar="savedmodels/NAME", help="the model's folder")
     serve.add_argument("--port", type=int, default=8500, help="gRPC port (default 8500)")
-    serve.add_argument("--rest-port", type=int, help="HTTP port, with tensorflow_model_server")
+    serve.add_argument("--rest-port", type=int, help="HTTP port; no HTTP unless given")
 
     query = command("query", _query, "Ask a served model: a text finds pictures, a picture finds texts.")
     query.add_argument("query", help="a text, or the path of a picture")
@@ -173,12 +173,13 @@ def _parity(options):
     quiet_tensorflow()
     from mmkeras.parity import check_parity, golden_of, saved_model_predict
     from mmkeras.serving import Client
-    from mmkeras.serving.loaded_models import latest_version
+    from mmkeras.serving.versions import latest_version
 
     version = latest_version(options.model).resolve()
     name = version.parent.name
     if options.server:
-        with Client(options.server, name) as client:
+        # The golden examples are one version's own; during a rollout the server's newest may be another.
+        with Client(options.server, name, version=int(version.name)) as client:
             comparisons = check_parity(golden_of(version), client.predict)
     else:
         comparisons = check_parity(golden_of(version), saved_model_predict(version))
@@ -196,7 +197,7 @@ def _serve(options):
 def _query(options):
     from mmkeras.query import ask
     from mmkeras.search import EmbeddingIndex
-    from mmkeras.serving.loaded_models import latest_version
+    from mmkeras.serving.versions import latest_version
 
     model = options.model or _only_model()
     index = options.index or latest_version(MODELS / model) / "assets.extra" / "index"

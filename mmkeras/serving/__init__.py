@@ -5,8 +5,10 @@ from mmkeras._lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "AsyncClient": "async_client",
         "Client": "client",
         "EmbeddedServer": "embedded_server",
         "ServingError": "errors",
+        "TlsFiles": "tls_files",
     },
 )

@@ -1,44 +1,58 @@
 """A model server in this process, for machines without TensorFlow Serving."""
 
-import os
 import socket
-from concurrent import futures
-
-import grpc
+from pathlib import Path
 
 from mmkeras.errors import MmkerasError
-from mmkeras.serving import protos
-from mmkeras.serving.errors import ServingError
-from mmkeras.serving.loaded_models import LoadedModels
-from mmkeras.serving.model_info import get_model_metadata, get_model_status
-from mmkeras.serving.predict import predict
+from mmkeras.serving.server.config_files import (
+    models_config,
+    parse_models,
+    read_batching_file,
+    read_monitoring_file,
+    read_ssl_file,
+)
+from mmkeras.serving.versions import find_versions
 
 _HOST = "127.0.0.1"
-_LONGEST_DETAILS = 1024  # characters; TensorFlow Serving cuts its error texts there
 _DRAIN_SECONDS = 10.0
 
 
 class EmbeddedServer:
-    """Serve any SavedModel over TensorFlow Serving's gRPC interface, on the loopback address only.
+    """Serve SavedModels over TensorFlow Serving's gRPC and REST interfaces, on the loopback address only.
 
-    Offers PredictionService.Predict and GetModelMetadata and ModelService.GetModelStatus with TensorFlow Serving's
-    status codes and texts. It differs where the original is unkind: it stops after the running requests are answered,
-    and it refuses a string input of the wrong rank, which can end the original's process.
+    Serves one folder of versions, or the models of a models.config, and follows both while it runs: a new version is
+    loaded and warmed up before the old one goes. Offers PredictionService, ModelService, grpc.health.v1, REST and
+    metrics with TensorFlow Serving's status codes, texts and names. It differs where the original is unkind: it stops
+    after the running requests are answered, refuses a string input of the wrong rank, which can end the original's
+    process, lets requests wait for a thread, and says at once that a model's folder is missing or empty, for which the
+    original waits without end.
 
     Args:
         base_path: folder of a model, `savedmodels/NAME`, that holds integer version folders.
         name: model name that clients use; the folder's name where None.
         port: port to listen on, or 0 for a free one.
-        version: the version to serve; the newest where None.
+        version: the version to serve; always the newest where None.
+        config_file: a models.config, instead of `base_path`, `name` and `version`.
+        rest_port: HTTP port, 0 for a free one, None for no HTTP. Needs the extra `rest`.
+        batching_file: a batching.config; without one every request runs by itself.
+        monitoring_file: a monitoring.config, which has Prometheus metrics read on the HTTP port.
+        ssl_file: an ssl.config with key and certificate, and what clients' certificates are checked with,
+            for gRPC; HTTP stays plain, as on the original.
+        poll_seconds: pause between two looks at the folders and at `config_file`; 0 for no second look.
+        max_threads: how many gRPC requests are answered at once, where more are refused as on the original. Where
+            None, four a processor, and more wait.
+        max_message_bytes: largest gRPC message or HTTP body; where None, 2 GiB and 128 MiB.
 
     Attributes:
-        address: "127.0.0.1:PORT", once started.
-        name: model name.
-        version: the version served.
+        address: "127.0.0.1:PORT" of gRPC, once started.
+        rest_address: "127.0.0.1:PORT" of HTTP, once started with `rest_port`.
+        name: model name; of the first model where `config_file` lists several, None where it lists none.
+        version: the newest version of that model that is served, None where none is.
+        models: `ServedModels`, while it runs.
 
     Raises:
-        MmkerasError: at construction where the folder holds no version; at `start` where the port is in use, the
-            SavedModel does not load or one of its warm-up records fails.
+        MmkerasError: at construction where a folder holds no version or a file is not what it should be; at `start`
+            where the port is in use, a model has no version that loads, or one of its warm-up records fails.
 
     Example:
         >>> with EmbeddedServer("savedmodels/glyphs") as server, Client(server.address, "glyphs") as client:
@@ -46,55 +60,108 @@ class EmbeddedServer:
         (1, 128)
     """
 
-    def __init__(self, base_path, name=None, port=0, version=None):
-        if not isinstance(port, int) or not 0 <= port <= 65535:
-            raise MmkerasError(f"Expected port to be a number from 0 to 65535. Received: port={port!r}")
+    def __init__(
+        self,
+        base_path=None,
+        name=None,
+        port=0,
+        version=None,
+        *,
+        config_file=None,
+        rest_port=None,
+        batching_file=None,
+        monitoring_file=None,
+        ssl_file=None,
+        poll_seconds=1.0,
+        max_threads=None,
+        max_message_bytes=None,
+    ):
+        for argument, value in (("port", port), ("rest_port", 0 if rest_port is None else rest_port)):
+            if not isinstance(value, int) or not 0 <= value <= 65535:
+                raise MmkerasError(
+                    f"Expected {argument} to be a number from 0 to 65535. Received: {argument}={value!r}"
+                )
+        if (base_path is None) == (config_file is None):
+            raise MmkerasError(
+                f"Expected base_path or config_file. Received: base_path={base_path!r}, config_file={config_file!r}"
+            )
+        if config_file is not None and (name is not None or version is not None):
+            raise MmkerasError(
+                f"Expected name and version in config_file only. Received: name={name!r}, version={version!r}"
+            )
+        if not poll_seconds >= 0:
+            raise MmkerasError(f"Expected poll_seconds to be at least 0. Received: poll_seconds={poll_seconds!r}")
+        for argument, value in (("max_threads", max_threads), ("max_message_bytes", max_message_bytes)):
+            if value is not None and value < 1:
+                raise MmkerasError(f"Expected {argument} to be at least 1 or None. Received: {argument}={value!r}")
+        if monitoring_file is not None and rest_port is None:
+            raise MmkerasError("Expected rest_port with monitoring_file: metrics are read over HTTP. Received: None")
         self.base_path = base_path
         self.port = port
-        self._models = LoadedModels(base_path, name, version)
-        self.name = self._models.name
-        self.version = self._models.version
+        self.rest_port = rest_port
+        self.batching_file = batching_file
+        self.monitoring_file = monitoring_file
+        self.config_file = config_file
+        self.ssl_file = ssl_file
+        self.poll_seconds = poll_seconds
+        self.max_threads = max_threads
+        self.max_message_bytes = max_message_bytes
         self.address = None
-        self._server = None
+        self.rest_address = None
+        self.models = None
+        self._asked_version = version
+        self._first_version = None
+        self._content = None
+        self._ssl = None if ssl_file is None else read_ssl_file(ssl_file)
+        self._batching = None if batching_file is None else read_batching_file(batching_file)
+        self._monitoring = None if monitoring_file is None else read_monitoring_file(monitoring_file)
+        configs = self._read_configs(name).config
+        self.name = configs[0].name if configs else None
+        self._parts = None
+
+    @property
+    def version(self):
+        if self.models is not None:
+            return self.models.newest(self.name)
+        return self._first_version
 
     def start(self):
-        """Load the model, warm it up, then listen; return this server."""
-        if self._server is not None:
+        """Load the models, warm them up, then listen; return this server."""
+        from mmkeras.serving.server.running_server import RunningServer
+
+        if self._parts is not None:
             raise MmkerasError(f"The server is already running at {self.address}")
-        self._check_port()
-        self._models.load()
-        # As many as TensorFlow Serving has by default; further requests wait, where it would refuse them.
-        workers = futures.ThreadPoolExecutor(4 * (os.cpu_count() or 1), thread_name_prefix="mmkeras-serving")
-        server = grpc.server(
-            workers,
-            handlers=[_Router(self._routes())],
-            options=[
-                ("grpc.max_receive_message_length", -1),
-                ("grpc.max_send_message_length", -1),
-                # Otherwise a second server on the port would start, and take every other request.
-                ("grpc.so_reuseport", 0),
-            ],
+        for port in (self.port, self.rest_port):
+            if port is not None:
+                _check_port(port)
+        configs = self._read_configs(self.name)
+        self._parts = RunningServer(
+            configs,
+            host=_HOST,
+            port=self.port,
+            rest_port=self.rest_port,
+            batching=self._batching,
+            monitoring=self._monitoring,
+            ssl=self._ssl,
+            max_threads=self.max_threads,
+            max_message_bytes=self.max_message_bytes,
         )
-        try:
-            port = server.add_insecure_port(f"{_HOST}:{self.port}")
-        except RuntimeError as error:
-            self._models.close()
-            raise _port_in_use(self.port, error) from error
-        server.start()
-        self._server = server
-        self.address = f"{_HOST}:{port}"
+        self._parts.watch(self.poll_seconds, self.config_file, self._content)
+        self.models = self._parts.models
+        self.address, self.rest_address = self._parts.address, self._parts.rest_address
         return self
 
     def stop(self):
         """Answer the running requests, at most for ten seconds, and close; does nothing where it is not running."""
-        if self._server is not None:
-            server, self._server, self.address = self._server, None, None
-            server.stop(_DRAIN_SECONDS).wait()
-            self._models.close()
+        if self._parts is not None:
+            parts, self._parts = self._parts, None
+            self.address = self.rest_address = None
+            parts.stop(_DRAIN_SECONDS)
+            self.models = None
 
     def wait(self, timeout=None):
         """Block until the server is stopped; return False where it still runs after `timeout` seconds."""
-        return self._server is None or not self._server.wait_for_termination(timeout)
+        return self._parts is None or self._parts.wait(timeout)
 
     def __enter__(self):
         return self.start()
@@ -102,79 +169,34 @@ class EmbeddedServer:
     def __exit__(self, *exception):
         self.stop()
 
-    def _check_port(self):
-        """Find out before the model is loaded, which takes seconds, that the port is taken."""
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    def _read_configs(self, name):
+        """Return the ModelConfigList to start with."""
+        if self.config_file is not None:
             try:
-                probe.bind((_HOST, self.port))
+                self._content = Path(self.config_file).read_bytes()
             except OSError as error:
-                raise _port_in_use(self.port, error) from error
-
-    def _routes(self):
-        """Return a dict from method to (request class, function of request and seconds left)."""
-        return {
-            "PredictionService/Predict": (
-                protos.PredictRequest,
-                lambda request, seconds: predict(self._models.resolve(request), request, seconds),
-            ),
-            "PredictionService/GetModelMetadata": (
-                protos.GetModelMetadataRequest,
-                lambda request, seconds: get_model_metadata(self._models, request),
-            ),
-            "ModelService/GetModelStatus": (
-                protos.GetModelStatusRequest,
-                lambda request, seconds: get_model_status(self._models, request),
-            ),
-        }
+                raise MmkerasError(
+                    f"Expected config_file to be a file that can be read. Received: {self.config_file} ({error})"
+                ) from error
+            return parse_models(self._content, self.config_file)
+        folders = find_versions(self.base_path)
+        version = self._asked_version
+        if version is not None and version not in folders:
+            raise MmkerasError(
+                f"Expected version to be among {list(folders)} of {self.base_path}. Received: version={version!r}"
+            )
+        self._first_version = max(folders) if version is None else version
+        base_path = Path(self.base_path).expanduser().resolve()
+        return models_config(name or base_path.name, base_path, version)
 
 
-class _Router(grpc.GenericRpcHandler):
-    """Hand calls to functions of (request, seconds left); errors become gRPC statuses."""
-
-    def __init__(self, routes):
-        self._handlers = {
-            f"/tensorflow.serving.{method}": grpc.unary_unary_rpc_method_handler(_behaviour(request_class, answer))
-            for method, (request_class, answer) in routes.items()
-        }
-        # Of whatever kind an unknown method is, this handler answers before it reads.
-        self._unknown = grpc.stream_stream_rpc_method_handler(_refuse)
-
-    def service(self, handler_call_details):
-        return self._handlers.get(handler_call_details.method, self._unknown)
-
-
-def _behaviour(request_class, answer):
-    def behave(content, context):
+def _check_port(port):
+    """Find out before models are loaded, which takes seconds, that the port is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            request = request_class.FromString(content)
-        except Exception:  # protobuf's DecodeError; the original answers so, without a text
-            context.abort(grpc.StatusCode.INTERNAL, "")
-        seconds = context.time_remaining()
-        try:
-            if seconds is not None and seconds <= 0:
-                raise ServingError("DEADLINE_EXCEEDED", "The deadline passed before the request was run")
-            response = answer(request, seconds).SerializeToString()
-        except ServingError as error:
-            code, details = error.code, error.details
-        except Exception as error:  # one request must never end the process or lose its answer
-            code, details = "INTERNAL", f"{type(error).__name__}: {error}"
-        else:
-            return response
-        return context.abort(grpc.StatusCode[code], cut_details(details))
-
-    return behave
-
-
-def _refuse(requests, context):
-    context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
-    yield b""
-
-
-def cut_details(details):
-    """Return an error text of the length that TensorFlow Serving sends at most."""
-    return details if len(details) <= _LONGEST_DETAILS else details[:_LONGEST_DETAILS] + "...TRUNCATED"
-
-
-def _port_in_use(port, error):
-    return MmkerasError(f"Expected a port that is free on {_HOST}, or 0 for any. Received: port={port} ({error})")
+            probe.bind((_HOST, port))
+        except OSError as error:
+            raise MmkerasError(
+                f"Expected a port that is free on {_HOST}, or 0 for any. Received: port={port} ({error})"
+            ) from error

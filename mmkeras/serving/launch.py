@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from mmkeras.errors import MmkerasError
-from mmkeras.serving.loaded_models import find_versions
+from mmkeras.serving.versions import find_versions
 
 _BINARY = "tensorflow_model_server"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -18,13 +18,14 @@ def serve(base_path, name=None, port=8500, rest_port=None):
     """Serve a model until SIGINT or SIGTERM, then return 0.
 
     Starts `tensorflow_model_server` where it is on the PATH, else `EmbeddedServer`; prints which one, the address and a
-    command to ask it. Call it in the main thread: it takes over both signals while it runs.
+    command to ask it. Newer versions are taken up while it runs. Call it in the main thread: it takes over both signals
+    while it runs.
 
     Args:
         base_path: folder of a model, `savedmodels/NAME`, that holds integer version folders.
         name: model name that clients use; the folder's name where None.
         port: gRPC port; 0 for a free one (EmbeddedServer only).
-        rest_port: HTTP port, or None for no HTTP (tensorflow_model_server only).
+        rest_port: HTTP port, or None for no HTTP; 0 for a free one (EmbeddedServer only, with the extra `rest`).
 
     Raises:
         MmkerasError: no model there, the port is in use, or the server ended by itself.
@@ -56,7 +57,8 @@ def _run_binary(binary, base_path, name, port, rest_port, received):
         command.append(f"--rest_api_port={rest_port}")
     process = subprocess.Popen(command)
     try:
-        _announce(f"TensorFlow Serving ({binary})", base_path, name, f"127.0.0.1:{port}")
+        rest_address = f"127.0.0.1:{rest_port}" if rest_port else None
+        _announce(f"TensorFlow Serving ({binary})", base_path, name, f"127.0.0.1:{port}", rest_address)
         while process.poll() is None and not received:
             time.sleep(_POLL_SECONDS)
         if not received:
@@ -80,19 +82,17 @@ def _end(process):
 
 
 def _run_embedded(base_path, name, port, rest_port, received):
-    if rest_port:
-        raise MmkerasError(
-            f"Expected no rest_port: only {_BINARY} answers HTTP, and it is not on the PATH. "
-            f"Received: rest_port={rest_port}"
-        )
     from mmkeras.serving.embedded_server import EmbeddedServer
 
-    with EmbeddedServer(base_path, name, port) as server:
-        _announce(f"EmbeddedServer ({_BINARY} is not on the PATH)", base_path, name, server.address)
+    with EmbeddedServer(base_path, name, port, rest_port=rest_port) as server:
+        _announce(
+            f"EmbeddedServer ({_BINARY} is not on the PATH)", base_path, name, server.address, server.rest_address
+        )
         while not received:
             time.sleep(_POLL_SECONDS)
 
 
-def _announce(server, base_path, name, address):
-    print(f"{server} serves {base_path} as {name!r} over gRPC at {address}; Ctrl+C stops it. Ask it with")
+def _announce(server, base_path, name, address, rest_address=None):
+    over = f"gRPC at {address}" if rest_address is None else f"gRPC at {address} and HTTP at {rest_address}"
+    print(f"{server} serves {base_path} as {name!r} over {over}; Ctrl+C stops it. Ask it with")
     print(f'    mmkeras query "a text, or the path of a picture" --model {name} --server {address}', flush=True)

@@ -9,8 +9,10 @@ Example:
     >>> PredictRequest.FromString(request.SerializeToString()).model_spec.name
     'glyphs'
 
-Reference: tensorflow_serving/apis/{model,predict,get_model_metadata,get_model_status,prediction_log}.proto,
-tensorflow/core/framework/{tensor,tensor_shape,types}.proto, tensorflow/core/protobuf/meta_graph.proto.
+Reference: tensorflow_serving/apis/*.proto, tensorflow_serving/config/{model_server,monitoring,ssl}_config.proto,
+tensorflow_serving/servables/tensorflow/session_bundle_config.proto, tensorflow/core/example/*.proto,
+tensorflow/core/framework/{tensor,tensor_shape,types}.proto, tensorflow/core/protobuf/meta_graph.proto,
+grpc/health/v1/health.proto.
 """
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -46,6 +48,9 @@ _ENUMS = {
         "DT_UINT64": 23,
     },
     "State": {"UNKNOWN": 0, "START": 10, "LOADING": 20, "AVAILABLE": 30, "UNLOADING": 40, "END": 50},
+    "ModelType": {"MODEL_TYPE_UNSPECIFIED": 0, "TENSORFLOW": 1, "OTHER": 2},
+    # The values of one enum of health.proto; on the wire they are numbers.
+    "ServingStatus": {"SERVING_UNKNOWN": 0, "SERVING": 1, "NOT_SERVING": 2, "SERVICE_UNKNOWN": 3},
 }
 
 # One line a field: "name type number"; type* repeats, {type} is a map from string, a fourth word names a oneof.
@@ -93,17 +98,85 @@ _MESSAGES = {
     "StatusProto": ["error_code int32 1", "error_message string 2"],
     "ModelVersionStatus": ["version int64 1", "state State 2", "status StatusProto 3"],
     "GetModelStatusResponse": ["model_version_status ModelVersionStatus* 1"],
+    "BytesList": ["value bytes* 1"],
+    "FloatList": ["value float* 1"],
+    "Int64List": ["value int64* 1"],
+    "Feature": ["bytes_list BytesList 1 kind", "float_list FloatList 2 kind", "int64_list Int64List 3 kind"],
+    "Features": ["feature {Feature} 1"],
+    "Example": ["features Features 1"],
+    "ExampleList": ["examples Example* 1"],
+    "ExampleListWithContext": ["examples Example* 1", "context Example 2"],
+    "Input": ["example_list ExampleList 1 kind", "example_list_with_context ExampleListWithContext 2 kind"],
+    "Class": ["label string 1", "score float 2"],
+    "Classifications": ["classes Class* 1"],
+    "ClassificationResult": ["classifications Classifications* 1"],
+    "ClassificationRequest": ["model_spec ModelSpec 1", "input Input 2"],
+    "ClassificationResponse": ["result ClassificationResult 1", "model_spec ModelSpec 2"],
+    "Regression": ["value float 1"],
+    "RegressionResult": ["regressions Regression* 1"],
+    "RegressionRequest": ["model_spec ModelSpec 1", "input Input 2"],
+    "RegressionResponse": ["result RegressionResult 1", "model_spec ModelSpec 2"],
+    "InferenceTask": ["model_spec ModelSpec 1", "method_name string 2"],
+    "InferenceResult": [
+        "model_spec ModelSpec 1",
+        "classification_result ClassificationResult 2 result",
+        "regression_result RegressionResult 3 result",
+    ],
+    "MultiInferenceRequest": ["tasks InferenceTask* 1", "input Input 2"],
+    "MultiInferenceResponse": ["results InferenceResult* 1"],
     "PredictLog": ["request PredictRequest 1", "response PredictResponse 2"],
+    "ClassifyLog": ["request ClassificationRequest 1", "response ClassificationResponse 2"],
+    "RegressLog": ["request RegressionRequest 1", "response RegressionResponse 2"],
+    "MultiInferenceLog": ["request MultiInferenceRequest 1", "response MultiInferenceResponse 2"],
     # Of the other logs only their presence matters: which one a warm-up record holds.
     "OtherLog": [],
     "PredictionLog": [
-        "classify_log OtherLog 2 log_type",
-        "regress_log OtherLog 3 log_type",
-        "multi_inference_log OtherLog 4 log_type",
+        "classify_log ClassifyLog 2 log_type",
+        "regress_log RegressLog 3 log_type",
+        "multi_inference_log MultiInferenceLog 4 log_type",
         "session_run_log OtherLog 5 log_type",
         "predict_log PredictLog 6 log_type",
         "predict_streamed_log OtherLog 7 log_type",
     ],
+    "Latest": ["num_versions uint32 1"],
+    "All": [],
+    "Specific": ["versions int64* 1"],
+    "ServableVersionPolicy": [
+        "latest Latest 100 policy_choice",
+        "all All 101 policy_choice",
+        "specific Specific 102 policy_choice",
+    ],
+    "ModelConfig": [
+        "name string 1",
+        "base_path string 2",
+        "model_type ModelType 3",
+        "model_platform string 4",
+        "model_version_policy ServableVersionPolicy 7",
+        "version_labels {int64} 8",
+    ],
+    "ModelConfigList": ["config ModelConfig* 1"],
+    "ModelServerConfig": ["model_config_list ModelConfigList 1 config", "custom_model_config Any 2 config"],
+    "ReloadConfigRequest": ["config ModelServerConfig 1", "metric_names string* 2"],
+    "ReloadConfigResponse": ["status StatusProto 1"],
+    "BoolValue": ["value bool 1"],
+    "StringValue": ["value string 1"],
+    # Read as text only, so that the names count and not the numbers.
+    "BatchingParameters": [
+        "max_batch_size Int64Value 1",
+        "batch_timeout_micros Int64Value 2",
+        "max_enqueued_batches Int64Value 3",
+        "num_batch_threads Int64Value 4",
+        "thread_pool_name StringValue 5",
+        "allowed_batch_sizes int64* 6",
+        "pad_variable_length_inputs bool 7",
+        "enable_large_batch_splitting BoolValue 8",
+        "max_execution_batch_size Int64Value 9",
+    ],
+    "PrometheusConfig": ["enable bool 1", "path string 2"],
+    "MonitoringConfig": ["prometheus_config PrometheusConfig 1"],
+    "SSLConfig": ["server_key string 1", "server_cert string 2", "custom_ca string 3", "client_verify bool 4"],
+    "HealthCheckRequest": ["service string 1"],
+    "HealthCheckResponse": ["status ServingStatus 1"],
 }
 
 _Field = descriptor_pb2.FieldDescriptorProto
@@ -155,6 +228,8 @@ DataType = _ENUMS["DataType"]
 DATA_TYPE_NAMES = {number: name for name, number in DataType.items()}
 State = _ENUMS["State"]
 STATE_NAMES = {number: name for name, number in State.items()}
+ModelType = _ENUMS["ModelType"]
+ServingStatus = _ENUMS["ServingStatus"]
 
 _classes = _message_classes()
 Any = _classes["Any"]
@@ -173,5 +248,37 @@ GetModelStatusRequest = _classes["GetModelStatusRequest"]
 GetModelStatusResponse = _classes["GetModelStatusResponse"]
 StatusProto = _classes["StatusProto"]
 ModelVersionStatus = _classes["ModelVersionStatus"]
+Feature = _classes["Feature"]
+Features = _classes["Features"]
+Example = _classes["Example"]
+ExampleList = _classes["ExampleList"]
+ExampleListWithContext = _classes["ExampleListWithContext"]
+Input = _classes["Input"]
+Class = _classes["Class"]
+Classifications = _classes["Classifications"]
+ClassificationResult = _classes["ClassificationResult"]
+ClassificationRequest = _classes["ClassificationRequest"]
+ClassificationResponse = _classes["ClassificationResponse"]
+RegressionResult = _classes["RegressionResult"]
+RegressionRequest = _classes["RegressionRequest"]
+RegressionResponse = _classes["RegressionResponse"]
+InferenceTask = _classes["InferenceTask"]
+InferenceResult = _classes["InferenceResult"]
+MultiInferenceRequest = _classes["MultiInferenceRequest"]
+MultiInferenceResponse = _classes["MultiInferenceResponse"]
 PredictLog = _classes["PredictLog"]
+ClassifyLog = _classes["ClassifyLog"]
+RegressLog = _classes["RegressLog"]
+MultiInferenceLog = _classes["MultiInferenceLog"]
 PredictionLog = _classes["PredictionLog"]
+ServableVersionPolicy = _classes["ServableVersionPolicy"]
+ModelConfig = _classes["ModelConfig"]
+ModelConfigList = _classes["ModelConfigList"]
+ModelServerConfig = _classes["ModelServerConfig"]
+ReloadConfigRequest = _classes["ReloadConfigRequest"]
+ReloadConfigResponse = _classes["ReloadConfigResponse"]
+BatchingParameters = _classes["BatchingParameters"]
+MonitoringConfig = _classes["MonitoringConfig"]
+SSLConfig = _classes["SSLConfig"]
+HealthCheckRequest = _classes["HealthCheckRequest"]
+HealthCheckResponse = _classes["HealthCheckResponse"]

@@ -54,7 +54,7 @@ def measure(saved_model_dir) -> list[dict]:
     import tensorflow_text  # noqa: F401  importing it registers its operations
 
     from mmkeras.serving import Client, EmbeddedServer
-    from mmkeras.serving.loaded_models import find_versions
+    from mmkeras.serving.versions import find_versions
 
     folder = Path(saved_model_dir).resolve()
     is_version = (folder / "saved_model.pb").exists()

@@ -82,7 +82,7 @@ def test_rows_are_split_into_requests(toy_server):
         assert client.encode_text(texts)[:, 0].tolist() == list(range(1, 9))
         assert client.match([b"a"] * 7, ["a", "b"] * 3 + ["a"]).tolist() == [1, 0, 1, 0, 1, 0, 1]
     with ScriptedServer(embeddings(3), embeddings(3), embeddings(1)) as server:
-        with Client(server.address, "m", max_batch=3) as client:
+        with Client(server.address, "m", max_batch=3, concurrency=1) as client:
             assert client.encode_text(["t"] * 7).shape == (7, 2)
         assert rows_asked(server) == [3, 3, 1]
 

@@ -1,8 +1,11 @@
 """The server around Predict: which model answers, metadata, status, ports, start and stop."""
 
+import gc
+import shutil
 import socket
 import threading
 import time
+import weakref
 from concurrent import futures
 
 import grpc
@@ -11,7 +14,8 @@ import pytest
 
 from mmkeras.errors import MmkerasError
 from mmkeras.serving import Client, EmbeddedServer, protos
-from mmkeras.serving.embedded_server import cut_details
+from mmkeras.serving.server.grpc_service import cut_details
+from mmkeras.serving.tensors import encode_tensor
 
 PREDICT = "PredictionService/Predict"
 METADATA = "PredictionService/GetModelMetadata"
@@ -25,6 +29,14 @@ def spec(name="toy", version=None, label=None):
     if label is not None:
         message.version_label = label
     return message
+
+
+def wait_for(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.02)
 
 
 SPEC_CASES = [
@@ -66,7 +78,7 @@ def test_undecodable_bytes(refusal):
         "PredictionService/Nothing",
         "PredictionService/PredictStreamed",
         "SessionService/SessionRun",
-        "/grpc.health.v1.Health/Check",
+        "/grpc.health.v1.Health/Watch",
     ],
 )
 def test_other_methods_are_unimplemented(refusal, method):
@@ -172,13 +184,98 @@ def test_it_is_not_reachable_from_outside(toy_server):
 def test_stop_lets_running_requests_end(toy_path):
     server = EmbeddedServer(toy_path).start()
     with Client(server.address, "toy") as client, futures.ThreadPoolExecutor(1) as pool:
-        running = pool.submit(client.predict, "slow", {"steps": np.int32(30_000)})
-        while not running.running():
-            time.sleep(0.01)
+        seconds = -time.monotonic()
+        client.predict("slow", {"steps": np.int32(10_000)})
+        seconds += time.monotonic()
+        # For about a second, however fast this machine is.
+        running = pool.submit(client.predict, "slow", {"steps": np.int32(10_000 / seconds)})
         time.sleep(0.2)
+        assert not running.done()
         waiting = threading.Thread(target=server.wait)
         waiting.start()
         server.stop()
         assert running.result()["total"] > 0
         waiting.join(5)
         assert not waiting.is_alive()
+
+
+def test_versions_are_followed_under_load(toy_path, tmp_path):
+    base_path = tmp_path / "toy"
+    shutil.copytree(toy_path / "00000001", base_path / "1")
+
+    def publish(source, version):
+        shutil.copytree(toy_path / source, base_path / ".tmp-new")
+        (base_path / ".tmp-new").rename(base_path / str(version))
+
+    with EmbeddedServer(base_path, poll_seconds=0.05) as server, Client(server.address, "toy", timeout=20) as client:
+        ended, answers = threading.Event(), []
+
+        def ask():
+            while not ended.is_set():
+                answers.append(client.encode_text(["abc"])[0].tolist())
+
+        with futures.ThreadPoolExecutor(3) as pool:
+            asking = [pool.submit(ask) for _ in range(3)]
+            for version in (2, 3, 4):
+                publish("2" if version % 2 == 0 else "00000001", version)
+                wait_for(lambda version=version: server.version == version)
+            (base_path / "5").mkdir()  # half written
+            (base_path / "5" / "saved_model.pb").write_bytes(b"\xff" * 10)
+            wait_for(lambda: len(client.status()) == 5)
+            ended.set()
+            for future in asking:
+                future.result()
+        assert {tuple(answer) for answer in answers} == {(3, 3), (3, 6)}
+        assert answers[-1] == [3, 6]
+        states = [(entry["version"], entry["state"], entry["error_code"]) for entry in client.status()]
+        assert states == [
+            (5, "END", "UNKNOWN"),
+            (4, "AVAILABLE", "OK"),
+            *((version, "END", "OK") for version in (3, 2, 1)),
+        ]
+        assert "hold a SavedModel" in client.status()[0]["error_message"]
+        with pytest.raises(MmkerasError, match=r"NOT_FOUND: Servable not found for request: Specific\(toy, 5\)"):
+            Client(server.address, "toy", version=5).encode_text(["a"])
+
+
+def test_a_models_config_with_policies_and_labels(toy_path, half_plus_two_path, tmp_path):
+    def config(*lines):
+        entries = " ".join(f'config {{ model_platform: "tensorflow" {line} }}' for line in lines)
+        (tmp_path / "models.config").write_text(f"model_config_list {{ {entries} }}")
+        return tmp_path / "models.config"
+
+    half = f'name: "half" base_path: "{half_plus_two_path}"'
+    toy = (
+        f'name: "toy" base_path: "{toy_path}" model_version_policy {{ all {{}} }} '
+        'version_labels { key: "stable" value: 1 }'
+    )
+    with EmbeddedServer(config_file=config(toy, half), poll_seconds=0.05) as server:
+        assert (server.name, server.version) == ("toy", 2)
+        with Client(server.address, "half") as client:
+            assert client.predict("", {"x": [1.0]})["y"].tolist() == [2.5]
+        with grpc.insecure_channel(server.address) as channel:
+            predict = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+            request = protos.PredictRequest(
+                model_spec=spec(label="stable"), inputs={"x": encode_tensor(np.ones([1, 3], np.float32))}
+            )
+            response = protos.PredictResponse.FromString(predict(request.SerializeToString(), timeout=20))
+            assert response.model_spec.version.value == 1
+            assert response.outputs["y"].float_val[:] == [3.0, 3.0]
+        config(half)
+        wait_for(lambda: server.models.newest("toy") is None)
+        assert server.models.newest("half") == 123
+
+
+def test_memory_is_level_over_version_changes(half_plus_two_path, tmp_path):
+    base_path = tmp_path / "half"
+    shutil.copytree(half_plus_two_path / "123", base_path / "1")
+    with EmbeddedServer(base_path, poll_seconds=0) as server:
+        sessions = []
+        for version in range(2, 6):
+            (base_path / str(version - 1)).rename(base_path / str(version))
+            with server.models.resolve(spec("half")) as servable:
+                sessions.append(weakref.ref(servable))
+            del servable
+            server.models.look()
+        gc.collect()
+        assert [reference() for reference in sessions] == [None] * 4

@@ -7,7 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
+from concurrent import futures
 
+import numpy as np
 import pytest
 
 from mmkeras.errors import MmkerasError
@@ -92,13 +95,16 @@ def test_a_missing_model_is_told_before_anything_starts(fake_binary, tmp_path):
 
 
 def test_the_embedded_server_is_the_fallback(half_plus_two_path):
-    process = start(base_path=str(half_plus_two_path), name="half", port=0)
+    process = start(base_path=str(half_plus_two_path), name="half", port=0, rest_port=0)
     try:
         lines = [process.stdout.readline() for _ in range(2)]
         assert lines[0].startswith("EmbeddedServer"), process.stderr.read()
-        address = re.search(r"127\.0\.0\.1:\d+", lines[0])[0]
+        address, rest_address = re.findall(r"127\.0\.0\.1:\d+", lines[0])
         with Client(address, "half") as client:
             assert client.predict("", {"x": [2.0]})["y"].tolist() == [3.0]
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"http://{rest_address}/v1/models/half", timeout=20) as response:
+            assert json.load(response)["model_version_status"][0]["state"] == "AVAILABLE"
         assert lines[1].strip() == f'mmkeras query "a text, or the path of a picture" --model half --server {address}'
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
@@ -107,9 +113,30 @@ def test_the_embedded_server_is_the_fallback(half_plus_two_path):
     assert process.returncode == 0
 
 
-def test_http_needs_tensorflow_model_server(half_plus_two_path, monkeypatch, tmp_path):
+def test_sigterm_lets_running_requests_end(toy_path):
+    process = start(base_path=str(toy_path), name="toy", port=0)
+    try:
+        address = re.search(r"127\.0\.0\.1:\d+", process.stdout.readline())[0]
+        with Client(address, "toy") as client, futures.ThreadPoolExecutor(1) as pool:
+            seconds = -time.monotonic()
+            client.predict("slow", {"steps": np.int32(10_000)})
+            seconds += time.monotonic()
+            # For about two seconds, however fast this machine is.
+            running = pool.submit(client.predict, "slow", {"steps": np.int32(20_000 / seconds)})
+            time.sleep(0.5)
+            assert not running.done()
+            process.send_signal(signal.SIGTERM)
+            assert running.result()["total"] > 0
+        process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+
+
+def test_signal_handlers_are_given_back(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "broken" / "1").mkdir(parents=True)
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(MmkerasError, match="rest_port=8501"):
-        serve(half_plus_two_path, "half", 0, rest_port=8501)
+    with pytest.raises(MmkerasError, match="did not become available"):
+        serve(tmp_path / "broken", "broken", 0)
     assert signal.getsignal(signal.SIGTERM) is before

@@ -25,32 +25,52 @@ def test_real_protos_load_in_the_same_process(imports):
 
 
 def test_every_field_has_the_number_type_and_name_of_the_real_one():
+    from tensorflow.core.example import example_pb2, feature_pb2
     from tensorflow.core.framework import tensor_pb2, types_pb2
     from tensorflow.core.protobuf import meta_graph_pb2
     from tensorflow_serving.apis import (
+        classification_pb2,
         get_model_metadata_pb2,
         get_model_status_pb2,
+        inference_pb2,
+        input_pb2,
+        model_management_pb2,
         model_pb2,
         predict_pb2,
         prediction_log_pb2,
+        regression_pb2,
     )
+    from tensorflow_serving.config import file_system_storage_path_source_pb2, model_server_config_pb2
 
+    policy = file_system_storage_path_source_pb2.FileSystemStoragePathSourceConfig.ServableVersionPolicy
     real = {
         name: getattr(module, name).DESCRIPTOR
         for module in (
-            tensor_pb2,
-            meta_graph_pb2,
-            model_pb2,
-            predict_pb2,
+            classification_pb2,
+            example_pb2,
+            feature_pb2,
             get_model_metadata_pb2,
             get_model_status_pb2,
+            inference_pb2,
+            input_pb2,
+            meta_graph_pb2,
+            model_management_pb2,
+            model_pb2,
+            model_server_config_pb2,
+            policy,
+            predict_pb2,
             prediction_log_pb2,
+            regression_pb2,
+            tensor_pb2,
         )
         for name in dir(module)
         if hasattr(getattr(module, name), "DESCRIPTOR") and name in protos._MESSAGES
     }
-    real["TensorInfo"] = meta_graph_pb2.TensorInfo.DESCRIPTOR
-    assert len(real) >= 14
+    real |= {"TensorInfo": meta_graph_pb2.TensorInfo.DESCRIPTOR, "ServableVersionPolicy": policy.DESCRIPTOR}
+    ours_alone = {"OtherLog", "BatchingParameters", "MonitoringConfig", "PrometheusConfig", "SSLConfig"}
+    ours_alone |= {"HealthCheckRequest", "HealthCheckResponse"}
+    well_known = {"Any", "BoolValue", "Int64Value", "StringValue", "Dim", "TensorShapeProto", "StatusProto"}
+    assert set(protos._MESSAGES) - set(real) <= ours_alone | well_known
     integers = {5, 14}  # int32 and enum are one varint
     for name, descriptor in real.items():
         for field in protos._classes[name].DESCRIPTOR.fields:

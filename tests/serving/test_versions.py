@@ -4,7 +4,7 @@ import pytest
 
 from mmkeras.errors import MmkerasError
 from mmkeras.serving import EmbeddedServer
-from mmkeras.serving.loaded_models import find_versions
+from mmkeras.serving.versions import find_versions, list_versions
 
 
 def test_only_numbers_are_versions(toy_path):
@@ -33,12 +33,26 @@ def test_an_unknown_version_is_refused_with_those_that_exist(toy_path):
         EmbeddedServer(toy_path, version=7)
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xff\xff", b""])
-def test_a_version_that_is_no_saved_model_is_named(tmp_path, content):
+def test_a_number_that_no_message_can_hold_is_no_version(tmp_path):
+    (tmp_path / str(2**63)).mkdir()
+    (tmp_path / "007").mkdir()
+    (tmp_path / "8").write_text("a file")
+    assert list_versions(tmp_path) == {7: tmp_path / "007"}
+
+
+NO_BUNDLE = r"NOT_FOUND: Specified file path does not appear to contain a SavedModel bundle .*\n.*broken/4\}"
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [(None, NO_BUNDLE), (b"\xff\xff\xff", "UNKNOWN: .*broken/4 to hold a SavedModel"), (b"", "with the tag 'serve'")],
+)
+def test_a_version_that_is_no_saved_model_is_named(tmp_path, content, text):
     (tmp_path / "broken" / "4").mkdir(parents=True)
     if content is not None:
         (tmp_path / "broken" / "4" / "saved_model.pb").write_bytes(content)
     server = EmbeddedServer(tmp_path / "broken")
-    with pytest.raises(MmkerasError, match=r"broken/4 to hold a SavedModel"):
+    begin = r"1 servable\(s\) did not become available: \{\{\{name: broken version: 4\} due to error: "
+    with pytest.raises(MmkerasError, match=f"{begin}.*{text}"):
         server.start()
     assert server.address is None

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from mmkeras.errors import MmkerasError
-from mmkeras.serving import EmbeddedServer, protos, warm_up
-from mmkeras.serving.servable import Servable
+from mmkeras.serving import EmbeddedServer, protos
+from mmkeras.serving.server import warm_up
+from mmkeras.serving.server.loading import load_servable
+from mmkeras.serving.server.metrics import Metrics
+from mmkeras.serving.server.servable import Servable
 from mmkeras.serving.tensors import encode_tensor
 
 
@@ -56,6 +59,14 @@ def test_records_are_answered(with_records):
     servable.close()
 
 
+def test_the_metrics_are_told(with_records):
+    base_path = with_records([record(), record()])
+    metrics = Metrics()
+    load_servable(base_path / "123", "warm", 123, metrics).close()
+    assert f'model_warmup_records_read{{model_path="{base_path}/123"}} 2' in metrics.text()
+    assert f'model_warmup_latency_count{{model_path="{base_path}/123",status="OK"}} 1' in metrics.text()
+
+
 def test_no_records_are_fine(with_records):
     with EmbeddedServer(with_records([])) as server:
         assert server.address
@@ -67,7 +78,7 @@ def test_no_records_are_fine(with_records):
         (record(signature="zz"), r'record 2 of .*: Serving signature key "zz" not found'),
         (record(name="y"), r"record 2 of .*: Signature input alias: x"),
         (b"\xff\xff", r"record 2 of .* is no PredictionLog"),
-        (b"", r"record 2 of .* to be a predict_log. Received: None"),
+        (b"", r"record 2 of .* to be one of predict_log, .*Received: None"),
     ],
 )
 def test_a_failing_record_stops_the_start(with_records, bad, text):

@@ -2,9 +2,16 @@
 
 from mmkeras.serving import protos
 from mmkeras.serving.errors import ServingError
-from mmkeras.serving.predict import predict
+from mmkeras.serving.server.classify import classify, multi_inference, regress
+from mmkeras.serving.server.predict import predict
 
 MAX_RECORDS = 1000
+_ANSWERS = {
+    "predict_log": predict,
+    "classify_log": classify,
+    "regress_log": regress,
+    "multi_inference_log": multi_inference,
+}
 
 
 def replay_warm_up(servable):
@@ -46,9 +53,9 @@ def _replay(servable, record, where):
     except Exception as error:  # protobuf's DecodeError
         raise ServingError("INVALID_ARGUMENT", f"{where} is no PredictionLog: {error}") from error
     kind = log.WhichOneof("log_type")
-    if kind != "predict_log":
-        raise ServingError("UNIMPLEMENTED", f"Expected {where} to be a predict_log. Received: {kind}")
+    if kind not in _ANSWERS:
+        raise ServingError("UNIMPLEMENTED", f"Expected {where} to be one of {', '.join(_ANSWERS)}. Received: {kind}")
     try:
-        predict(servable, log.predict_log.request)
+        _ANSWERS[kind](servable, getattr(log, kind).request)
     except ServingError as error:
         raise ServingError(error.code, f"{where}: {error.details}") from error

@@ -31,7 +31,7 @@ def predict(servable, request, seconds=None):
     _check_input_names(signature, request.inputs)
     feeds = _decode_inputs(signature, request.inputs)
     aliases = _output_aliases(signature, request.output_filter)
-    _check_feeds(signature, feeds)
+    check_feeds(signature, feeds)
     arrays = servable.run(name, feeds, aliases, seconds)
     response = protos.PredictResponse(model_spec=protos.ModelSpec(name=servable.name, signature_name=name))
     response.model_spec.version.value = servable.version
@@ -94,7 +94,7 @@ def _output_aliases(signature, output_filter):
     return aliases
 
 
-def _check_feeds(signature, feeds):
+def check_feeds(signature, feeds):
     """Check dtypes, and the rank of strings: some string kernels end the process at a rank that they do not expect."""
     for position, (alias, array) in enumerate(feeds.items()):
         info = signature.inputs[alias]

@@ -82,6 +82,9 @@ class Servable:
             return self._session.run(fetches, feed_dict, options=options)
         except self._tensorflow.errors.OpError as error:
             raise ServingError(STATUS_NAMES.get(error.error_code, "UNKNOWN"), _own_words(error.message)) from error
+        except UnicodeDecodeError as error:  # the operation's text quotes bytes of the request that are no UTF-8
+            text = error.object.decode(errors="replace")
+            raise ServingError("INVALID_ARGUMENT", _own_words(text)) from error
         except (ValueError, TypeError, RuntimeError, MemoryError) as error:
             raise ServingError("INTERNAL", str(error)) from error
 

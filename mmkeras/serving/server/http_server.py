@@ -1,0 +1,159 @@
+"""A WSGI application behind an HTTP server of its own thread, on the loopback address."""
+
+import logging
+import os
+import resource
+import socket
+import threading
+import time
+
+from mmkeras.errors import MmkerasError
+
+_HOST = "127.0.0.1"
+_IDLE_SECONDS = 60
+_LARGEST_HEADER = 65536  # bytes of all headers together
+# File descriptors that are left to everything but HTTP connections.
+_OTHER_FILES = 256
+_FEWEST_CONNECTIONS, _MOST_CONNECTIONS = 100, 10_000
+_POLL_SECONDS = 0.01
+
+
+class HttpServer:
+    """Run a WSGI application with waitress on the loopback address only.
+
+    Connections wait in one thread and cost no other: requests are handed to `max_threads` threads once their body is
+    there, and wait where all are busy. An idle connection is closed after a minute.
+
+    Args:
+        application: WSGI application with `drain(seconds)`, such as `RestApplication`.
+        port: port to listen on, or 0 for a free one.
+        max_threads: the most requests answered at once; four a CPU where None.
+        max_body_bytes: a longer body is refused with 413 before it is read.
+
+    Attributes:
+        address: "127.0.0.1:PORT", once started.
+
+    Raises:
+        MmkerasError: at construction where an argument is out of its range or waitress is not installed; at `start`
+            where the port is in use.
+
+    Example:
+        >>> with HttpServer(RestApplication(models), port=8501) as server:
+        ...     server.address
+        '127.0.0.1:8501'
+    """
+
+    def __init__(self, application, port=0, max_threads=None, max_body_bytes=128 * 2**20):
+        if not isinstance(port, int) or not 0 <= port <= 65535:
+            raise MmkerasError(f"Expected port to be a number from 0 to 65535. Received: port={port!r}")
+        if max_threads is not None and max_threads < 1:
+            raise MmkerasError(f"Expected max_threads to be at least 1. Received: max_threads={max_threads!r}")
+        self.application = application
+        self.port = port
+        self.max_threads = max_threads or 4 * (os.cpu_count() or 1)
+        self.max_body_bytes = max_body_bytes
+        self.address = None
+        self._waitress = _import_waitress()
+        self._server = None
+        self._sockets = None
+        self._thread = None
+
+    def start(self):
+        """Listen, and answer in the background; return this server."""
+        if self._server is not None:
+            raise MmkerasError(f"The server is already running at {self.address}")
+        listener = self._bound_socket()
+        # What waits for a thread is no fault to be printed for each request.
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+        self._sockets = {}
+        self._server = self._waitress.create_server(
+            self.application,
+            map=self._sockets,
+            sockets=[listener],
+            threads=self.max_threads,
+            connection_limit=_connection_limit(),
+            channel_timeout=_IDLE_SECONDS,
+            cleanup_interval=_IDLE_SECONDS // 6,
+            max_request_header_size=_LARGEST_HEADER,
+            max_request_body_size=self.max_body_bytes + 1,  # waitress refuses what is as long
+            asyncore_use_poll=True,  # select knows 1,024 files
+            log_socket_errors=False,
+            ident=None,
+        )
+        self.address = f"{_HOST}:{self._server.effective_port}"
+        self._thread = threading.Thread(target=self._server.run, name="mmkeras-http", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self, seconds=10.0):
+        """Answer the running requests, for at most so many seconds, and close; does nothing where it is not running.
+
+        What arrives meanwhile on an open connection is answered by 503.
+        """
+        if self._server is None:
+            return
+        server, self._server, self.address = self._server, None, None
+        deadline = time.monotonic() + seconds
+        # Only the thread that waits on the sockets may close them.
+        server.trigger.pull_trigger(lambda: _stop_listening(server))
+        self.application.drain(seconds)
+        while _is_sending(server) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        server.task_dispatcher.shutdown(timeout=max(deadline - time.monotonic(), _POLL_SECONDS))
+        server.trigger.pull_trigger(lambda: _close_connections(server, self._sockets))
+        self._thread.join(_POLL_SECONDS + seconds)
+        if not server.task_dispatcher.threads:
+            # A thread that still runs would write to it, or to whatever file has its number then.
+            server.trigger.close()
+
+    def _bound_socket(self):
+        """Return a socket on the port; before waitress has started its threads, which it would leave behind."""
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((_HOST, self.port))
+        except OSError as error:
+            listener.close()
+            raise MmkerasError(
+                f"Expected a port that is free on {_HOST}, or 0 for any. Received: port={self.port} ({error})"
+            ) from error
+        return listener
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *exception):
+        self.stop()
+
+
+def _import_waitress():
+    try:
+        import waitress
+    except ImportError as error:
+        raise MmkerasError("The REST interface needs waitress: pip install 'mmkeras[rest]'") from error
+    return waitress
+
+
+def _connection_limit():
+    """Return how many connections this process may hold open."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most == resource.RLIM_INFINITY:
+        return _MOST_CONNECTIONS
+    return min(max(most - _OTHER_FILES, _FEWEST_CONNECTIONS), _MOST_CONNECTIONS)
+
+
+def _stop_listening(server):
+    """Close the listening socket alone; `close` would close what wakes the thread, too."""
+    server.accepting = False
+    server.del_channel()
+    server.socket.close()
+
+
+def _is_sending(server):
+    return any(channel.requests or channel.total_outbufs_len for channel in list(server.active_channels.values()))
+
+
+def _close_connections(server, sockets):
+    for channel in list(server.active_channels.values()):
+        channel.handle_close()
+    sockets.clear()  # without sockets the thread ends

@@ -1,0 +1,115 @@
+"""The parts of a server that runs: models, batching, metrics, a gRPC port, an HTTP port and a watch."""
+
+import contextlib
+
+from mmkeras.serving.server.grpc_service import GrpcService
+from mmkeras.serving.server.loading import load_servable
+from mmkeras.serving.server.served_models import ServedModels
+from mmkeras.serving.server.watching import Watch
+
+
+class RunningServer:
+    """Load the models of a list, then listen; what `EmbeddedServer` is between start and stop.
+
+    Args:
+        configs: ModelConfigList.
+        host: address to listen on.
+        port: gRPC port, 0 for a free one.
+        rest_port: HTTP port, 0 for a free one; None for no HTTP.
+        batching: BatchingParameters, or None for none.
+        monitoring: MonitoringConfig, or None for no metrics.
+        ssl: SSLConfig of the gRPC port, or None.
+        max_threads: see `GrpcService`.
+        max_message_bytes: see `GrpcService`; also the largest HTTP body.
+
+    Attributes:
+        models: `ServedModels`.
+        address: "host:port" of gRPC.
+        rest_address: "host:port" of HTTP, or None.
+
+    Raises:
+        MmkerasError: what cannot be done; nothing is left running.
+    """
+
+    def __init__(
+        self,
+        configs,
+        host,
+        port,
+        rest_port=None,
+        batching=None,
+        monitoring=None,
+        ssl=None,
+        max_threads=None,
+        max_message_bytes=None,
+    ):
+        self._watch = None
+        self._http = None
+        self._metrics, metrics_path = _metrics(monitoring)
+        # What is begun here ends in reverse order, also where a later part cannot begin.
+        with contextlib.ExitStack() as begun:
+            self._scheduler = _scheduler(batching, self._metrics)
+            if self._scheduler is not None:
+                begun.callback(self._scheduler.close)
+            self.models = ServedModels(self._load)
+            self.models.start(configs)
+            begun.callback(self.models.close)
+            self._grpc = GrpcService(self.models, max_threads, max_message_bytes, ssl, self._metrics)
+            self.address = f"{host}:{self._grpc.start(host, port)}"
+            begun.callback(lambda: self._grpc.stop(0).wait())
+            if rest_port is not None:
+                self._http = _http_server(self.models, rest_port, self._metrics, metrics_path, max_message_bytes)
+                self._http.start()
+            self._begun = begun.pop_all()
+        self.rest_address = None if self._http is None else self._http.address
+
+    def watch(self, poll_seconds, config_file=None, content=None):
+        """Follow the models' folders and the configuration file from now on; see `Watch`."""
+        self._watch = Watch(self.models, poll_seconds, config_file, content)
+        self._watch.start()
+
+    def stop(self, seconds):
+        """Take no new requests, answer the running ones, at most for so long, and close."""
+        if self._watch is not None:
+            self._watch.end()
+        stopped = self._grpc.stop(seconds)
+        if self._http is not None:
+            self._http.stop(seconds)
+        stopped.wait()
+        if self._watch is not None:
+            self._watch.join()
+        self._begun.close()
+
+    def wait(self, timeout=None):
+        """Block until stopped; return False where it still runs after `timeout` seconds."""
+        return self._grpc.wait(timeout)
+
+    def _load(self, path, name, version):
+        servable = load_servable(path, name, version, self._metrics)
+        return servable if self._scheduler is None else self._scheduler.batched(servable)
+
+
+def _metrics(monitoring):
+    """Return (Metrics, path under which they are read), or (None, None) where they are off."""
+    if monitoring is None or not monitoring.prometheus_config.enable:
+        return None, None
+    from mmkeras.serving.server.metrics import Metrics
+    from mmkeras.serving.server.rest import METRICS_PATH
+
+    return Metrics(), monitoring.prometheus_config.path or METRICS_PATH
+
+
+def _scheduler(batching, metrics):
+    if batching is None:
+        return None
+    from mmkeras.serving.server.batching import BatchScheduler
+
+    return BatchScheduler.from_parameters(batching, metrics)
+
+
+def _http_server(models, port, metrics, metrics_path, max_body_bytes):
+    from mmkeras.serving.server.http_server import HttpServer
+    from mmkeras.serving.server.rest import RestApplication
+
+    limit = {} if max_body_bytes is None else {"max_body_bytes": max_body_bytes}
+    return HttpServer(RestApplication(models, metrics, metrics_path, **limit), port, **limit)

@@ -1,0 +1,53 @@
+"""Which versions of a model there are on disk."""
+
+from pathlib import Path
+
+from mmkeras.errors import MmkerasError
+
+
+def list_versions(base_path):
+    """Return a dict from version number to folder of a model's base path, the newest last; it may be empty.
+
+    Only folders whose name is a number count, as on TensorFlow Serving: a half-written `.tmp-1` is passed over.
+
+    Raises:
+        OSError: the base path cannot be listed.
+    """
+    folders = [path for path in Path(base_path).iterdir() if path.name.isascii() and path.name.isdecimal()]
+    folders = [path for path in folders if int(path.name) < 2**63]  # what a message can name
+    # Of 1 and 001, which are the same version, the last by name.
+    folders = sorted((path for path in folders if path.is_dir()), key=lambda path: (int(path.name), path.name))
+    return {int(path.name): path for path in folders}
+
+
+def find_versions(base_path):
+    """Return `list_versions` of a base path, of which there must be one.
+
+    Raises:
+        MmkerasError: the base path is no folder or holds no version.
+    """
+    base_path = Path(base_path).expanduser().resolve()
+    if not base_path.is_dir():
+        raise MmkerasError(
+            f"Expected base_path to be a model's folder, as mmkeras export writes it: savedmodels/NAME. "
+            f"Received: base_path={str(base_path)!r}, which is {'a file' if base_path.exists() else 'missing'}"
+        )
+    folders = list_versions(base_path)
+    if not folders:
+        hint = "; it is itself a version, give its parent" if (base_path / "saved_model.pb").exists() else ""
+        raise MmkerasError(
+            f"Expected base_path to hold versions, folders named by a number such as 1. "
+            f"Received: base_path={str(base_path)!r} with {sorted(path.name for path in base_path.iterdir())}{hint}"
+        )
+    return folders
+
+
+def latest_version(folder):
+    """Return the folder of a model's newest version; a version's own folder is returned as it is.
+
+    Raises:
+        MmkerasError: as `find_versions`.
+    """
+    if (Path(folder) / "saved_model.pb").is_file():
+        return Path(folder)
+    return list(find_versions(folder).values())[-1]
