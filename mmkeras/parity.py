@@ -121,4 +121,6 @@ def _compare(signature, name, expected, received):
 
 def _min_cosine(a, b):
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return float((np.sum(a * b, axis=1) / np.maximum(norms, 1e-12)).min())
+    cosines = np.sum(a * b, axis=1) / np.maximum(norms, 1e-12)
+    # What is no picture has an embedding of zeros, which has no direction.
+    return float(np.where((a == 0).all(axis=1) & (b == 0).all(axis=1), 1.0, cosines).min())

@@ -53,6 +53,8 @@ def test_the_files_answer_what_keras_answered(tiny_version, predict):
     assert sorted((c.signature, c.output) for c in comparisons) == [
         ("describe", "space_id"),
         ("encode_image", "embedding"),
+        ("encode_image_tolerant", "embedding"),
+        ("encode_image_tolerant", "valid"),
         ("encode_pixels", "embedding"),
         ("encode_text", "embedding"),
         ("match", "score"),
@@ -65,7 +67,7 @@ def test_the_files_answer_what_keras_answered(tiny_version, predict):
 def test_a_server_answers_what_keras_answered(tiny_version, tiny_server):
     with Client(tiny_server.address, "tiny") as client:
         comparisons = check_parity(golden_of(tiny_version), client.predict)
-    assert len(comparisons) == 5 and all(c.passed for c in comparisons)
+    assert len(comparisons) == 7 and all(c.passed for c in comparisons)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,11 @@ def test_a_server_answers_what_keras_answered(tiny_version, tiny_server):
         (np.eye(2), np.full((2, 2), np.nan), False),
         (np.full((2, 2), np.nan), np.full((2, 2), np.nan), False),
         (np.eye(2), np.eye(3), False),
+        (np.float32([[1, 0], [0, 0]]), np.float32([[1, 0], [0, 0]]), True),  # the second row is no picture
+        (np.float32([[1, 0], [0, 0]]), np.float32([[1, 0], [0, TOLERANCE / 2]]), False),
+        (np.float32([[1, 0], [0, TOLERANCE / 2]]), np.float32([[1, 0], [0, 0]]), False),
+        (np.array([True, False]), np.array([True, False]), True),
+        (np.array([True, False]), np.array([True, True]), False),
         (np.zeros(3), np.array([0, 0, np.nan]), False),
         (np.zeros(3), np.array([0, 0, np.inf]), False),
         (np.array([b"a", b"b"]), np.array([b"a", b"b"], object), True),
@@ -122,7 +129,7 @@ def test_a_missing_output_or_signature_is_told(predict):
 def test_the_command_ends_with_0_for_the_genuine(tiny_version, tiny_server, capsys):
     assert main(["parity", str(tiny_version.parent)]) == 0
     out = capsys.readouterr().out
-    assert out.count("equal") == 5 and "DIFFERS" not in out
+    assert out.count("equal") == 7 and "DIFFERS" not in out
     assert main(["parity", str(tiny_version), "--server", tiny_server.address]) == 0
 
 
@@ -146,7 +153,7 @@ def test_the_command_ends_with_1_where_an_answer_differs(altered, tiny_server, c
     # Against the server, which is up already; it answers as the files do.
     assert main(["parity", str(base_path), "--server", tiny_server.address]) == 1
     out = capsys.readouterr().out
-    assert out.count("DIFFERS") == 1 and out.count("equal") == 4
+    assert out.count("DIFFERS") == 1 and out.count("equal") == 6
 
 
 def test_the_command_ends_with_1_where_the_files_differ(altered):

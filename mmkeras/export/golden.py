@@ -7,6 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from mmkeras.errors import MmkerasError
+from mmkeras.export.example_signatures import serialized_examples
 
 GOLDEN_ROWS = 16
 
@@ -41,6 +42,7 @@ def golden_examples(model, data, space_id):
         score = model.match(tf.constant(images), model.text_preprocessor(tf.constant(texts))).numpy()
         examples["encode_pixels"] = ({"image": images}, {"embedding": image_embedding})
         examples["encode_image"] = ({"image_bytes": image_bytes}, {"embedding": image_embedding})
+        examples["encode_image_tolerant"] = _with_a_broken_picture(image_bytes, image_embedding)
         examples["match"] = ({"image_bytes": image_bytes, "text": text}, {"score": score})
     if model.label_names:
         labels = np.array([[name.encode() for name in model.label_names]] * len(texts))
@@ -49,12 +51,25 @@ def golden_examples(model, data, space_id):
         inputs, _ = examples[f"encode_{kind}"]
         examples[f"classify_{kind}"] = (inputs, {"probabilities": of_image, "labels": labels})
         examples["classify_text"] = ({"text": text}, {"probabilities": of_text, "labels": labels})
+        for name, probabilities in ((f"classify_{kind}", of_image), ("classify_text", of_text)):
+            ((feature, rows),) = examples[name][0].items()
+            outputs = {"classes": labels, "scores": probabilities}
+            examples[f"{name}_examples"] = ({"inputs": serialized_examples(feature, rows)}, outputs)
     return {
         f"{signature}/{side}/{name}": value
         for signature, sides in examples.items()
         for side, values in zip(("inputs", "outputs"), sides, strict=True)
         for name, value in values.items()
     }
+
+
+def _with_a_broken_picture(image_bytes, embedding):
+    """Return (inputs, outputs) of `encode_image_tolerant`; the second row, where there is one, is no picture."""
+    valid = np.arange(len(image_bytes)) != 1
+    return (
+        {"image_bytes": np.where(valid, image_bytes, b"no picture")},
+        {"embedding": np.where(valid[:, np.newaxis], embedding, np.float32(0)), "valid": valid},
+    )
 
 
 def _first_rows(data):

@@ -1,5 +1,6 @@
 """`classify_image` and `classify_text`: what a model with categories serves beside its embeddings."""
 
+import grpc
 import keras
 import numpy as np
 import pytest
@@ -10,13 +11,14 @@ from mmkeras.data.sources import load_source
 from mmkeras.encoders.image import build_image_encoder
 from mmkeras.encoders.text import build_text_encoder
 from mmkeras.export import export_saved_model, space_id
+from mmkeras.export.example_signatures import serialized_examples
 from mmkeras.export.golden import GOLDEN_ROWS, golden_examples, write_warm_up
 from mmkeras.export.saved_model import written_signatures
 from mmkeras.models.adversarial_backprop import AdversarialBackprop
 from mmkeras.parity import check_parity, golden_of, saved_model_predict
-from mmkeras.serving import Client, EmbeddedServer, ServingError
-from mmkeras.serving.servable import Servable
-from mmkeras.serving.warm_up import replay_warm_up
+from mmkeras.serving import Client, EmbeddedServer, ServingError, protos
+from mmkeras.serving.server.servable import Servable
+from mmkeras.serving.server.warm_up import replay_warm_up
 from tests.models.conftest import png
 
 LABELS = ("arrow", "Straße", "雪")  # in the head's order, which is not the alphabet's
@@ -74,8 +76,12 @@ def test_the_signatures_in_words(version):
     outputs = {"probabilities": "float32 (N, 3)", "labels": "string (N, 3)"}
     assert words["classify_text"] == {"inputs": {"text": "string (N,)"}, "outputs": outputs}
     assert words["classify_image"] == {"inputs": {"image_bytes": "string (N,)"}, "outputs": outputs}
-    others = {"describe", "encode_image", "encode_pixels", "encode_text", "match"}
-    assert set(words) == others | {"classify_image", "classify_text"}
+    outputs = {"classes": "string (N, 3)", "scores": "float32 (N, 3)"}
+    for name in ("classify_text_examples", "classify_image_examples"):
+        assert words[name] == {"inputs": {"inputs": "string (N,)"}, "outputs": outputs}
+    others = {"describe", "encode_image", "encode_image_tolerant", "encode_pixels", "encode_text", "match"}
+    own = {"classify_image", "classify_text", "classify_image_examples", "classify_text_examples"}
+    assert set(words) == others | own
 
 
 def test_a_model_without_categories_has_no_such_signature(tiny_version):
@@ -92,6 +98,62 @@ def test_a_server_answers_what_keras_answers(server, model):
     for answer, rows in ((by_text, 3), (by_image, 2)):
         assert answer["labels"].tolist() == [[name.encode() for name in LABELS]] * rows
         np.testing.assert_allclose(answer["probabilities"].sum(axis=1), 1, atol=1e-5)
+
+
+def test_examples_give_what_strings_give(server):
+    """As PredictionService.Classify reads them: `inputs` in; `classes` and `scores`, row by row, out."""
+    pictures = [picture(), picture(200)]
+    with Client(server.address, "labelled", timeout=60) as client:
+        for name, feature, rows in (("classify_text", "text", TEXTS), ("classify_image", "image_bytes", pictures)):
+            rows = [row.encode() if isinstance(row, str) else row for row in rows]
+            answer = client.predict(name, {feature: rows})
+            found = client.predict(f"{name}_examples", {"inputs": serialized_examples(feature, rows)})
+            assert set(found) == {"classes", "scores"}
+            assert found["classes"].tolist() == answer["labels"].tolist()
+            np.testing.assert_allclose(found["scores"], answer["probabilities"], atol=1e-6)
+
+
+def test_classify_of_the_server_names_every_category_with_its_score(server, model):
+    method = "/tensorflow.serving.PredictionService/Classify"
+    with grpc.insecure_channel(server.address) as channel:
+        for signature, feature, rows, expected in (
+            ("classify_text_examples", "text", [b"snowman", b""], model.classify_text(["snowman", ""])),
+            ("classify_image_examples", "image_bytes", [picture()], model.classify_image([picture()])),
+        ):
+            request = protos.ClassificationRequest(
+                model_spec=protos.ModelSpec(name="labelled", signature_name=signature)
+            )
+            for row in rows:
+                example = request.input.example_list.examples.add()
+                example.features.feature[feature].bytes_list.value.append(row)
+            answer = channel.unary_unary(method)(request.SerializeToString(), timeout=60)
+            result = protos.ClassificationResponse.FromString(answer).result
+            found = [[(each.label, each.score) for each in row.classes] for row in result.classifications]
+            assert [[label for label, _ in row] for row in found] == [list(LABELS)] * len(rows)
+            np.testing.assert_allclose([[score for _, score in row] for row in found], expected, atol=1e-5)
+        request.input.example_list.examples[0].features.Clear()
+        with pytest.raises(grpc.RpcError) as caught:
+            channel.unary_unary(method)(request.SerializeToString(), timeout=60)
+        assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert "image_bytes" in caught.value.details()
+
+
+def test_context_before_an_example_changes_nothing(signatures):
+    """`example_list_with_context` reaches the graph so: the context's bytes, then the example's."""
+    context = tf.train.Example(features=tf.train.Features(feature={"user": tf.train.Feature()})).SerializeToString()
+    alone = serialized_examples("text", [b"snowman"])
+    joined = tf.constant([context + alone[0]])
+    expected = signatures["classify_text_examples"](inputs=tf.constant(alone))["scores"]
+    found = signatures["classify_text_examples"](inputs=joined)["scores"]
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("rows", [[b"", b"a\x00"], np.float32([[0, 0], [1, 0]])], ids=["bytes", "floats"])
+def test_serialized_examples_keep_zeros_at_an_end(rows):
+    expected = tf.constant(rows)
+    spec = tf.io.FixedLenFeature(expected.shape[1:], expected.dtype)
+    parsed = tf.io.parse_example(serialized_examples("value", rows), {"value": spec})["value"]
+    assert parsed.numpy().tolist() == expected.numpy().tolist()
 
 
 def test_an_empty_batch_gives_empty_outputs(signatures):
@@ -138,7 +200,7 @@ def test_parity_covers_probabilities_and_labels(version, server):
     with Client(server.address, "labelled", timeout=60) as client:
         for predict in (saved_model_predict(version), client.predict):
             found = {(c.signature, c.output): c.passed for c in check_parity(golden, predict)}
-            assert all(found.values()) and len(found) == 9
+            assert all(found.values()) and len(found) == 15
             assert {("classify_image", "probabilities"), ("classify_text", "labels")} <= set(found)
 
 
@@ -153,7 +215,7 @@ def test_parity_sees_exchanged_labels_and_probabilities(version, signatures):
 
 
 def test_the_server_answers_every_warm_up_request(servable):
-    assert replay_warm_up(servable) == 2 * 7
+    assert replay_warm_up(servable) == 2 * 10
 
 
 def test_a_model_over_feature_vectors_classifies_features(tiny_model, tmp_path):
@@ -168,11 +230,18 @@ def test_a_model_over_feature_vectors_classifies_features(tiny_model, tmp_path):
     )
     export_saved_model(model, tmp_path / "1")
     words = written_signatures(tmp_path / "1")
-    assert sorted(words) == ["classify_features", "classify_text", "describe", "encode_features", "encode_text"]
+    classify = ["classify_features", "classify_features_examples", "classify_text", "classify_text_examples"]
+    assert sorted(words) == [*classify, "describe", "encode_features", "encode_text"]
     assert words["classify_features"]["inputs"] == {"image": "float32 (N, 6)"}
     loaded = tf.saved_model.load(str(tmp_path / "1"))
     features = np.random.default_rng(0).normal(size=(3, 6)).astype(np.float32)
     answer = loaded.signatures["classify_features"](image=tf.constant(features))
     np.testing.assert_allclose(answer["probabilities"], model.classify_image(features), atol=1e-5)
     assert answer["labels"].numpy().tolist() == [[name.encode() for name in LABELS]] * 3
+    inputs = serialized_examples("image", features)
+    by_example = loaded.signatures["classify_features_examples"](inputs=tf.constant(inputs))
+    np.testing.assert_array_equal(by_example["scores"], answer["probabilities"])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Key: image"):
+        short = serialized_examples("image", features[:, 1:])
+        loaded.signatures["classify_features_examples"](inputs=tf.constant(short))
     assert loaded.signatures["classify_features"](image=tf.zeros([0, 6]))["probabilities"].shape == (0, 3)

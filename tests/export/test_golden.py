@@ -13,7 +13,7 @@ from mmkeras.errors import MmkerasError
 from mmkeras.export.golden import GOLDEN_ROWS, by_signature, encode_png, golden_examples, write_warm_up
 from mmkeras.parity import golden_of
 
-ROWS = {"encode_text", "encode_image", "encode_pixels", "match", "describe"}
+ROWS = {"encode_text", "encode_image", "encode_image_tolerant", "encode_pixels", "match", "describe"}
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,17 @@ def test_there_is_an_example_for_every_signature(golden):
         np.sum(embedding * examples["encode_image"]["outputs"]["embedding"], axis=1),
         atol=1e-5,
     )
+
+
+def test_the_example_of_tolerance_holds_a_picture_that_is_none(golden):
+    example = by_signature(golden)["encode_image_tolerant"]
+    valid = [True, False] + [True] * (GOLDEN_ROWS - 2)
+    assert example["outputs"]["valid"].tolist() == valid
+    assert example["inputs"]["image_bytes"][1] == b"no picture"
+    expected = by_signature(golden)["encode_image"]["outputs"]["embedding"].copy()
+    expected[1] = 0
+    assert example["outputs"]["embedding"].dtype == np.float32
+    np.testing.assert_array_equal(example["outputs"]["embedding"], expected)
 
 
 def test_without_pairs_the_first_pictures_and_texts_are_examples(tiny_model, golden):
@@ -81,8 +92,8 @@ def test_warm_up_requests_are_prediction_logs_of_every_signature(tiny_version):
 
 
 def test_a_server_answers_all_warm_up_requests_when_it_loads(tiny_version):
-    from mmkeras.serving.servable import Servable
-    from mmkeras.serving.warm_up import replay_warm_up
+    from mmkeras.serving.server.servable import Servable
+    from mmkeras.serving.server.warm_up import replay_warm_up
 
     servable = Servable(tiny_version, "tiny", 1)
     try:

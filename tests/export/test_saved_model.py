@@ -52,6 +52,10 @@ def test_the_signatures_are_the_documented_ones(client):
         "encode_text": {"inputs": {"text": text}, "outputs": embedding},
         "serving_default": {"inputs": {"text": text}, "outputs": embedding},
         "encode_image": {"inputs": {"image_bytes": image_bytes}, "outputs": embedding},
+        "encode_image_tolerant": {
+            "inputs": {"image_bytes": image_bytes},
+            "outputs": {**embedding, "valid": {"dtype": "bool", "shape": [None]}},
+        },
         "encode_pixels": {
             "inputs": {"image": {"dtype": "uint8", "shape": [None, 32, 32, 3]}},
             "outputs": embedding,
@@ -69,7 +73,9 @@ def test_the_signatures_are_the_documented_ones(client):
 
 def test_the_signatures_in_words(tiny_version):
     words = written_signatures(tiny_version)
-    assert sorted(words) == ["describe", "encode_image", "encode_pixels", "encode_text", "match"]
+    expected = ["describe", "encode_image", "encode_image_tolerant", "encode_pixels", "encode_text", "match"]
+    assert sorted(words) == expected
+    assert words["encode_image_tolerant"]["outputs"] == {"embedding": f"float32 (N, {D})", "valid": "bool (N,)"}
     assert words["match"] == {
         "inputs": {"image_bytes": "string (N,)", "text": "string (N,)"},
         "outputs": {"score": "float32 (N,)"},
@@ -115,7 +121,7 @@ def test_an_empty_batch_gives_empty_outputs(signatures):
 
 def test_strings_of_a_wrong_rank_are_refused_on_tensorflow_serving_too(tiny_version):
     """Without the guard of EmbeddedServer: the graph itself must refuse them, or the tokenizer ends the process."""
-    from mmkeras.serving.servable import Servable
+    from mmkeras.serving.server.servable import Servable
 
     servable = Servable(tiny_version, "tiny", 1)
     try:

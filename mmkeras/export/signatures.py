@@ -1,0 +1,107 @@
+"""The functions behind the signatures of a SavedModel."""
+
+import tensorflow as tf
+
+from mmkeras.export.example_signatures import example_signature
+from mmkeras.export.space import space_id
+from mmkeras.preprocessing.tolerant_decoding import decode_tolerantly
+
+
+def model_signatures(model):
+    """Return the signatures of a model, the default one first; `export_saved_model` lists them.
+
+    Args:
+        model: `ImageTextModel` with a text_preprocessor.
+
+    Returns:
+        {name: (function of tensors that returns a dict, [tf.TensorSpec, ...])}. XLA stays off, which a stock server
+        refuses.
+    """
+    identity = space_id(model)
+
+    def strings(name):
+        return tf.TensorSpec([None], tf.string, name=name)
+
+    def token_ids(text):
+        # Serving never checks shapes, and tokenizer kernels do not survive a scalar.
+        return model.text_preprocessor(tf.ensure_shape(text, [None]))
+
+    def pixels(image_bytes):
+        return model.image_preprocessor(tf.ensure_shape(image_bytes, [None]))
+
+    def embed_text(token_ids):
+        return model.text_encoder(token_ids, training=False)["embedding"]
+
+    def embed_image(image):
+        return model.image_encoder(image, training=False)["embedding"]
+
+    def encode_text(text):
+        return {"embedding": _of_any_batch(embed_text, token_ids(text))}
+
+    def encode_pixels(image):
+        return {"embedding": _of_any_batch(embed_image, tf.ensure_shape(image, model.image_encoder.input.shape))}
+
+    def encode_image(image_bytes):
+        return encode_pixels(pixels(image_bytes))
+
+    def encode_image_tolerant(image_bytes):
+        images, valid = decode_tolerantly(model.image_preprocessor, image_bytes)
+        embedding = encode_pixels(images)["embedding"]
+        return {"embedding": tf.where(valid[:, tf.newaxis], embedding, 0), "valid": valid}
+
+    def match(image_bytes, text):
+        same = tf.debugging.assert_equal(
+            tf.shape(image_bytes),
+            tf.shape(text),
+            message="match takes pairs: image_bytes and text must hold the same number of rows",
+        )
+        with tf.control_dependencies([same]):
+            return {"score": _of_any_batch(model.match, pixels(image_bytes), token_ids(text))}
+
+    def classified(embedding):
+        rows = tf.shape(embedding)[0]
+        labels = tf.tile(tf.constant([model.label_names], tf.string), [rows, 1])
+        return {"probabilities": model.classify(embedding), "labels": labels}
+
+    def classify_text(text):
+        return classified(**encode_text(text))
+
+    def classify_pixels(image):
+        return classified(**encode_pixels(image))
+
+    def classify_image(image_bytes):
+        return classified(**encode_image(image_bytes))
+
+    def describe(probe):
+        return {"space_id": tf.fill(tf.shape(tf.ensure_shape(probe, [None])), identity)}
+
+    over_features = model.image_preprocessor is None
+    image = tf.TensorSpec(model.image_encoder.input.shape, tf.float32 if over_features else tf.uint8, name="image")
+    signatures = {"encode_text": (encode_text, [strings("text")])}
+    if over_features:
+        signatures["encode_features"] = (encode_pixels, [image])
+    else:
+        signatures["encode_image"] = (encode_image, [strings("image_bytes")])
+        signatures["encode_image_tolerant"] = (encode_image_tolerant, [strings("image_bytes")])
+        signatures["encode_pixels"] = (encode_pixels, [image])
+        signatures["match"] = (match, [strings("image_bytes"), strings("text")])
+    if model.label_names:
+        of_pictures = ("classify_image", classify_image, strings("image_bytes"))
+        of_features = ("classify_features", classify_pixels, image)
+        for name, classify, spec in (
+            ("classify_text", classify_text, strings("text")),
+            of_features if over_features else of_pictures,
+        ):
+            signatures[name] = (classify, [spec])
+            signatures[f"{name}_examples"] = example_signature(classify, spec)
+    return {**signatures, "describe": (describe, [strings("probe")])}
+
+
+def _of_any_batch(function, *batches):
+    """Return `function(*batches)`, also for no rows, which oneDNN's convolutions answer with a wrong shape."""
+    rows = tf.shape(batches[0])[0]
+    missing = tf.cast(rows == 0, tf.int32)
+    padded = [tf.pad(batch, [[0, missing], *[[0, 0]] * (batch.shape.rank - 1)]) for batch in batches]
+    for batch, one in zip(batches, padded, strict=True):
+        one.set_shape([None, *batch.shape[1:]])
+    return function(*padded)[:rows]
