@@ -24,8 +24,9 @@ class EmbeddedServer:
     loaded and warmed up before the old one goes. Offers PredictionService, ModelService, grpc.health.v1, REST and
     metrics with TensorFlow Serving's status codes, texts and names. It differs where the original is unkind: it stops
     after the running requests are answered, refuses a string input of the wrong rank, which can end the original's
-    process, lets requests wait for a thread, and says at once that a model's folder is missing or empty, for which the
-    original waits without end.
+    process, lets requests wait for a thread, says at once that a model's folder is missing or empty, for which the
+    original waits without end, and fails a model with an unknown operation when it is loaded, not at its first request.
+    It has no server reflection, no unix socket and no CORS headers.
 
     Args:
         base_path: folder of a model, `savedmodels/NAME`, that holds integer version folders.

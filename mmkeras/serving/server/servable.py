@@ -86,7 +86,9 @@ class Servable:
             text = error.object.decode(errors="replace")
             raise ServingError("INVALID_ARGUMENT", _own_words(text)) from error
         except (ValueError, TypeError, RuntimeError, MemoryError) as error:
-            raise ServingError("INTERNAL", str(error)) from error
+            # Of inputs that are no placeholders Python checks the shape.
+            code = "INVALID_ARGUMENT" if str(error).startswith("Cannot feed value of shape") else "INTERNAL"
+            raise ServingError(code, str(error)) from error
 
     def close(self):
         """Free the session; `run` must not be called any more."""
@@ -105,14 +107,18 @@ class Servable:
             for name, signature in meta_graph.signature_def.items()
         }
         self._need_xla = signatures_that_need_xla(meta_graph)
+        inputs = {info.name: info.dtype for signature in self.signatures.values() for info in signature.inputs.values()}
+        placeholders = {node.name for node in meta_graph.graph_def.node if node.op == "Placeholder"}
         # Python checks what is fed against a placeholder's shape, the server does not: feed placeholders of free shape.
-        self._feeds = {}
+        # What is computed from another signature's input must stay as it is.
         with self._graph.as_default():
-            for signature in self.signatures.values():
-                for info in signature.inputs.values():
-                    if info.name and info.name not in self._feeds:
-                        self._feeds[info.name] = tf1.placeholder(info.dtype, name="fed_input")
+            self._feeds = {
+                name: tf1.placeholder(dtype, name="fed_input")
+                for name, dtype in inputs.items()
+                if name.partition(":")[0] in placeholders
+            }
             tf1.saved_model.load(self._session, ["serve"], str(self.path), input_map=self._feeds)
+            self._feeds |= {name: self._tensor(name) for name in inputs if name and name not in self._feeds}
         self._graph.finalize()
 
     def _tensor(self, name):
@@ -132,4 +138,5 @@ def _own_words(message):
     """Return the operation's text without the frame that TensorFlow's Python puts around it."""
     message = message.partition("\n\nOriginal stack trace for")[0]
     message = re.sub(r"\AGraph execution error:\s*", "", message)
-    return re.sub(r"\ADetected at node.*?<stack traces unavailable>\n(Node: '[^']*'\n)?", "", message, flags=re.DOTALL)
+    frame = r"\ADetected at node.*?(<stack traces unavailable>\n|\n(?=Node: '))(Node: '[^']*'\n)?"
+    return re.sub(frame, "", message, flags=re.DOTALL)
