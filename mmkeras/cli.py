@@ -90,10 +90,17 @@ def _parser():
     parity.add_argument("model", type=Path, metavar="savedmodels/NAME", help="the model's folder, or a version's")
     parity.add_argument("--server", metavar="HOST:PORT", help="compare a running server instead of the files")
 
-    serve = command("serve", _serve, "Serve a model over gRPC until interrupted.")
-    serve.add_argument("model", type=Path, metavar="savedmodels/NAME", help="the model's folder")
+    serve = command("serve", _serve, "Serve a model, or those of a models.config, until interrupted.")
+    serve.add_argument("model", type=Path, nargs="?", metavar="savedmodels/NAME", help="the model's folder")
     serve.add_argument("--port", type=int, default=8500, help="gRPC port (default 8500)")
     serve.add_argument("--rest-port", type=int, help="HTTP port; no HTTP unless given")
+    for option, what in (
+        ("config", "models.config: several models, in place of savedmodels/NAME"),
+        ("batching", "batching.config: server-side batching"),
+        ("monitoring", "monitoring.config: Prometheus metrics on the HTTP port"),
+        ("ssl", "ssl.config: TLS on the gRPC port"),
+    ):
+        serve.add_argument(f"--{option}", type=Path, metavar="FILE", help=what)
 
     query = command("query", _query, "Ask a served model: a text finds pictures, a picture finds texts.")
     query.add_argument("query", help="a text, or the path of a picture")
@@ -191,7 +198,15 @@ def _serve(options):
     quiet_tensorflow()
     from mmkeras.serving.launch import serve
 
-    return serve(options.model, port=options.port, rest_port=options.rest_port)
+    return serve(
+        options.model,
+        port=options.port,
+        rest_port=options.rest_port,
+        config_file=options.config,
+        batching_file=options.batching,
+        monitoring_file=options.monitoring,
+        ssl_file=options.ssl,
+    )
 
 
 def _query(options):

@@ -12,10 +12,27 @@ from mmkeras.serving.versions import find_versions
 _BINARY = "tensorflow_model_server"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _POLL_SECONDS = 0.1
+# The flags of tensorflow_model_server that take the files of `serve`.
+_FILE_FLAGS = {
+    "config_file": "model_config_file",
+    "batching_file": "batching_parameters_file",
+    "monitoring_file": "monitoring_config_file",
+    "ssl_file": "ssl_config_file",
+}
 
 
-def serve(base_path, name=None, port=8500, rest_port=None):
-    """Serve a model until SIGINT or SIGTERM, then return 0.
+def serve(
+    base_path=None,
+    name=None,
+    port=8500,
+    rest_port=None,
+    *,
+    config_file=None,
+    batching_file=None,
+    monitoring_file=None,
+    ssl_file=None,
+):
+    """Serve a model, or the models of a models.config, until SIGINT or SIGTERM, then return 0.
 
     Starts `tensorflow_model_server` where it is on the PATH, else `EmbeddedServer`; prints which one, the address and a
     command to ask it. Newer versions are taken up while it runs. Call it in the main thread: it takes over both signals
@@ -26,39 +43,66 @@ def serve(base_path, name=None, port=8500, rest_port=None):
         name: model name that clients use; the folder's name where None.
         port: gRPC port; 0 for a free one (EmbeddedServer only).
         rest_port: HTTP port, or None for no HTTP; 0 for a free one (EmbeddedServer only, with the extra `rest`).
+        config_file: a models.config, in place of `base_path` and `name`.
+        batching_file: a batching.config, for server-side batching.
+        monitoring_file: a monitoring.config, for Prometheus metrics on the HTTP port.
+        ssl_file: an ssl.config, for TLS on the gRPC port.
 
     Raises:
-        MmkerasError: no model there, the port is in use, or the server ended by itself.
+        MmkerasError: no model or file there, both or neither of `base_path` and `config_file`, the port is in use, or
+            the server ended by itself.
     """
-    # TensorFlow Serving waits for ever for a missing folder: look first.
-    find_versions(base_path)
-    base_path = Path(base_path).expanduser().resolve()
-    name = name or base_path.name
+    if (base_path is None) == (config_file is None):
+        raise MmkerasError(
+            "Expected the folder of a model, savedmodels/NAME, or a models.config. "
+            f"Received: base_path={base_path}, config_file={config_file}"
+        )
+    given = {
+        "config_file": config_file,
+        "batching_file": batching_file,
+        "monitoring_file": monitoring_file,
+        "ssl_file": ssl_file,
+    }
+    files = {argument: Path(file).expanduser().resolve() for argument, file in given.items() if file is not None}
+    for argument, file in files.items():
+        if not file.is_file():
+            raise MmkerasError(f"Expected {argument} to be a file. Received: {file}, which is not there")
+    if base_path is not None:
+        # TensorFlow Serving waits for ever for a missing folder: look first.
+        find_versions(base_path)
+        base_path = Path(base_path).expanduser().resolve()
+        name = name or base_path.name
     binary = shutil.which(_BINARY)
     # A list and polling: a handler that sets an Event can deadlock with the thread that waits for it.
     received = []
     handlers = {number: signal.signal(number, lambda number, _: received.append(number)) for number in _SIGNALS}
     try:
         if binary:
-            _run_binary(binary, base_path, name, port, rest_port, received)
+            _run_binary(binary, base_path, name, port, rest_port, files, received)
         else:
-            _run_embedded(base_path, name, port, rest_port, received)
+            _run_embedded(base_path, name, port, rest_port, files, received)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     return 0
 
 
-def _run_binary(binary, base_path, name, port, rest_port, received):
+def _run_binary(binary, base_path, name, port, rest_port, files, received):
     if not port:
         raise MmkerasError(f"Expected a port above 0 for {_BINARY}, which chooses none. Received: port={port!r}")
-    command = [binary, f"--port={port}", f"--model_name={name}", f"--model_base_path={base_path}"]
+    command = [binary, f"--port={port}"]
+    if base_path is not None:
+        command += [f"--model_name={name}", f"--model_base_path={base_path}"]
     if rest_port:
         command.append(f"--rest_api_port={rest_port}")
+    command += [f"--{_FILE_FLAGS[argument]}={file}" for argument, file in files.items()]
+    if "batching_file" in files:
+        command.append("--enable_batching=true")
     process = subprocess.Popen(command)
     try:
         rest_address = f"127.0.0.1:{rest_port}" if rest_port else None
-        _announce(f"TensorFlow Serving ({binary})", base_path, name, f"127.0.0.1:{port}", rest_address)
+        served = base_path or files["config_file"]
+        _announce(f"TensorFlow Serving ({binary})", served, name, f"127.0.0.1:{port}", rest_address)
         while process.poll() is None and not received:
             time.sleep(_POLL_SECONDS)
         if not received:
@@ -81,18 +125,21 @@ def _end(process):
             process.wait()
 
 
-def _run_embedded(base_path, name, port, rest_port, received):
+def _run_embedded(base_path, name, port, rest_port, files, received):
     from mmkeras.serving.embedded_server import EmbeddedServer
 
-    with EmbeddedServer(base_path, name, port, rest_port=rest_port) as server:
-        _announce(
-            f"EmbeddedServer ({_BINARY} is not on the PATH)", base_path, name, server.address, server.rest_address
-        )
+    with EmbeddedServer(base_path, name, port, rest_port=rest_port, **files) as server:
+        served = base_path or files["config_file"]
+        kind = f"EmbeddedServer ({_BINARY} is not on the PATH)"
+        _announce(kind, served, server.name, server.address, server.rest_address)
         while not received:
             time.sleep(_POLL_SECONDS)
 
 
 def _announce(server, base_path, name, address, rest_address=None):
     over = f"gRPC at {address}" if rest_address is None else f"gRPC at {address} and HTTP at {rest_address}"
-    print(f"{server} serves {base_path} as {name!r} over {over}; Ctrl+C stops it. Ask it with")
-    print(f'    mmkeras query "a text, or the path of a picture" --model {name} --server {address}', flush=True)
+    known = f" as {name!r}" if name else ""  # of a models.config the original is told, not we
+    print(f"{server} serves {base_path}{known} over {over}; Ctrl+C stops it. Ask it with")
+    print(
+        f'    mmkeras query "a text, or the path of a picture" --model {name or "NAME"} --server {address}', flush=True
+    )

@@ -81,6 +81,66 @@ def test_tensorflow_model_server_is_preferred(fake_binary, toy_path):
     assert "--model toy --server 127.0.0.1:8500" in output
 
 
+def write_configs(folder, model_path):
+    """A models.config, a batching.config and a monitoring.config; {argument of serve: path}."""
+    contents = {
+        "config_file": f'model_config_list {{ config {{ name: "half" base_path: "{model_path}" '
+        'model_platform: "tensorflow" } }',
+        "batching_file": "max_batch_size { value: 8 } batch_timeout_micros { value: 1000 }",
+        "monitoring_file": 'prometheus_config { enable: true path: "/metrics" }',
+    }
+    for argument, content in contents.items():
+        (folder / argument).write_text(content)
+    return {argument: str(folder / argument) for argument in contents}
+
+
+def test_files_become_the_flags_of_tensorflow_model_server(fake_binary, toy_path, tmp_path):
+    files = write_configs(tmp_path, toy_path)
+    process = start(port=8500, rest_port=8501, **files)
+    try:
+        wait_for(lambda: fake_binary.exists() and fake_binary.read_text().endswith("\n"))
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    assert json.loads(fake_binary.read_text().splitlines()[0]) == [
+        "--port=8500",
+        "--rest_api_port=8501",
+        f"--model_config_file={files['config_file']}",
+        f"--batching_parameters_file={files['batching_file']}",
+        f"--monitoring_config_file={files['monitoring_file']}",
+        "--enable_batching=true",
+    ]
+    assert "--model NAME --server 127.0.0.1:8500" in output
+
+
+def test_the_embedded_server_takes_the_same_files(half_plus_two_path, tmp_path):
+    process = start(port=0, rest_port=0, **write_configs(tmp_path, half_plus_two_path))
+    try:
+        line = process.stdout.readline()
+        http = re.search(r"HTTP at (\S+);", line)[1]
+        with urllib.request.urlopen(f"http://{http}/metrics") as answer:
+            assert answer.status == 200
+        with urllib.request.urlopen(f"http://{http}/v1/models/half") as answer:
+            assert json.load(answer)["model_version_status"][0]["state"] == "AVAILABLE"
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+
+
+def test_files_that_are_not_there_and_nothing_or_too_much_to_serve(fake_binary, toy_path, tmp_path):
+    with pytest.raises(MmkerasError, match="batching_file to be a file. Received: .*gone.config"):
+        serve(toy_path, batching_file=tmp_path / "gone.config")
+    config = write_configs(tmp_path, toy_path)["config_file"]
+    for arguments in ({}, {"base_path": toy_path, "config_file": config}):
+        with pytest.raises(MmkerasError, match="savedmodels/NAME, or a models.config"):
+            serve(**arguments)
+    assert not fake_binary.exists()
+
+
 def test_a_server_that_ends_by_itself_is_an_error(fake_binary, toy_path):
     with pytest.raises(MmkerasError, match="exit code 255"):
         serve(toy_path, "fails", 8500)
