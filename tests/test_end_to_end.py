@@ -13,6 +13,7 @@ import pytest
 from mmkeras.search import EmbeddingIndex
 
 pytestmark = pytest.mark.slow
+OUTPUTS = 7  # of all signatures of a model of pictures without categories; the tolerant one has two
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_from_a_recipe_to_an_answer(mmkeras, tmp_path):
     for version in ("1", "2"):
         out = mmkeras("export", "runs/tiny", "--to", "savedmodels/tiny")
         assert f"Exported: savedmodels/tiny/{version}" in out
-    assert mmkeras("parity", "savedmodels/tiny").count("equal") == 5
+    assert mmkeras("parity", "savedmodels/tiny").count("equal") == OUTPUTS
 
     server = mmkeras.start("serve", "savedmodels/tiny", "--port", "0")
     try:
@@ -75,7 +76,7 @@ def test_from_a_recipe_to_an_answer(mmkeras, tmp_path):
         index = EmbeddingIndex(tmp_path / "savedmodels" / "tiny" / "2" / "assets.extra" / "index")
         (tmp_path / "glyph.png").write_bytes(index.picture(index.items[3]))
 
-        assert mmkeras("parity", "savedmodels/tiny", *address).count("equal") == 5
+        assert mmkeras("parity", "savedmodels/tiny", *address).count("equal") == OUTPUTS
 
         table = mmkeras("query", "exclamation mark", *address)
         assert "exclamation mark" in table and "U+" in table
@@ -122,8 +123,7 @@ def test_a_system_of_categories_goes_the_same_way(mmkeras, tmp_path):
     try:
         address = ("--server", address_of(server))
         parity = mmkeras("parity", "savedmodels/tiny", *address)
-        assert parity.count("classify_image") == parity.count("classify_text") == 2  # probabilities and labels
-        assert "differ" not in parity.replace("difference", "")
+        assert parity.count("equal") == OUTPUTS + 8  # two outputs of two signatures a modality
         answer = json.loads(mmkeras("query", "exclamation mark", "--json", *address))
         assert len(answer["results"]) == 5
     finally:
