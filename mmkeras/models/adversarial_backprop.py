@@ -1,4 +1,4 @@
-"""`AdversarialBackprop`: categories instead of pairs, and an adversary that makes both modalities one distribution."""
+"""`AdversarialBackprop`: categories instead of pairs, and an adversary that brings the modalities closer."""
 
 import keras
 import tensorflow as tf
@@ -18,7 +18,8 @@ class AdversarialBackprop(ImageTextModel):
     """Two encoders trained on categories only: no pair of a picture and its text is ever used.
 
     A category head that both modalities share pulls pictures and texts of one category together; a modality classifier
-    behind a gradient-reversal layer makes the two distributions alike. Over encoders and head E, classifier M:
+    behind a gradient-reversal layer draws the two distributions towards each other. Over encoders and head E, and
+    classifier M:
 
         min_E max_M  category_weight * L_category - strength * modality_weight * L_modality
 

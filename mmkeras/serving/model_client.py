@@ -1,5 +1,7 @@
 """The methods that `Client` and `AsyncClient` have in common."""
 
+import abc
+
 import numpy as np
 
 from mmkeras.errors import MmkerasError
@@ -8,7 +10,7 @@ from mmkeras.serving.pictures import Pictures, object_array
 from mmkeras.serving.tls_files import TlsFiles
 
 
-class ModelClient:
+class ModelClient(abc.ABC):
     """Ask a served model; a subclass carries the requests out.
 
     Every method takes `timeout`, the seconds that this call may take in all; the constructor's where None. Without
@@ -209,13 +211,13 @@ class ModelClient:
             raise MmkerasError(f"Expected timeout to be seconds above 0. Received: timeout={timeout!r}")
         return timeout
 
+    @abc.abstractmethod
     def _prepare(self):
         """Make what the subclass carries requests out with."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _run(self, steps, timeout):
         """Carry out a conversation of `ModelRequests` and return its result, or something to await it."""
-        raise NotImplementedError
 
 
 def _texts(texts):
