@@ -4,7 +4,9 @@ import ipaddress
 import json
 import os
 import random
+import shutil
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -68,6 +70,29 @@ def real_data():
     if not folder:
         pytest.skip("MMKERAS_DATA is unset: it names the folder of real data sets (flickr8k, wikipedia, mobilenet_v2)")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """A folder of PEM files for localhost: authority.pem, and server.pem, server.key, client.pem, client.key.
+
+    The case is skipped where there is no `openssl` command.
+    """
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl command")
+    folder = tmp_path_factory.mktemp("certificates")
+
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    openssl("req", "-x509", *new_key, "-keyout", "authority.key", "-out", "authority.pem", "-subj", "/CN=authority")
+    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    for who in ("server", "client"):
+        openssl("req", *new_key, "-keyout", f"{who}.key", "-out", f"{who}.request", "-subj", f"/CN={who}")
+        signed_by = ["-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial", "-extfile", "names"]
+        openssl("x509", "-req", "-in", f"{who}.request", *signed_by, "-out", f"{who}.pem")
+    return folder
 
 
 SMALL_PRESET = {

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 import time
 
 import grpc
@@ -112,28 +111,14 @@ def test_health_of_a_service_that_is_not_known_by_this_name(healthy):
 
 
 @pytest.fixture(scope="module")
-def pem(tmp_path_factory):
-    """PEM texts: of an authority, and a key and a certificate of the server and of a client."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs the openssl command")
-    folder = tmp_path_factory.mktemp("certificates")
-
-    def openssl(*arguments):
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    openssl("req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=authority")
-    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-    for name in ("server", "client"):
-        openssl("req", *curve, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names"]
-        openssl("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", *signed)
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".pem", ".key")}
+def pem(certificates):
+    """PEM texts by file name."""
+    return {path.name: path.read_bytes() for path in certificates.iterdir()}
 
 
 def ssl_config(pem, **fields):
     lines = [f"{name}: {fields[name]}" for name in fields]
-    for name, content in (("server_key", "server.key"), ("server_cert", "server.pem"), ("custom_ca", "ca.pem")):
+    for name, content in (("server_key", "server.key"), ("server_cert", "server.pem"), ("custom_ca", "authority.pem")):
         text = pem[content].decode().replace("\n", "\\n")
         lines.append(f'{name}: "{text}"')
     return "\n".join(lines)
@@ -152,7 +137,7 @@ def code_over(address, credentials):
 
 
 def test_tls(start, half, pem):
-    known = grpc.ssl_channel_credentials(pem["ca.pem"])
+    known = grpc.ssl_channel_credentials(pem["authority.pem"])
     server = start(half, ssl=ssl_config(pem), credentials=known)
     assert predict(server, X, name="half") == {"y": [4.0]}
     assert code_over(server.address, None) == "UNAVAILABLE"
@@ -160,10 +145,10 @@ def test_tls(start, half, pem):
 
 
 def test_mutual_tls(start, half, pem):
-    known = grpc.ssl_channel_credentials(pem["ca.pem"], pem["client.key"], pem["client.pem"])
+    known = grpc.ssl_channel_credentials(pem["authority.pem"], pem["client.key"], pem["client.pem"])
     server = start(half, ssl=ssl_config(pem, client_verify="true"), credentials=known)
     assert predict(server, X, name="half") == {"y": [4.0]}
-    assert code_over(server.address, grpc.ssl_channel_credentials(pem["ca.pem"])) == "UNAVAILABLE"
+    assert code_over(server.address, grpc.ssl_channel_credentials(pem["authority.pem"])) == "UNAVAILABLE"
 
 
 def test_models_config_is_read_again(start, folders, half):

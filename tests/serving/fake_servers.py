@@ -5,7 +5,6 @@ import contextlib
 import http.server
 import json
 import re
-import subprocess
 import threading
 import time
 from concurrent import futures
@@ -318,18 +317,3 @@ def _to_json(alias, values):
     if alias.endswith("_bytes"):
         return [{"b64": base64.b64encode(value).decode()} for value in values]
     return [value.decode("utf-8", "surrogateescape") for value in values]
-
-
-def write_certificates(folder):
-    """Write authority.pem, server.pem, server.key, client.pem and client.key for localhost, by the openssl command."""
-
-    def openssl(*arguments):
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    openssl("req", "-x509", *new_key, "-keyout", "authority.key", "-out", "authority.pem", "-subj", "/CN=authority")
-    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-    for who in ("server", "client"):
-        openssl("req", *new_key, "-keyout", f"{who}.key", "-out", f"{who}.request", "-subj", f"/CN={who}")
-        signed_by = ["-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial", "-extfile", "names"]
-        openssl("x509", "-req", "-in", f"{who}.request", *signed_by, "-out", f"{who}.pem")

@@ -1,7 +1,6 @@
 """What is gRPC's own: large messages and encrypted connections."""
 
 import asyncio
-import subprocess
 
 import grpc
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from mmkeras.errors import MmkerasError
 from mmkeras.serving import AsyncClient, Client, ServingError, TlsFiles
 
-from .fake_servers import FakeGrpcServer, FakeModel, write_certificates
+from .fake_servers import FakeGrpcServer, FakeModel
 
 
 def test_an_answer_above_four_megabytes(monkeypatch):
@@ -30,15 +29,11 @@ def test_a_message_over_a_limit_is_not_sent_again():
     assert model.asked == 1
 
 
-def test_tls(tmp_path):
-    try:
-        write_certificates(tmp_path)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"needs the openssl command: {error}")
-    pair = [((tmp_path / "server.key").read_bytes(), (tmp_path / "server.pem").read_bytes())]
-    authority = (tmp_path / "authority.pem").read_bytes()
-    trusting = TlsFiles(tmp_path / "authority.pem")
-    known = TlsFiles(tmp_path / "authority.pem", tmp_path / "client.pem", tmp_path / "client.key")
+def test_tls(certificates):
+    pair = [((certificates / "server.key").read_bytes(), (certificates / "server.pem").read_bytes())]
+    authority = (certificates / "authority.pem").read_bytes()
+    trusting = TlsFiles(certificates / "authority.pem")
+    known = TlsFiles(certificates / "authority.pem", certificates / "client.pem", certificates / "client.key")
     with FakeGrpcServer(FakeModel(), grpc.ssl_server_credentials(pair)) as server:
         with Client(server.address, "toy", tls=trusting) as client:
             assert client.encode_text(["a"]).shape == (1, 2)

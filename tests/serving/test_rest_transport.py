@@ -13,7 +13,7 @@ import pytest
 from mmkeras.errors import MmkerasError
 from mmkeras.serving import Client, ServingError
 
-from .fake_servers import FakeModel, FakeRestServer, write_certificates
+from .fake_servers import FakeModel, FakeRestServer
 
 
 class RawServer:
@@ -164,24 +164,20 @@ def test_addresses():
         Client("http://a", "toy", tls=True)
 
 
-def test_https(tmp_path):
-    try:
-        write_certificates(tmp_path)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"needs the openssl command: {error}")
+def test_https(certificates):
     from mmkeras.serving import TlsFiles
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
-    context.load_verify_locations(tmp_path / "authority.pem")
-    trusting = TlsFiles(tmp_path / "authority.pem")
+    context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
+    context.load_verify_locations(certificates / "authority.pem")
+    trusting = TlsFiles(certificates / "authority.pem")
     with FakeRestServer(FakeModel(), context) as server:
         with Client(server.address, "toy", tls=trusting, max_batch=1) as client:
             assert client.encode_text(["a"] * 5).shape == (5, 2)
         with Client(server.address, "toy", retries=0) as client, pytest.raises(ServingError, match="CERTIFICATE"):
             client.encode_text(["a"])
         context.verify_mode = ssl.CERT_REQUIRED
-        known = TlsFiles(tmp_path / "authority.pem", tmp_path / "client.pem", tmp_path / "client.key")
+        known = TlsFiles(certificates / "authority.pem", certificates / "client.pem", certificates / "client.key")
         with Client(server.address, "toy", tls=known) as client:
             assert client.encode_text(["a"]).shape == (1, 2)
         with Client(server.address, "toy", tls=trusting, retries=0) as client, pytest.raises(ServingError) as caught:

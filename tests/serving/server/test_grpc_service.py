@@ -1,7 +1,5 @@
 """The port itself: health, how many requests at once, sizes, TLS, and the real client's stubs."""
 
-import shutil
-import subprocess
 import threading
 import time
 from concurrent import futures
@@ -155,23 +153,9 @@ def test_what_is_wrong_with_an_argument_is_told(toy_path, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    """PEM texts by name: of an authority, and a key and a certificate of the server and of a client."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("certificates")
-
-    def openssl(*arguments):
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    openssl("req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=authority")
-    for name in ("server", "client"):
-        openssl("req", *curve, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-        signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names"]
-        openssl("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", *signed)
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".pem", ".key")}
+def pem(certificates):
+    """PEM texts by file name."""
+    return {path.name: path.read_bytes() for path in certificates.iterdir()}
 
 
 def ssl_file(folder, **fields):
@@ -202,33 +186,31 @@ def code_over(address, credentials):
         return "OK"
 
 
-def test_tls(half_plus_two_path, certificates, tmp_path):
-    path = ssl_file(tmp_path, server_key=certificates["server.key"], server_cert=certificates["server.pem"])
+def test_tls(half_plus_two_path, pem, tmp_path):
+    path = ssl_file(tmp_path, server_key=pem["server.key"], server_cert=pem["server.pem"])
     with EmbeddedServer(half_plus_two_path, ssl_file=path) as server:
-        assert code_over(server.address, grpc.ssl_channel_credentials(certificates["ca.pem"])) == "OK"
-        assert code_over(server.address, grpc.ssl_channel_credentials(certificates["client.pem"])) == "UNAVAILABLE"
+        assert code_over(server.address, grpc.ssl_channel_credentials(pem["authority.pem"])) == "OK"
+        assert code_over(server.address, grpc.ssl_channel_credentials(pem["client.pem"])) == "UNAVAILABLE"
         assert code_over(server.address, None) == "UNAVAILABLE"
 
 
-def test_mutual_tls(half_plus_two_path, certificates, tmp_path):
+def test_mutual_tls(half_plus_two_path, pem, tmp_path):
     path = ssl_file(
         tmp_path,
-        server_key=certificates["server.key"],
-        server_cert=certificates["server.pem"],
-        custom_ca=certificates["ca.pem"],
+        server_key=pem["server.key"],
+        server_cert=pem["server.pem"],
+        custom_ca=pem["authority.pem"],
         client_verify=True,
     )
     with EmbeddedServer(half_plus_two_path, ssl_file=path) as server:
-        known = grpc.ssl_channel_credentials(
-            certificates["ca.pem"], certificates["client.key"], certificates["client.pem"]
-        )
+        known = grpc.ssl_channel_credentials(pem["authority.pem"], pem["client.key"], pem["client.pem"])
         assert code_over(server.address, known) == "OK"
-        assert code_over(server.address, grpc.ssl_channel_credentials(certificates["ca.pem"])) == "UNAVAILABLE"
+        assert code_over(server.address, grpc.ssl_channel_credentials(pem["authority.pem"])) == "UNAVAILABLE"
 
 
-def test_a_key_that_is_none(half_plus_two_path, certificates, tmp_path):
+def test_a_key_that_is_none(half_plus_two_path, pem, tmp_path):
     garbage = b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
-    path = ssl_file(tmp_path, server_key=garbage, server_cert=certificates["server.pem"])
+    path = ssl_file(tmp_path, server_key=garbage, server_cert=pem["server.pem"])
     with pytest.raises(MmkerasError, match="server_key and server_cert are no pair"):
         EmbeddedServer(half_plus_two_path, ssl_file=path).start()
 
