@@ -73,7 +73,7 @@ def untrained_model(recipe, model):
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy(recipe.precision)
     try:
-        categories = {key: value for key, value in model.get_config().items() if key in ("label_names", "multi_label")}
+        categories = {"label_names": model.label_names, "multi_label": model.multi_label} if model.label_names else {}
         untrained = type(model).from_preset(recipe.preset, text_preprocessor=model.text_preprocessor, **categories)
     finally:
         keras.config.set_dtype_policy(policy)
