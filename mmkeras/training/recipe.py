@@ -15,6 +15,7 @@ CHOICES = {
     "select": ("last", "best"),
 }
 POSITIVE = ("epochs", "batch_size", "learning_rate", "checkpoint_steps")
+SHARES = ("reversal_ramp",)
 LARGEST_INT = 2**31 - 1  # TensorFlow makes int32 of a Python number
 
 
@@ -140,6 +141,8 @@ def _check_range(key, value):
         raise MmkerasError(f"Expected {key} to be more than 0. Received: {key}={value}")
     if not value >= 0:  # written so that NaN fails
         raise MmkerasError(f"Expected {key} to be 0 or more. Received: {key}={value}")
+    if key in SHARES and value > 1:
+        raise MmkerasError(f"Expected {key} to be a share, 1 at most. Received: {key}={value}")
     if not math.isfinite(value) or (isinstance(value, int) and value > LARGEST_INT):
         raise MmkerasError(f"Expected {key} to be {LARGEST_INT} at most. Received: {key}={value}")
 
