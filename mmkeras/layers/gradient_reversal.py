@@ -21,6 +21,7 @@ class GradientReversal(keras.layers.Layer):
 
     Call arguments:
         inputs: tensor of any shape and float dtype.
+        share: number that the strength is multiplied by for these inputs, 0 or more.
 
     Returns:
         The same tensor.
@@ -54,8 +55,8 @@ class GradientReversal(keras.layers.Layer):
     def build(self, input_shape=None):
         self.built = True
 
-    def call(self, inputs):
-        strength = ops.convert_to_tensor(self.strength)
+    def call(self, inputs, share=1.0):
+        strength = share * ops.convert_to_tensor(self.strength)
 
         @ops.custom_gradient
         def reverse(x):

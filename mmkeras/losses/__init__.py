@@ -8,8 +8,10 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "CategoryCrossentropy": "category",
         "InfoNCE": "contrastive",
         "ModalityCrossentropy": "adversarial",
+        "Triplet": "triplet",
         "category_crossentropy": "category",
         "info_nce": "contrastive",
         "modality_crossentropy": "adversarial",
+        "triplet_loss": "triplet",
     },
 )

@@ -34,12 +34,29 @@ def info_nce(image_embedding, text_embedding, temperature, image_id=None):
     logits = ops.matmul(image_embedding, ops.transpose(text_embedding)) / temperature  # (B, B)
     positive = ops.diagonal(logits)
     if image_id is not None:
-        same = ops.equal(ops.expand_dims(image_id, 1), ops.expand_dims(image_id, 0))
-        other = ops.logical_not(ops.eye(ops.shape(logits)[0], dtype="bool"))
-        logits = ops.where(ops.logical_and(same, other), EXCLUDED, logits)
+        own = ops.eye(ops.shape(logits)[0], dtype="bool")
+        logits = ops.where(ops.logical_or(own, is_negative(logits, image_id)), logits, EXCLUDED)
     image_to_text = ops.logsumexp(logits, axis=1) - positive
     text_to_image = ops.logsumexp(logits, axis=0) - positive
     return 0.5 * (image_to_text + text_to_image)
+
+
+def is_negative(similarity, image_id=None):
+    """Which columns are negatives of which rows: bool (B, B), those of another `image_id`, or all but the row's own."""
+    if image_id is None:
+        return ops.logical_not(ops.eye(ops.shape(similarity)[0], dtype="bool"))
+    return ops.not_equal(ops.expand_dims(image_id, 1), ops.expand_dims(image_id, 0))
+
+
+def id_as_row(image_id):
+    """Each id as the first row that has it, int32 (B,), for Keras casts what a loss compares to float32.
+
+    There 16777216 and 16777217 would be one id; a number below B is exact.
+    """
+    image_id = ops.convert_to_tensor(image_id)
+    same = ops.equal(ops.expand_dims(image_id, 1), ops.expand_dims(image_id, 0))  # (B, B)
+    rows = ops.arange(ops.shape(image_id)[0], dtype="int32")
+    return ops.min(ops.where(same, rows, ops.shape(image_id)[0]), axis=1)
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -64,13 +81,7 @@ class InfoNCE(keras.losses.Loss):
         super().__init__(name=name, **kwargs)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        # Keras casts y_true to float32, where 16777216 and 16777217 are one id: each id goes in as the first row that
-        # has it, a number below B.
-        image_id = ops.convert_to_tensor(y_true)
-        same = ops.equal(ops.expand_dims(image_id, 1), ops.expand_dims(image_id, 0))  # (B, B)
-        rows = ops.arange(ops.shape(image_id)[0], dtype="int32")
-        first_row = ops.min(ops.where(same, rows, ops.shape(image_id)[0]), axis=1)
-        return super().__call__(first_row, y_pred, sample_weight)
+        return super().__call__(id_as_row(y_true), y_pred, sample_weight)
 
     def call(self, y_true, y_pred):
         image_embedding, text_embedding, temperature = y_pred

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "AdversarialBackprop": "adversarial_backprop",
         "DualEncoder": "dual_encoder",
         "ImageTextModel": "image_text_model",
+        "ModalityInvariant": "modality_invariant",
         "list_presets": "preset",
         "load_preset": "preset",
     },

@@ -12,6 +12,8 @@ from mmkeras.encoders.text import build_text_encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.models.preset import load_preset, preset_image_preprocessor, preset_text_preprocessor
 
+BACKBONES = ("backbone", "hub")  # names of the layer that holds an encoder's pretrained network
+
 
 @keras.saving.register_keras_serializable("mmkeras")
 class ImageTextModel(keras.Model):
@@ -41,6 +43,8 @@ class ImageTextModel(keras.Model):
     label_names = ()
     multi_label = False
     category_head = None
+    # What a stage of training may change of a system's arguments: from a name to the check of its value.
+    stage_arguments = {}
 
     def __init__(self, image_encoder, text_encoder, image_preprocessor=None, text_preprocessor=None, **kwargs):
         super().__init__(**kwargs)
@@ -55,6 +59,7 @@ class ImageTextModel(keras.Model):
         self.image_preprocessor = image_preprocessor
         self.text_preprocessor = text_preprocessor
         self.embedding_dim = dims[0]
+        self._trained_parts = None
 
     @classmethod
     def from_preset(cls, preset, texts=None, text_preprocessor=None, **overrides):
@@ -102,8 +107,8 @@ class ImageTextModel(keras.Model):
     def call(self, inputs, training=None):
         token_ids = inputs["token_ids"] if "token_ids" in inputs else self._tokenize(inputs["text"])
         return {
-            "image_embedding": self.image_encoder(inputs["image"], training=training)["embedding"],
-            "text_embedding": self.text_encoder(token_ids, training=training)["embedding"],
+            "image_embedding": _run(self.image_encoder, inputs["image"], training),
+            "text_embedding": _run(self.text_encoder, token_ids, training),
         }
 
     def match(self, images, token_ids):
@@ -132,6 +137,55 @@ class ImageTextModel(keras.Model):
         return ops.sigmoid(logits) if self.multi_label else ops.softmax(logits, axis=-1)
 
     # --- Training ---
+
+    @property
+    def parts(self):
+        """What training may change or leave alone, by name: a dict of layers.
+
+        A pretrained network within an encoder is a part of its own, `image_backbone` or `text_backbone`.
+        """
+        parts = {"image_encoder": self.image_encoder, "text_encoder": self.text_encoder}
+        for modality in ("image", "text"):
+            for layer in parts[f"{modality}_encoder"].layers:
+                if layer.name in BACKBONES:
+                    parts[f"{modality}_backbone"] = layer
+        return parts
+
+    def set_stage(self, trains=(), **arguments):
+        """Set what the next `fit` trains and how its losses are weighed. Compile after it.
+
+        Args:
+            trains: names of `parts`, the others are frozen; empty for those that were trainable when the model was built.
+                A backbone is trained with its encoder only.
+            **arguments: new values of constructor arguments, of those in `stage_arguments`.
+
+        Raises:
+            MmkerasError: a part or an argument that the model does not have, or a value that it does not take.
+        """
+        if self._trained_parts is None:
+            self._trained_parts = tuple(name for name, part in self.parts.items() if part.trainable)
+        trains = tuple(trains) or self._trained_parts
+        if unknown := set(trains) - set(self.parts):
+            raise MmkerasError(
+                f"Expected parts of {type(self).__name__}: {', '.join(self.parts)}. Received: {', '.join(sorted(unknown))}"
+            )
+        for name in trains:
+            if name.endswith("_backbone") and (encoder := name.replace("backbone", "encoder")) not in trains:
+                raise MmkerasError(f"Expected {encoder} where its {name} is trained. Received: {', '.join(trains)}")
+        self._check(**arguments)
+        for name, part in self.parts.items():  # an encoder before the backbone within it
+            part.trainable = name in trains
+        for name, value in arguments.items():
+            setattr(self, name, value)
+
+    def _check(self, **arguments):
+        for name, value in arguments.items():
+            if name not in self.stage_arguments:
+                raise MmkerasError(
+                    f"Expected arguments of {type(self).__name__} that a stage may change: "
+                    f"{', '.join(self.stage_arguments) or 'it has none'}. Received: {name}={value!r}"
+                )
+            self.stage_arguments[name](name, value)
 
     def compile(self, optimizer="auto", *, jit_compile=False, **kwargs):
         """Configure training; `compile()` alone trains sensibly.
@@ -265,6 +319,11 @@ class ImageTextModel(keras.Model):
                 for key, value in config.items()
             }
         )
+
+
+def _run(encoder, inputs, training):
+    """Embed a batch; a frozen encoder drops nothing and keeps its batch statistics, whatever else trains."""
+    return encoder(inputs, training=bool(training) and encoder.trainable)["embedding"]
 
 
 def _embedder(encoder):

@@ -32,11 +32,11 @@ VARIANTS = {
     "A4": ("adversary only, no categories", {}, {"category_weight": 0.0}, {}),
     "A5": ("pairs: InfoNCE", {}, None, {}),
     "A6": ("pictures of one half of the characters, texts of the other", {}, {}, {}),
-    "both": ("both encoders play", {}, {"reversed_modality": "both"}, {}),
+    "both": ("both encoders play", {}, {"text_reversal": 1.0}, {}),
     "plain": (
         "plain reversal: joint update, both play, strength 1, 256 dimensions",
         {"reversal_strength": 1.0},
-        {"objective": "minimax", "reversed_modality": "both", "classifier_steps": 0, "gradient_penalty": 0.0},
+        {"objective": "minimax", "text_reversal": 1.0, "classifier_steps": 0, "gradient_penalty": 0.0},
         {"embedding_dim": 256},
     ),
     "A0-256": ("no adversary, 256 dimensions", {}, {"modality_weight": 0.0}, {"embedding_dim": 256}),

@@ -13,7 +13,7 @@ from .conftest import PRESET, TEXTS
 NAMES = ("letter", "arrow", "box")
 IMAGE_LABEL = np.array([0, 0, 1, 2, 1, 0], "int32")
 TEXT_LABEL = np.array([0, 0, 0, 1, 1, 2], "int32")
-ALTERNATING = {"classifier_steps": 3, "objective": "fooling", "gradient_penalty": 0.1, "reversed_modality": "image"}
+ALTERNATING = {"classifier_steps": 3, "objective": "fooling", "gradient_penalty": 0.1, "text_reversal": 0.0}
 FORMS = [{}, ALTERNATING]
 ENCODERS = ("image_encoder", "text_encoder")
 
@@ -115,17 +115,17 @@ def assert_moved_by(factor, gradients, moved, part):
         np.testing.assert_allclose(change, factor * gradient, rtol=1e-3, atol=2e-6, err_msg=part)
 
 
-@pytest.mark.parametrize("played", ["both", "image", "text"])
-def test_one_joint_step_descends_for_the_classifier_and_climbs_for_the_encoders_that_play(
-    text_preprocessor, unpaired, played
+@pytest.mark.parametrize("image_share, text_share", [(1.0, 1.0), (1.0, 0.0), (0.5, 2.0)])
+def test_one_joint_step_descends_for_the_classifier_and_climbs_for_the_encoders_by_their_shares(
+    text_preprocessor, unpaired, image_share, text_share
 ):
-    arguments = {"category_weight": 0.0, "reversal_strength": 0.4, "reversed_modality": played}
+    shares = {"image_reversal": image_share, "text_reversal": text_share}
+    arguments = {"category_weight": 0.0, "reversal_strength": 0.4, **shares}
     model = build(text_preprocessor, **arguments)
     gradients = gradients_of(model, lambda embeddings: classifier_loss(model, embeddings), unpaired)
     moved = changes(build(text_preprocessor, **arguments), unpaired)
-    for encoder in ENCODERS:
-        plays = played == "both" or encoder.startswith(played)
-        assert_moved_by(0.4 if plays else 0.0, gradients, moved, encoder)
+    for encoder, share in zip(ENCODERS, (image_share, text_share), strict=True):
+        assert_moved_by(0.4 * share, gradients, moved, encoder)
         assert max(np.abs(gradient).max() for gradient in gradients[encoder]) > 1e-3
     assert_moved_by(-1.0, gradients, moved, "modality_classifier")
     assert_moved_by(0.0, gradients, moved, "category_head")
@@ -276,7 +276,7 @@ def test_a_system_without_categories_says_so(model):
         ({"label_names": ("one",)}, "two categories or more"),
         ({"modality_weight": -1.0}, "modality_weight to be 0 or more"),
         ({"objective": "hinge"}, "'hinge'"),
-        ({"reversed_modality": "sound"}, "'sound'"),
+        ({"text_reversal": -0.1}, "text_reversal to be 0 or more"),
         ({"gradient_penalty": 0.1}, "classifier_steps=0"),
         ({"objective": "fooling"}, "classifier_steps=0"),
     ],

@@ -1,0 +1,104 @@
+"""The bidirectional triplet loss over the pairs of a batch."""
+
+import keras
+from keras import ops
+
+from mmkeras.losses.contrastive import id_as_row, is_negative
+
+NEGATIVES = ("sum", "hardest", "semi_hard")
+FAR = 1e9  # further than any cosine
+
+
+def triplet_loss(image_embedding, text_embedding, margin=0.2, negatives="hardest", image_id=None):
+    """Bidirectional hinge on the cosines of a batch of pairs.
+
+    With s_ij = <v_i, t_j>, h(x) = max(0, x) and N(i) every j whose `image_id` differs from i's,
+
+        sum:        loss_i = sum_{j in N(i)} h(margin - s_ii + s_ij)  +  sum_{j in N(i)} h(margin - s_ii + s_ji)
+        hardest:    loss_i = max_{j in N(i)} h(margin - s_ii + s_ij)  +  max_{j in N(i)} h(margin - s_ii + s_ji)
+        semi_hard:  as hardest, over the negatives that are no closer than the positive; where all are closer, the
+                    farthest of them
+
+    Args:
+        image_embedding: (B, D), unit norm.
+        text_embedding: (B, D), unit norm; row i belongs to row i.
+        margin: more than 0, below 2.
+        negatives: `"sum"`, `"hardest"` or `"semi_hard"`.
+        image_id: int (B,); without it every other row is a negative.
+
+    Returns:
+        float32 (B,), 0 for a row without a negative. A loss of 2 * margin in every row with `"hardest"` is what all
+        embeddings in one point give.
+
+    Reference:
+        Faghri et al. 2018 (VSE++, arXiv 1707.05612), equations 5 and 6, which leave out row i alone; semi-hard
+        negatives as in Schroff et al. 2015 (FaceNet, arXiv 1503.03832), equation 4.
+    """
+    image_embedding = ops.cast(image_embedding, "float32")
+    text_embedding = ops.cast(text_embedding, "float32")
+    similarity = ops.matmul(image_embedding, ops.transpose(text_embedding))  # (B, B)
+    positive = ops.diagonal(similarity)
+    negative = is_negative(similarity, image_id)
+    image_to_text = _violation(similarity, positive, negative, margin, negatives)
+    text_to_image = _violation(ops.transpose(similarity), positive, ops.transpose(negative), margin, negatives)
+    return image_to_text + text_to_image
+
+
+def _violation(similarity, positive, negative, margin, negatives):
+    """The loss of one direction, (B,), whose queries are the rows of `similarity` (B, B)."""
+    if negatives == "sum":
+        hinge = ops.relu(margin - ops.expand_dims(positive, 1) + similarity)
+        return ops.sum(ops.where(negative, hinge, 0.0), axis=1)
+    chosen = ops.max(ops.where(negative, similarity, -FAR), axis=1)
+    if negatives == "semi_hard":
+        no_closer = ops.logical_and(negative, similarity <= ops.expand_dims(positive, 1))
+        hardest = ops.max(ops.where(no_closer, similarity, -FAR), axis=1)
+        farthest = ops.min(ops.where(negative, similarity, FAR), axis=1)
+        chosen = ops.where(ops.any(no_closer, axis=1), hardest, farthest)
+    violation = ops.relu(margin - positive + chosen)
+    return ops.where(ops.any(negative, axis=1), violation, 0.0)
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class Triplet(keras.losses.Loss):
+    """`triplet_loss` as a Keras loss.
+
+    The choice for instance-level matching with small batches. `"sum"` starts well from random weights, `"hardest"`
+    retrieves better in the end but may collapse at the start; `"semi_hard"` lies between. `InfoNCE` weighs all
+    negatives of a large batch instead.
+
+    Args:
+        margin: more than 0, below 2.
+        negatives: `"sum"`, `"hardest"` or `"semi_hard"`.
+
+    Call arguments:
+        y_true: `image_id`, int (B,); ids of 64 bits stay apart.
+        y_pred: tuple of image embeddings (B, D) and text embeddings (B, D).
+
+    Returns:
+        Scalar, the mean over the batch under the default reduction.
+
+    Raises:
+        ValueError: a margin or a choice of negatives that is not allowed.
+
+    Example:
+        >>> loss = Triplet(negatives="hardest")(image_id, (image_embedding, text_embedding))
+    """
+
+    def __init__(self, margin=0.2, negatives="hardest", name="triplet", **kwargs):
+        super().__init__(name=name, **kwargs)
+        if not 0 < margin < 2:
+            raise ValueError(f"Expected margin to be more than 0 and below 2. Received: margin={margin}")
+        if negatives not in NEGATIVES:
+            raise ValueError(f"Expected negatives to be one of {', '.join(NEGATIVES)}. Received: {negatives!r}")
+        self.margin = margin
+        self.negatives = negatives
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        return super().__call__(id_as_row(y_true), y_pred, sample_weight)
+
+    def call(self, y_true, y_pred):
+        return triplet_loss(*y_pred, self.margin, self.negatives, image_id=y_true)
+
+    def get_config(self):
+        return {**super().get_config(), "margin": self.margin, "negatives": self.negatives}
