@@ -155,8 +155,8 @@ class ImageTextModel(keras.Model):
         """Set what the next `fit` trains and how its losses are weighed. Compile after it.
 
         Args:
-            trains: names of `parts`, the others are frozen; empty for those that were trainable when the model was built.
-                A backbone is trained with its encoder only.
+            trains: names of `parts`, the others are frozen; empty for those that were trainable at first. A backbone
+                is trained with its encoder only.
             **arguments: new values of constructor arguments, of those in `stage_arguments`.
 
         Raises:
@@ -167,7 +167,8 @@ class ImageTextModel(keras.Model):
         trains = tuple(trains) or self._trained_parts
         if unknown := set(trains) - set(self.parts):
             raise MmkerasError(
-                f"Expected parts of {type(self).__name__}: {', '.join(self.parts)}. Received: {', '.join(sorted(unknown))}"
+                f"Expected parts of {type(self).__name__}: {', '.join(self.parts)}. "
+                f"Received: {', '.join(sorted(unknown))}"
             )
         for name in trains:
             if name.endswith("_backbone") and (encoder := name.replace("backbone", "encoder")) not in trains:

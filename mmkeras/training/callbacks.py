@@ -64,16 +64,21 @@ class EpochLog(keras.callbacks.Callback):
     Args:
         file: the CSV file.
         first_epoch: rows of this epoch and later ones are dropped.
+
+    Attributes:
+        stage: name that stands in the rows to come, or `None` for a log without stages.
     """
 
     def __init__(self, file, first_epoch=0):
         super().__init__()
         self.file = file
         self.rows = [row for row in read_log(file) if row["epoch"] < first_epoch]
+        self.stage = None
 
     def on_epoch_end(self, epoch, logs=None):
         learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        self.rows.append({"epoch": epoch, **logs, "learning_rate": learning_rate})
+        stage = {"stage": self.stage} if self.stage else {}
+        self.rows.append({"epoch": epoch, **stage, **logs, "learning_rate": learning_rate})
         columns = list(dict.fromkeys(key for row in self.rows for key in row))
         with replacing_file(self.file) as beside, open(beside, "w", newline="") as stream:
             writer = csv.DictWriter(stream, columns)
@@ -82,14 +87,14 @@ class EpochLog(keras.callbacks.Callback):
 
 
 def read_log(file):
-    """Return the rows of a `log.csv` as dicts of numbers; an empty list where there is no file."""
+    """Return the rows of a `log.csv` as dicts of numbers (`stage` is a name); an empty list where there is no file."""
     try:
         with open(file, newline="") as stream:
             rows = list(csv.DictReader(stream))
     except FileNotFoundError:
         return []
-    numbers = [{key: float(value) for key, value in row.items() if value} for row in rows]
-    return [{**row, "epoch": int(row["epoch"])} for row in numbers]
+    kinds = {"epoch": int, "stage": str}
+    return [{key: kinds.get(key, float)(value) for key, value in row.items() if value} for row in rows]
 
 
 class Checkpoint(keras.callbacks.Callback):

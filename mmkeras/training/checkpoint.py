@@ -34,7 +34,31 @@ def load_checkpoint(file, model):
             model is left as it was.
     """
     arrays = _read(file)
-    state = _state(model)
+    _restore(file, arrays, _state(model))
+    return int(arrays["step"])
+
+
+def load_weights(file, model):
+    """Restore the model's own variables from a checkpoint, whatever optimizers it was written with.
+
+    Raises:
+        MmkerasError: as `load_checkpoint`.
+    """
+    arrays = _read(file)
+    _restore(file, {key: array for key, array in arrays.items() if key.startswith("model/")}, _weights(model))
+
+
+def saved_step(file):
+    """Return the step of a checkpoint, 0 where there is no file.
+
+    Raises:
+        MmkerasError: not a checkpoint.
+    """
+    return int(_read(file)["step"]) if file.exists() else 0
+
+
+def _restore(file, arrays, state):
+    """Assign all of `state`, or nothing where the arrays are another model's."""
     for key, variable in state.items():
         if key not in arrays:
             raise MmkerasError(f"{file} is no checkpoint of this model: it lacks {variable.path}")
@@ -47,7 +71,6 @@ def load_checkpoint(file, model):
         raise MmkerasError(f"{file} is no checkpoint of this model: the model has no {sorted(extra)[0]}")
     for key, variable in state.items():
         variable.assign(arrays[key])
-    return int(arrays["step"])
 
 
 def metric_states(model):
@@ -72,9 +95,16 @@ def optimizers(model):
     return dict(found.values())
 
 
+def _weights(model):
+    return _by_position({"model": model.variables})
+
+
 def _state(model):
     groups = {"model": model.variables, "metrics": model.metrics_variables}
-    groups.update({name: optimizer.variables for name, optimizer in optimizers(model).items()})
+    return _by_position(groups | {name: optimizer.variables for name, optimizer in optimizers(model).items()})
+
+
+def _by_position(groups):
     return {
         # By position: a path holds automatic names, which differ from the second model in a process on.
         f"{group}/{position}": variable

@@ -2,21 +2,19 @@
 
 import dataclasses
 import difflib
-import math
 import tomllib
 from importlib import resources
 from pathlib import Path
 
 from mmkeras.errors import MmkerasError
+from mmkeras.training.settings import check_range, checked_settings, parse_setting
+from mmkeras.training.stage import INHERITED, Stage, read_stages
 
 CHOICES = {
     "targets": ("", "category", "tags"),
     "precision": ("float32", "mixed_float16", "mixed_bfloat16"),
     "select": ("last", "best"),
 }
-POSITIVE = ("epochs", "batch_size", "learning_rate", "checkpoint_steps")
-SHARES = ("reversal_ramp",)
-LARGEST_INT = 2**31 - 1  # TensorFlow makes int32 of a Python number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +27,11 @@ class Recipe:
         targets: categories of the data: none, one `category` an item, or any number of `tags`; what systems that train
             on categories need.
         image_folder: where the captions file's pictures lie; by default the folder of the file.
-        epochs: passes over the training pairs.
+        epochs: passes over the training pairs; of all stages together where there are `stages`.
         batch_size: pairs a step.
-        learning_rate: peak of the schedule, which warms up linearly and decays to 0 along a cosine.
+        learning_rate: peak of the schedule, which warms up linearly and decays along a cosine.
         warmup_steps: steps of the warm-up.
+        final_learning_rate: where the decay ends, as a share of the peak.
         weight_decay: AdamW's, decoupled.
         gradient_clip: global norm the gradient is clipped to; 0 switches it off.
         augment_shift: pictures are shifted by up to so many px in training.
@@ -45,6 +44,8 @@ class Recipe:
             systems that train on categories).
         checkpoint_steps: steps between two checkpoints; one is written at the end of each epoch too.
         limit: only the first so many texts of each split, to try things out; 0 is all.
+        stages: parts of a training that goes in several, one after the other; each has its own `epochs` then, and may
+            have learning rate, warm-up and reversal of its own. See `Stage`.
     """
 
     preset: str
@@ -55,6 +56,7 @@ class Recipe:
     batch_size: int = 256
     learning_rate: float = 1e-3
     warmup_steps: int = 100
+    final_learning_rate: float = 0.0
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
     augment_shift: int = 0
@@ -66,6 +68,7 @@ class Recipe:
     select: str = "last"
     checkpoint_steps: int = 200
     limit: int = 0
+    stages: list = dataclasses.field(default_factory=list)
 
     def __post_init__(self):
         for key, allowed in CHOICES.items():
@@ -73,9 +76,13 @@ class Recipe:
                 raise MmkerasError(
                     f"Expected {key} to be one of {', '.join(map(repr, allowed))}. Received: {getattr(self, key)!r}"
                 )
-        for field in dataclasses.fields(self):
-            if field.type in (int, float):
-                _check_range(field.name, getattr(self, field.name))
+        check_range(self)
+
+    @property
+    def training_stages(self):
+        """The stages to run: the recipe's, or the one that its own settings are."""
+        own = {key: getattr(self, key) for key in INHERITED}
+        return self.stages or (Stage(name="training", epochs=self.epochs, **own),)
 
     @classmethod
     def load(cls, recipe, overrides=()):
@@ -111,23 +118,26 @@ class Recipe:
             key, equals, value = override.partition("=")
             if not equals:
                 raise MmkerasError(f"Expected key=value. Received: {override}")
-            settings[key] = _parse(key, value)
+            _override(settings, key, value)
         return cls.from_settings(settings)
 
     @classmethod
     def from_settings(cls, settings):
         """Build a recipe from a dict, checking every key and type."""
-        checked = {}
-        for key, value in settings.items():
-            kind = _kind(key)
-            if kind is float and type(value) is int:
-                value = float(value)
-            if type(value) is not kind:
-                raise MmkerasError(f"Expected {key} to be of type {kind.__name__}. Received: {key}={value!r}")
-            checked[key] = value
+        checked = checked_settings(cls, {key: value for key, value in settings.items() if key != "stages"})
         if "preset" not in checked:
             raise MmkerasError('A recipe needs a preset, the model that it trains. Add: preset = "..."')
-        return cls(**checked)
+        defaults = {field.name: field.default for field in dataclasses.fields(cls)}
+        stages = read_stages(settings.get("stages", ()), defaults | checked)
+        if stages:
+            total = sum(stage.epochs for stage in stages)
+            if checked.setdefault("epochs", total) != total:
+                name = stages[-1].name
+                raise MmkerasError(
+                    f"Expected epochs in the stages, which have {total} together, and not beside them. "
+                    f"Received: epochs={checked['epochs']}; write stages.{name}.epochs={checked['epochs']}"
+                )
+        return cls(**checked, stages=stages)
 
 
 def list_recipes():
@@ -136,33 +146,14 @@ def list_recipes():
     return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
 
 
-def _check_range(key, value):
-    if key in POSITIVE and not value > 0:
-        raise MmkerasError(f"Expected {key} to be more than 0. Received: {key}={value}")
-    if not value >= 0:  # written so that NaN fails
-        raise MmkerasError(f"Expected {key} to be 0 or more. Received: {key}={value}")
-    if key in SHARES and value > 1:
-        raise MmkerasError(f"Expected {key} to be a share, 1 at most. Received: {key}={value}")
-    if not math.isfinite(value) or (isinstance(value, int) and value > LARGEST_INT):
-        raise MmkerasError(f"Expected {key} to be {LARGEST_INT} at most. Received: {key}={value}")
-
-
-def _kind(key):
-    kinds = {field.name: field.type for field in dataclasses.fields(Recipe)}
-    if key not in kinds:
-        near = difflib.get_close_matches(key, kinds, 1, cutoff=0.5)
-        hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(kinds)}"
-        raise MmkerasError(f"Unknown setting {key}. {hint}")
-    return kinds[key]
-
-
-def _parse(key, value):
-    kind = _kind(key)
-    if kind is bool:
-        if value.lower() not in ("true", "false"):
-            raise MmkerasError(f"Expected {key} to be true or false. Received: {key}={value}")
-        return value.lower() == "true"
-    try:
-        return kind(value)
-    except ValueError as error:
-        raise MmkerasError(f"Expected {key} to be of type {kind.__name__}. Received: {key}={value}") from error
+def _override(settings, key, text):
+    """Lay one setting of the command line over a recipe's, or `stages.NAME.key` over that stage's."""
+    if not key.startswith("stages."):
+        settings[key] = parse_setting(Recipe, key, text)
+        return
+    stages = {stage.get("name"): stage for stage in settings.get("stages", ())}
+    name, _, key = key.removeprefix("stages.").partition(".")
+    if name not in stages:
+        names = ", ".join(stages) or "it has none"
+        raise MmkerasError(f"Expected a stage of the recipe: {names}. Received: stages.{name}.{key}={text}")
+    stages[name][key] = parse_setting(Stage, key, text)

@@ -32,7 +32,11 @@ VARIANTS = {
     "A4": ("adversary only, no categories", {}, {"category_weight": 0.0}, {}),
     "A5": ("pairs: InfoNCE", {}, None, {}),
     "A6": ("pictures of one half of the characters, texts of the other", {}, {}, {}),
-    "both": ("both encoders play", {}, {"text_reversal": 1.0}, {}),
+    "pictures": ("only the pictures' encoder plays", {}, {"text_reversal": 0.0}, {}),
+    "both": ("both encoders play in full", {}, {"text_reversal": 1.0}, {}),
+    "share-0.03": ("the texts' encoder plays at 0.03", {}, {"text_reversal": 0.03}, {}),
+    "share-0.05": ("the texts' encoder plays at 0.05", {}, {"text_reversal": 0.05}, {}),
+    "share-0.1": ("the texts' encoder plays at 0.1", {}, {"text_reversal": 0.1}, {}),
     "plain": (
         "plain reversal: joint update, both play, strength 1, 256 dimensions",
         {"reversal_strength": 1.0},

@@ -1,5 +1,7 @@
 """Recipes are data, strictly typed: a slip of the pen is told at once, with what is allowed."""
 
+import dataclasses
+import json
 import tomllib
 from importlib import resources
 
@@ -98,3 +100,54 @@ def test_an_unknown_recipe_names_what_there_is(name, hint):
         Recipe.load(name)
     assert "glyphs_dual_encoder" in str(caught.value)
     assert str(caught.value).endswith(hint)
+
+
+STAGED = {
+    "preset": "some",
+    "learning_rate": 2e-3,
+    "stages": [{"name": "one", "epochs": 2, "warmup_steps": 5}, {"name": "two", "epochs": 3, "learning_rate": 1e-4}],
+}
+
+
+def test_stages_take_what_they_leave_out_from_the_recipe():
+    recipe = Recipe.from_settings(STAGED)
+    assert [stage.learning_rate for stage in recipe.training_stages] == [2e-3, 1e-4]
+    assert [stage.warmup_steps for stage in recipe.training_stages] == [5, 100]
+    assert recipe.epochs == 5
+    assert Recipe.from_settings(json.loads(json.dumps(dataclasses.asdict(recipe)))) == recipe
+
+
+def test_a_recipe_without_stages_is_one_of_its_own_settings():
+    (stage,) = Recipe.from_settings({"preset": "some", "epochs": 4, "reversal_ramp": 0.25}).training_stages
+    assert (stage.epochs, stage.reversal_ramp, stage.trains, stage.arguments) == (4, 0.25, [], {})
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ({"epochs": 4}, r"in the stages, which have 5 together.* write stages\.two\.epochs=4"),
+        ({"stages": [{"name": "one"}]}, "Expected epochs in stage one"),
+        ({"stages": [{"epochs": 1}]}, "Expected name in stage 1"),
+        ({"stages": [{"name": "one", "epoch": 1}]}, "Expected epochs in stage one"),
+        ({"stages": [{"name": "one", "epochs": 1, "negativs": 1}]}, "Unknown setting negativs in stage one"),
+        ({"stages": [{"name": "one", "epochs": "1"}]}, "Expected epochs in stage one to be of type int"),
+        ({"stages": [{"name": "one", "epochs": 0}]}, "Expected epochs to be more than 0"),
+        ({"stages": [{"name": "a b", "epochs": 1}]}, "letters, digits"),
+        ({"stages": [{"name": "one", "epochs": 1}] * 2}, "different names. Received: one, one"),
+        ({"stages": ["one"]}, r"\[\[stages\]\] in TOML"),
+    ],
+)
+def test_stages_that_do_not_fit_are_refused(change, told):
+    with pytest.raises(MmkerasError, match=told):
+        Recipe.from_settings(STAGED | change)
+
+
+def test_the_command_line_reaches_into_stages(tmp_path):
+    file = tmp_path / "staged.toml"
+    file.write_text('preset = "some"\n[[stages]]\nname = "one"\nepochs = 2\n[[stages]]\nname = "two"\nepochs = 1\n')
+    recipe = Recipe.load(file, ["stages.two.epochs=7", "stages.two.learning_rate=1e-5"])
+    assert [stage.epochs for stage in recipe.stages] == [2, 7] and recipe.stages[1].learning_rate == 1e-5
+    with pytest.raises(MmkerasError, match="Expected a stage of the recipe: one, two. Received: stages.three.epochs=1"):
+        Recipe.load(file, ["stages.three.epochs=1"])
+    with pytest.raises(MmkerasError, match="in a recipe's file, not on the command line"):
+        Recipe.load(file, ["stages.one.trains=image_encoder"])

@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mmkeras.errors import MmkerasError
-from mmkeras.training import Run, callbacks, train
+from mmkeras.training import Recipe, Run, callbacks, train
 
 RANDOM = ["epochs=3", "augment_shift=2", "select=best", "deterministic=true"]  # the preset has both dropouts
 
@@ -111,6 +112,70 @@ def test_an_adversarial_run_resumes_with_its_schedule_and_every_optimizer(
     assert ("classifier_optimizer" in keys) == bool(form)
     model = run.load_model()
     assert float(model.gradient_reversal.strength) == pytest.approx(strengths[-1])
+
+
+STAGES = """
+[[stages]]
+name = "triplet"
+epochs = 1
+trains = ["image_encoder", "text_encoder"]
+arguments = {negatives = "sum", modality_weight = 0.0}
+learning_rate = 3e-3
+final_learning_rate = 0.5
+
+[[stages]]
+name = "classifier"
+epochs = 1
+trains = ["modality_classifier"]
+
+[[stages]]
+name = "joint"
+epochs = 2
+arguments = {negatives = "hardest", modality_weight = 0.3}
+reversal_ramp = 0.5
+"""
+
+
+@pytest.fixture
+def staged_recipe(small_preset, tmp_path):
+    """A function of the adversary's arguments that gives the settings of a run in three stages, 12 steps an epoch."""
+
+    def staged_recipe(**arguments):
+        preset = json.loads(Path(small_preset).read_text())
+        adversary = {"classifier_hidden": [8], "classifier_dropout": 0.2}
+        preset |= {"model": "ModalityInvariant", "arguments": adversary | arguments}
+        file = tmp_path / "staged.json"
+        file.write_text(json.dumps(preset))
+        settings = tomllib.loads(STAGES) | {"preset": str(file), "limit": 32, "batch_size": 32, "checkpoint_steps": 5}
+        return Recipe.from_settings(settings | {"augment_shift": 2, "select": "best"})
+
+    return staged_recipe
+
+
+@pytest.mark.parametrize(
+    "arguments, cuts",
+    [
+        # (epoch, batch) of the cut, step of the last checkpoint; an epoch without a batch ends before its checkpoint
+        ({}, [((0, None), 10), ((1, 0), 12), ((2, 6), 30)]),
+        ({"classifier_steps": 2, "objective": "fooling"}, [((1, 8), 20), ((2, 0), 24), ((3, None), 45)]),
+    ],
+    ids=["joint", "alternating"],
+)
+def test_a_run_in_stages_resumes_within_and_between_them(
+    tmp_path, staged_recipe, monkeypatch, determinism, arguments, cuts
+):
+    recipe = staged_recipe(**arguments)
+    whole = Run.create(tmp_path / "whole", "staged", recipe)
+    train(whole, verbose=0)
+    run = Run.create(tmp_path / "cut", "staged", recipe)
+    for (epoch, batch), step in cuts:
+        run = interrupt(run, monkeypatch, epoch, batch)
+        assert saved_step(run.folder) == step
+    train(run, verbose=0)
+    assert_equal_runs(run, whole)
+    rows = callbacks.read_log(run.file("log.csv"))
+    assert [row["stage"] for row in rows] == ["triplet", "classifier", "joint", "joint"]
+    assert [row["learning_rate"] for row in rows[:1]] == pytest.approx([1.5e-3])
 
 
 @pytest.mark.slow
