@@ -50,7 +50,7 @@ MOST_NEGATIVES = 20_000
 MOST_TEXTS = 50  # of one picture, among the relevant pairs
 
 
-def line_plot(curves, x_label, y_label, in_a_row=2):
+def line_plot(curves, x_label, y_label, in_a_row=2, starts=None):
     """Draw curves.
 
     Args:
@@ -58,6 +58,7 @@ def line_plot(curves, x_label, y_label, in_a_row=2):
         x_label: string.
         y_label: string.
         in_a_row: how many figures the page shows beside each other, 2 or 3.
+        starts: dict from the name of a stage to the whole x where it starts: a line before it, with the name.
 
     Returns:
         SVG element as a string.
@@ -75,6 +76,10 @@ def line_plot(curves, x_label, y_label, in_a_row=2):
         if max(len(x) for x, _ in curves.values()) == 1:
             axes.set_xlim(*(axes.dataLim.intervalx + [-0.5, 0.5]))
         axes.set(xlabel=x_label, ylabel=y_label)
+        for name, x in (starts or {}).items():
+            axes.axvline(x - 0.5, color=COLOUR["line"], linewidth=1)
+            place = {"rotation": 90, "va": "top", "ha": "left", "fontsize": 9}
+            axes.text(x - 0.45, 0.98, _plain(name), transform=axes.get_xaxis_transform(), **place)
         if len(curves) > 1:
             figure.legend(loc="outside upper left", ncols=2, columnspacing=1.2, handlelength=1.6, borderaxespad=0)
         return _svg(figure, f"{y_label} {' '.join(curves)}")

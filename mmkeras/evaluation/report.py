@@ -130,7 +130,7 @@ def training_curves(history, by_category=False):
     curves = {}
     for position, row in enumerate(history):
         for key, value in row.items():
-            if key != "epoch" and (value := _finite(value)) is not None:
+            if key not in ("epoch", "stage") and (value := _finite(value)) is not None:
                 epoch = _finite(row.get("epoch"))
                 x, y = curves.setdefault(key, ([], []))
                 x.append(position if epoch is None else epoch)
@@ -152,13 +152,23 @@ def training_curves(history, by_category=False):
         for start in range(0, len(keys), CURVES_A_FIGURE):
             groups.append((title, y_label, {key: curves[key] for key in keys[start : start + CURVES_A_FIGURE]}))
     in_a_row = 3 if len(groups) % 2 and len(groups) > 1 else 2
+    stages = stage_starts(history)
     found = []
     for title, y_label, chosen in groups:
         summary = "; ".join(f"{key} from {number(y[0])} to {number(y[-1])}" for key, (_, y) in chosen.items())
-        svg = figures.line_plot(chosen, "epoch", y_label, in_a_row)
+        svg = figures.line_plot(chosen, "epoch", y_label, in_a_row, stages)
         note = CURVE_NOTES.get(title, "")
         found.append({"title": title, "svg": svg, "summary": summary, "note": note, "in_a_row": in_a_row})
     return found
+
+
+def stage_starts(history):
+    """The first epoch of each stage of a log, as a dict from the stage's name; empty for a training without stages."""
+    starts = {}
+    for row in history:
+        if row.get("stage"):
+            starts.setdefault(row["stage"], row["epoch"])
+    return starts
 
 
 def _finite(value):
