@@ -129,12 +129,16 @@ class AdversarialModel(ImageTextModel):
         """
         raise NotImplementedError
 
+    def classified(self, embeddings):
+        """Return what the modality classifier sees of a batch: the embeddings that retrieval compares, (B, D) each."""
+        return embeddings["image_embedding"], embeddings["text_embedding"]
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         return self._total(self._parts_of_loss(x, y_pred, training))
 
     def _parts_of_loss(self, batch, embeddings, training):
         """Return both losses by name, and track them with the classifier's accuracy."""
-        image, text = embeddings["image_embedding"], embeddings["text_embedding"]
+        image, text = self.classified(embeddings)
         reversed_image = self.gradient_reversal(image, share=self.image_reversal)
         reversed_text = self.gradient_reversal(text, share=self.text_reversal)
         # One batch of both, so that nothing in the classifier depends on which modality it is fed with.
@@ -216,7 +220,7 @@ class AdversarialModel(ImageTextModel):
 
     def _train_classifier(self, embeddings):
         """Update the classifier `classifier_steps` times, on embeddings through which no gradient flows."""
-        image, text = (ops.stop_gradient(embeddings[name]) for name in ("image_embedding", "text_embedding"))
+        image, text = (ops.stop_gradient(embedding) for embedding in self.classified(embeddings))
         both, is_image = ops.concatenate([image, text]), _is_image(image, text)
         variables = self.modality_classifier.trainable_variables
         for _ in range(self.classifier_steps):

@@ -11,17 +11,13 @@ and report; what is there already is not done again, so an interrupted study goe
 table of means and deviations over the seeds, and with --plot the curve of probe against MAP over the strength.
 """
 
-import argparse
 import copy
 import json
-import os
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-ROOT = Path(__file__).resolve().parents[2]
+from ablation import Ablation, deviation, train_run
+
 RECIPE = "glyphs_adversarial_backprop"
 # A variant: what it changes in the recipe, in the preset's model arguments and in both encoders.
 VARIANTS = {
@@ -65,46 +61,22 @@ SHOWN = {
 
 def main():
     """Run what is missing, then print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("variants", nargs="*", metavar="VARIANT", help=", ".join(VARIANTS))
-    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--split", default="dev", choices=("dev", "test"), help="what is measured on (default: dev)")
-    parser.add_argument("--table", action="store_true", help="only print what is there")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the trade-off over the strength")
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if unknown := set(options.variants) - set(VARIANTS):
-        parser.error(f"no variant {', '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}")
-    if options.child:
-        _run(options.variants[0], options.seeds[0], options.out, options.split)
-        return
-    # Seed by seed, so that an interrupted study holds every variant.
-    for seed in [] if options.table else options.seeds:
-        for variant in options.variants or VARIANTS:
-            if not _metrics_file(options.out, variant, seed, options.split).exists():
-                print(f"{variant}, seed {seed}: {VARIANTS[variant][0]}", flush=True)
-                command = [sys.executable, __file__, "--child", variant, "--out", str(options.out)]
-                subprocess.run([*command, "--seeds", str(seed), "--split", options.split], check=True)
-    _print_table(options)
+    titles = {name: variant[0] for name, variant in VARIANTS.items()}
+    study = Ablation(__file__, __doc__, titles, _train, SHOWN)
+    study.parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the trade-off over the strength")
+    options = study.main()
     if options.plot:
-        _plot(options)
+        _plot(study, options)
 
 
-def _run(variant, seed, out, split):
-    """Train and measure one variant in this process."""
-    sys.path.insert(0, str(ROOT))
+def _train(variant, seed, folder):
     import keras
     import numpy as np
 
     import mmkeras.models
-    from mmkeras.console import quiet_tensorflow
-    from mmkeras.evaluation.run_report import evaluate_run
     from mmkeras.layers import CategoryHead
     from mmkeras.models import AdversarialBackprop, load_preset
-    from mmkeras.training import Recipe, Run, train
-
-    quiet_tensorflow()
+    from mmkeras.training import Recipe, Run
 
     @keras.saving.register_keras_serializable("mmkeras")
     class SeparateHeads(AdversarialBackprop):
@@ -143,50 +115,14 @@ def _run(variant, seed, out, split):
         preset["model"] = "SeparateHeads"
     for encoder in ("image_encoder", "text_encoder"):
         preset[encoder] |= encoders
-    folder = out / f"{variant}-seed{seed}"
-    out.mkdir(parents=True, exist_ok=True)
-    preset_file = out / f"{variant}.json"
+    preset_file = folder.parent / f"{variant}.json"
     preset_file.write_text(json.dumps(preset, indent=2) + "\n")
     given = {"preset": str(preset_file), "seed": seed} | settings
     recipe = Recipe.load(RECIPE, [f"{key}={value}" for key, value in given.items()])
-    kind = HalvesRun if variant == "A6" else Run
-    run = kind(folder) if (folder / "run.json").exists() else kind.create(folder, RECIPE, recipe)
-    model = run.load_model() if run.finished else train(run, verbose=0)
-    metrics = evaluate_run(run, split, model=model).metrics
-    _metrics_file(out, variant, seed, split).write_text(json.dumps(metrics, indent=2, default=float) + "\n")
+    return train_run(folder, RECIPE, recipe, HalvesRun if variant == "A6" else Run)
 
 
-def _metrics_file(out, variant, seed, split):
-    return out / f"{variant}-seed{seed}" / f"{split}.json"
-
-
-def _print_table(options):
-    sys.path.insert(0, str(ROOT))
-    from mmkeras.console import print_table
-
-    rows = []
-    for variant in options.variants or VARIANTS:
-        if found := _measured(options, variant):
-            cells = [_mean_and_deviation([metrics[key] for metrics in found]) for key in SHOWN.values()]
-            rows.append((variant, VARIANTS[variant][0], str(len(found)), *cells))
-    print_table(f"{options.split}, mean and deviation over the seeds", ("", "variant", "runs", *SHOWN), rows)
-
-
-def _measured(options, variant):
-    files = [_metrics_file(options.out, variant, seed, options.split) for seed in options.seeds]
-    return [json.loads(file.read_text()) for file in files if file.exists()]
-
-
-def _mean_and_deviation(values):
-    mean = f"{statistics.mean(values):.3f}"
-    return f"{mean} ± {_deviation(values):.3f}" if len(values) > 1 else mean
-
-
-def _deviation(values):
-    return statistics.stdev(values) if len(values) > 1 else 0.0
-
-
-def _plot(options):
+def _plot(study, options):
     """Probe accuracy against the mean of both MAPs, a point a strength, with the deviation over the seeds."""
     from matplotlib.figure import Figure
 
@@ -194,11 +130,11 @@ def _plot(options):
     axes = figure.add_subplot()
     points = []
     for variant, strength in STRENGTHS.items():
-        if found := _measured(options, variant):
+        if found := study.measured(options, variant):
             probes = [metrics["modality_probe"] for metrics in found]
             maps = [(metrics["image_to_text_map"] + metrics["text_to_image_map"]) / 2 for metrics in found]
             points.append((statistics.mean(probes), statistics.mean(maps)))
-            axes.errorbar(*points[-1], _deviation(maps), _deviation(probes), fmt="o", color="C0", capsize=2)
+            axes.errorbar(*points[-1], deviation(maps), deviation(probes), fmt="o", color="C0", capsize=2)
             axes.annotate(strength, points[-1], (6, 6), textcoords="offset points")
     axes.plot(*zip(*points, strict=True), color="C0", linewidth=1)
     axes.axvline(0.5, color="0.6", linestyle=":")

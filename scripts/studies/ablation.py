@@ -1,0 +1,114 @@
+"""What the studies of this folder share: variants of a recipe, each trained with several seeds, and their table.
+
+A run is a folder below --out, `A2-seed0`, with its own metrics and report. What is there already is not done again: an
+interrupted study goes on where it stopped, and several processes may work in one folder, each on its own variants.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # the tree that the study stands in
+
+
+class Ablation:
+    """The command line of a study.
+
+    Args:
+        script: path of the study, which is started again for each run.
+        description: text of `--help`.
+        variants: dict from a variant's name to its title.
+        train: function (variant, seed, folder) -> (finished run, its model); goes on where `folder` holds a part of it.
+        shown: dict from a column's name to the metric that it shows.
+    """
+
+    def __init__(self, script, description, variants, train, shown):
+        self.script = script
+        self.variants = variants
+        self.train = train
+        self.shown = shown
+        self.parser = argparse.ArgumentParser(
+            description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        add = self.parser.add_argument
+        add("variants", nargs="*", metavar="VARIANT", help=", ".join(variants))
+        add("--out", type=Path, required=True, help="folder of the runs")
+        add("--seeds", type=int, nargs="+", default=[0, 1, 2])
+        add("--split", default="dev", choices=("dev", "test"), help="what is measured on (default: dev)")
+        add("--table", action="store_true", help="only print what is there")
+        add("--child", action="store_true", help=argparse.SUPPRESS)
+
+    def main(self):
+        """Run what is missing, print the table, and return the options."""
+        options = self.parser.parse_args()
+        if unknown := set(options.variants) - set(self.variants):
+            self.parser.error(f"no variant {', '.join(sorted(unknown))}; there are {', '.join(self.variants)}")
+        if options.child:
+            self._run(options.variants[0], options.seeds[0], options.out, options.split)
+            return options
+        # Seed by seed, so that an interrupted study holds every variant.
+        for seed in [] if options.table else options.seeds:
+            for variant in options.variants or self.variants:
+                if not _metrics_file(options.out, variant, seed, options.split).exists():
+                    print(f"{variant}, seed {seed}: {self.variants[variant]}", flush=True)
+                    # A process of its own: TensorFlow gives no memory back.
+                    command = [sys.executable, self.script, "--child", variant, "--out", str(options.out)]
+                    subprocess.run([*command, "--seeds", str(seed), "--split", options.split], check=True)
+        self._print_table(options)
+        return options
+
+    def measured(self, options, variant):
+        """Return the metrics of a variant's runs, as many dicts as there are."""
+        files = [_metrics_file(options.out, variant, seed, options.split) for seed in options.seeds]
+        return [json.loads(file.read_text()) for file in files if file.exists()]
+
+    def _run(self, variant, seed, out, split):
+        """Train and measure one variant in this process."""
+        from mmkeras.console import quiet_tensorflow
+        from mmkeras.evaluation.run_report import evaluate_run
+
+        quiet_tensorflow()
+        out.mkdir(parents=True, exist_ok=True)
+        run, model = self.train(variant, seed, out / f"{variant}-seed{seed}")
+        metrics = evaluate_run(run, split, model=model).metrics
+        _metrics_file(out, variant, seed, split).write_text(json.dumps(metrics, indent=2, default=float) + "\n")
+
+    def _print_table(self, options):
+        from mmkeras.console import print_table
+
+        rows = []
+        for variant in options.variants or self.variants:
+            if found := self.measured(options, variant):
+                cells = [mean_and_deviation([metrics[key] for metrics in found]) for key in self.shown.values()]
+                rows.append((variant, self.variants[variant], str(len(found)), *cells))
+        print_table(f"{options.split}, mean and deviation over the seeds", ("", "variant", "runs", *self.shown), rows)
+
+
+def train_run(folder, name, recipe, kind=None):
+    """Train a run, or finish or load what is there of it; return the run and its model."""
+    from mmkeras.training import Run, train
+
+    kind = kind or Run
+    run = kind(folder) if (folder / "run.json").exists() else kind.create(folder, name, recipe)
+    return run, run.load_model() if run.finished else train(run, verbose=0)
+
+
+def mean_and_deviation(values):
+    """Print the mean, and the deviation over the seeds where there are several."""
+    mean = f"{statistics.mean(values):.3f}"
+    return f"{mean} ± {deviation(values):.3f}" if len(values) > 1 else mean
+
+
+def deviation(values):
+    """The sample's standard deviation, 0 for one value."""
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def _metrics_file(out, variant, seed, split):
+    return out / f"{variant}-seed{seed}" / f"{split}.json"
