@@ -32,7 +32,6 @@ VARIANTS = {
     "both": ("both encoders play in full", {}, {"text_reversal": 1.0}, {}),
     "share-0.03": ("the texts' encoder plays at 0.03", {}, {"text_reversal": 0.03}, {}),
     "share-0.05": ("the texts' encoder plays at 0.05", {}, {"text_reversal": 0.05}, {}),
-    "share-0.1": ("the texts' encoder plays at 0.1", {}, {"text_reversal": 0.1}, {}),
     "plain": (
         "plain reversal: joint update, both play, strength 1, 256 dimensions",
         {"reversal_strength": 1.0},
