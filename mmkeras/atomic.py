@@ -48,6 +48,11 @@ def new_folder(target):
             yield beside
             _refuse_existing(target)  # a rename would replace an empty folder in silence
             os.rename(beside, target)
+        except MmkerasError as error:
+            if str(beside) not in str(error):
+                raise
+            # The folder beside, which the writer knows, is gone and was nobody's concern.
+            raise MmkerasError(str(error).replace(str(beside), str(target))) from error
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 

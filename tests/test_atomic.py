@@ -137,6 +137,12 @@ def test_a_full_disk_leaves_no_folder(tmp_path):
     assert names(tmp_path) == []
 
 
+def test_an_error_names_the_folder_that_was_asked_for(tmp_path):
+    with pytest.raises(MmkerasError) as caught, new_folder(tmp_path / "1") as beside:
+        raise MmkerasError(f"{beside}/saved_model.pb could not be written")
+    assert str(caught.value) == f"{tmp_path}/1/saved_model.pb could not be written"
+
+
 @pytest.mark.parametrize("make", ["mkdir", "touch"])
 def test_a_folder_that_exists_is_refused_before_any_work(tmp_path, make):
     getattr(tmp_path / "1", make)()

@@ -1,5 +1,6 @@
 """A SavedModel with a signature per encoder."""
 
+import re
 from pathlib import Path
 
 import keras
@@ -62,7 +63,8 @@ def export_saved_model(model, folder):
     try:
         archive.write_out(str(folder), verbose=False)
     except tf.errors.OpError as error:
-        raise MmkerasError(f"The SavedModel {folder} could not be written: {error.message}") from error
+        reason = re.sub(r"^\{\{function_node .*?\}\} | \[Op:\w+\]$", "", error.message)
+        raise MmkerasError(f"The SavedModel {folder} could not be written: {reason}") from error
 
 
 def written_signatures(folder):

@@ -17,7 +17,8 @@ class Client(ModelClient):
     batching one would hang, so an empty input raises.
 
     A request that fails with UNAVAILABLE or RESOURCE_EXHAUSTED is repeated, after random pauses that grow; nothing else
-    is. Threads may share a client.
+    is. Five repetitions take about a second: a client that is to sit out a server's restart needs more `retries`, up to
+    its `timeout`. Threads may share a client.
 
     Args:
         address: "host:port" of the server's gRPC port, "unix:PATH", or "http://host:port" (or https) of its REST port.

@@ -41,7 +41,7 @@ class EmbeddedServer:
             for gRPC; HTTP stays plain, as on the original.
         poll_seconds: pause between two looks at the folders and at `config_file`; 0 for no second look.
         max_threads: how many gRPC requests are answered at once, where more are refused as on the original. Where
-            None, four a processor, and more wait.
+            None, four a processor, or with batching the rows of two batches where these are more, and more wait.
         max_message_bytes: largest gRPC message or HTTP body; where None, 2 GiB and 128 MiB.
 
     Attributes:
@@ -53,7 +53,8 @@ class EmbeddedServer:
 
     Raises:
         MmkerasError: at construction where a folder holds no version or a file is not what it should be; at `start`
-            where the port is in use, a model has no version that loads, or one of its warm-up records fails.
+            where the port is in use, or a model has no version that loads and answers its warm-up records. An older
+            version is tried only where the model's policy asks for it too.
 
     Example:
         >>> with EmbeddedServer("savedmodels/glyphs") as server, Client(server.address, "glyphs") as client:

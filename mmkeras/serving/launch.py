@@ -1,5 +1,6 @@
 """`mmkeras serve`: the best model server that this machine has, until it is interrupted."""
 
+import logging
 import shutil
 import signal
 import subprocess
@@ -7,11 +8,14 @@ import time
 from pathlib import Path
 
 from mmkeras.errors import MmkerasError
+from mmkeras.serving.server.open_files import connection_limit, raise_file_limit
 from mmkeras.serving.versions import find_versions
 
+_log = logging.getLogger(__name__)
 _BINARY = "tensorflow_model_server"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _POLL_SECONDS = 0.1
+_MANY_CONNECTIONS = 1000
 # The flags of tensorflow_model_server that take the files of `serve`.
 _FILE_FLAGS = {
     "config_file": "model_config_file",
@@ -36,7 +40,8 @@ def serve(
 
     Starts `tensorflow_model_server` where it is on the PATH, else `EmbeddedServer`; prints which one, the address and a
     command to ask it. Newer versions are taken up while it runs. Call it in the main thread: it takes over both signals
-    while it runs.
+    while it runs. It raises this process's limit of open files, as far as the system allows and 10,000 connections a
+    port need.
 
     Args:
         base_path: folder of a model, `savedmodels/NAME`, that holds integer version folders.
@@ -73,6 +78,7 @@ def serve(
         base_path = Path(base_path).expanduser().resolve()
         name = name or base_path.name
     binary = shutil.which(_BINARY)
+    _allow_many_connections(ports=1 if rest_port is None else 2)
     # A list and polling: a handler that sets an Event can deadlock with the thread that waits for it.
     received = []
     handlers = {number: signal.signal(number, lambda number, _: received.append(number)) for number in _SIGNALS}
@@ -85,6 +91,18 @@ def serve(
         for number, handler in handlers.items():
             signal.signal(number, handler)
     return 0
+
+
+def _allow_many_connections(ports):
+    """Raise the limit of open files, and say so where it stays low."""
+    files, connections = raise_file_limit(), connection_limit(ports)
+    if connections < _MANY_CONNECTIONS:
+        _log.warning(
+            "This process may open no more than %d files, enough for %d clients of a port at a time; further ones wait "
+            "or are refused. Raise the hard limit (ulimit -Hn) where there may be more",
+            files,
+            connections,
+        )
 
 
 def _run_binary(binary, base_path, name, port, rest_port, files, received):

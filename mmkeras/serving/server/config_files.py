@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mmkeras.errors import MmkerasError
 from mmkeras.serving import protos
+from mmkeras.serving.server.batching import BatchScheduler
 from mmkeras.serving.server.model_configs import PLATFORM
 
 
@@ -32,8 +33,13 @@ def parse_models(content, path):
 
 
 def read_batching_file(path):
-    """Return the BatchingParameters of a batching.config, which `BatchScheduler` checks."""
-    return _parse(_content(path), protos.BatchingParameters(), path)
+    """Return the BatchingParameters of a batching.config, of which a `BatchScheduler` can be made."""
+    parameters = _parse(_content(path), protos.BatchingParameters(), path)
+    try:
+        BatchScheduler.from_parameters(parameters).close()
+    except MmkerasError as error:
+        raise MmkerasError(f"{path}: {error}") from error
+    return parameters
 
 
 def read_monitoring_file(path):

@@ -19,23 +19,30 @@ from mmkeras.serving.server.model_info import (
 from mmkeras.serving.server.predict import predict
 
 _LONGEST_DETAILS = 1024  # characters; TensorFlow Serving cuts its error texts there
-_LONGEST_QUEUE = 1000  # requests that run or wait
+_MOST_REQUESTS = 1000  # that arrive, wait or run, each in a thread
 _FAR = 1e9  # seconds
-_SPARE_THREADS = 4  # to refuse with, and to tell of health and status, while all others compute
+_PING_SECONDS, _PING_TIMEOUT_SECONDS = 60.0, 20.0  # of a connection on which nothing arrives
+_TOO_LATE = "The deadline passed before the request was run"
 _HEALTHY = ("", "PredictionService", "ModelService")
 
 
 class GrpcService:
     """Answer gRPC requests about a server's models.
 
-    As many requests are answered at once as there are threads. Unless `max_threads` is given, further ones wait for
-    their turn, 1,000 at most; with it they are refused at once, as on TensorFlow Serving, with RESOURCE_EXHAUSTED
-    "Server Threadpool Exhausted". Health and status are never refused.
+    Of all requests `at_once` are answered at a time. Further ones wait for their turn; where `max_threads` is given,
+    they are refused at once, as on TensorFlow Serving, with RESOURCE_EXHAUSTED "Server Threadpool Exhausted". Health
+    and status have no turn to wait for. A request takes its turn when all of it has arrived: grpcio waits for the
+    rest in a thread, and a client that hangs in the middle of a message would otherwise take the place of one that can
+    be answered. Past 1,000 requests that arrive, wait or run, further ones are refused. A client that no longer answers
+    pings is disconnected.
 
     Args:
         models: `ServedModels`.
-        max_threads: how many requests are answered at once; four a processor where None.
+        at_once: how many requests are answered at a time; four a processor where None.
+        max_threads: the same, and more are refused; None for not to refuse.
         max_message_bytes: largest request; what protobuf can hold, 2 GiB, where None.
+        max_connections: connections that are held at a time, where further ones are closed at once; any number where
+            None.
         ssl: SSLConfig: key and certificate, and the certificate that clients' are checked with; plain where None.
         metrics: `Metrics` that count and measure the requests of PredictionService; None for none.
 
@@ -43,30 +50,34 @@ class GrpcService:
         MmkerasError: by `start`, where the port cannot be opened.
     """
 
-    def __init__(self, models, max_threads=None, max_message_bytes=None, ssl=None, metrics=None):
+    def __init__(
+        self,
+        models,
+        at_once=None,
+        max_threads=None,
+        max_message_bytes=None,
+        max_connections=None,
+        ssl=None,
+        metrics=None,
+    ):
         self.models = models
+        self.at_once = at_once
         self.max_threads = max_threads
         self.max_message_bytes = max_message_bytes
+        self.max_connections = max_connections
         self.ssl = ssl
         self.metrics = metrics
-        self._slots = None if max_threads is None else threading.BoundedSemaphore(max_threads)
+        # As many as TensorFlow Serving has by default.
+        self._turns = threading.BoundedSemaphore(max_threads or at_once or 4 * (os.cpu_count() or 1))
         self._server = None
 
     def start(self, host, port):
         """Listen on a port, 0 for any, and return its number."""
-        # As many as TensorFlow Serving has by default.
-        threads = 4 * (os.cpu_count() or 1) if self.max_threads is None else self.max_threads + _SPARE_THREADS
-        limit = -1 if self.max_message_bytes is None else self.max_message_bytes
         server = grpc.server(
-            futures.ThreadPoolExecutor(threads, thread_name_prefix="mmkeras-serving"),
+            futures.ThreadPoolExecutor(_MOST_REQUESTS, thread_name_prefix="mmkeras-serving"),
             handlers=[_Router(self._handlers())],
-            options=[
-                ("grpc.max_receive_message_length", limit),
-                ("grpc.max_send_message_length", -1),
-                # Otherwise a second server on the port would start, and take every other request.
-                ("grpc.so_reuseport", 0),
-            ],
-            maximum_concurrent_rpcs=_LONGEST_QUEUE if self.max_threads is None else None,
+            options=self._options(),
+            maximum_concurrent_rpcs=_MOST_REQUESTS,
         )
         try:
             address = f"{host}:{port}"
@@ -91,6 +102,21 @@ class GrpcService:
     def wait(self, timeout=None):
         """Block until stopped; return False where it still runs after `timeout` seconds."""
         return not self._server.wait_for_termination(timeout)
+
+    def _options(self):
+        options = [
+            ("grpc.max_receive_message_length", -1 if self.max_message_bytes is None else self.max_message_bytes),
+            ("grpc.max_send_message_length", -1),
+            # Otherwise a second server on the port would start, and take every other request.
+            ("grpc.so_reuseport", 0),
+            # A client whose machine has gone, or that hangs, holds what it has begun until then.
+            ("grpc.keepalive_time_ms", int(_PING_SECONDS * 1000)),
+            ("grpc.http2.ping_timeout_ms", int(_PING_TIMEOUT_SECONDS * 1000)),
+            ("grpc.keepalive_permit_without_calls", 1),
+        ]
+        if self.max_connections is not None:
+            options.append(("grpc.max_allowed_incoming_connections", self.max_connections))
+        return options
 
     def _handlers(self):
         """Return a dict from full method name to gRPC handler."""
@@ -118,7 +144,7 @@ class GrpcService:
             ),
             "grpc.health.v1.Health/Check": (protos.HealthCheckRequest, lambda request, seconds: check_health(request)),
         }
-        methods = {f"tensorflow.serving.{method}": (*route, self._slots) for method, route in served.items()}
+        methods = {f"tensorflow.serving.{method}": (*route, self._turns) for method, route in served.items()}
         methods |= {method: (*route, None) for method, route in told.items()}
         return {
             f"/{method}": grpc.unary_unary_rpc_method_handler(self._behaviour(*route))
@@ -140,20 +166,26 @@ class GrpcService:
 
         return infer if self.metrics is None else measured
 
-    def _behaviour(self, request_class, answer, slots):
+    def _behaviour(self, request_class, answer, turns):
         def behave(content, context):
-            if not context.is_active():
-                return b""  # the client has gone while this waited
-            if slots is not None and not slots.acquire(blocking=False):
-                return context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Server Threadpool Exhausted")
+            if turns is not None and not turns.acquire(timeout=self._longest_wait(context)):
+                if self.max_threads is not None:
+                    return context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Server Threadpool Exhausted")
+                return context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _TOO_LATE)
             try:
+                if not context.is_active():
+                    return b""  # the client has gone while this waited
                 code, result = _answer(request_class, answer, content, _seconds_left(context))
             finally:
-                if slots is not None:
-                    slots.release()
+                if turns is not None:
+                    turns.release()
             return result if code == "OK" else context.abort(grpc.StatusCode[code], cut_details(result))
 
         return behave
+
+    def _longest_wait(self, context):
+        """Return the seconds that a request may wait for its turn; None for as long as it takes."""
+        return 0 if self.max_threads is not None else _seconds_left(context)
 
 
 class _Router(grpc.GenericRpcHandler):
@@ -183,7 +215,7 @@ def cut_details(details):
 def _seconds_left(context):
     """Return the seconds to a request's deadline, or None; gRPC tells "no deadline" as one in a far future."""
     seconds = context.time_remaining()
-    return None if seconds is None or seconds > _FAR else seconds
+    return None if seconds is None or seconds > _FAR else max(seconds, 0)
 
 
 def _refuse(requests, context):
@@ -207,7 +239,7 @@ def _answer(request_class, answer, content, seconds):
         return "INTERNAL", ""
     try:
         if seconds is not None and seconds <= 0:
-            raise ServingError("DEADLINE_EXCEEDED", "The deadline passed before the request was run")
+            raise ServingError("DEADLINE_EXCEEDED", _TOO_LATE)
         code, result = "OK", answer(request, seconds).SerializeToString()
     except ServingError as error:
         code, result = error.code, error.details

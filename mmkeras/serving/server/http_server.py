@@ -2,19 +2,17 @@
 
 import logging
 import os
-import resource
 import socket
+import sys
 import threading
 import time
 
 from mmkeras.errors import MmkerasError
+from mmkeras.serving.server.open_files import connection_limit
 
 _HOST = "127.0.0.1"
 _IDLE_SECONDS = 60
 _LARGEST_HEADER = 65536  # bytes of all headers together
-# File descriptors that are left to everything but HTTP connections.
-_OTHER_FILES = 256
-_FEWEST_CONNECTIONS, _MOST_CONNECTIONS = 100, 10_000
 _POLL_SECONDS = 0.01
 
 
@@ -22,13 +20,16 @@ class HttpServer:
     """Run a WSGI application with waitress on the loopback address only.
 
     Connections wait in one thread and cost no other: requests are handed to `max_threads` threads once their body is
-    there, and wait where all are busy. An idle connection is closed after a minute.
+    there, and wait where all are busy; replies wait in memory and on the disk until they are read. A connection that is
+    idle, or whose client reads no reply, is closed after a minute.
 
     Args:
         application: WSGI application with `drain(seconds)`, such as `RestApplication`.
         port: port to listen on, or 0 for a free one.
         max_threads: the most requests answered at once; four a CPU where None.
         max_body_bytes: a longer body is refused with 413 before it is read.
+        max_connections: connections that are held at a time, where further ones wait until one of these is closed; what
+            this process's limit of open files allows where None.
 
     Attributes:
         address: "127.0.0.1:PORT", once started.
@@ -43,7 +44,7 @@ class HttpServer:
         '127.0.0.1:8501'
     """
 
-    def __init__(self, application, port=0, max_threads=None, max_body_bytes=128 * 2**20):
+    def __init__(self, application, port=0, max_threads=None, max_body_bytes=128 * 2**20, max_connections=None):
         if not isinstance(port, int) or not 0 <= port <= 65535:
             raise MmkerasError(f"Expected port to be a number from 0 to 65535. Received: port={port!r}")
         if max_threads is not None and max_threads < 1:
@@ -52,6 +53,7 @@ class HttpServer:
         self.port = port
         self.max_threads = max_threads or 4 * (os.cpu_count() or 1)
         self.max_body_bytes = max_body_bytes
+        self.max_connections = connection_limit(ports=1) if max_connections is None else max_connections
         self.address = None
         self._waitress = _import_waitress()
         self._server = None
@@ -71,11 +73,12 @@ class HttpServer:
             map=self._sockets,
             sockets=[listener],
             threads=self.max_threads,
-            connection_limit=_connection_limit(),
+            connection_limit=self.max_connections,
             channel_timeout=_IDLE_SECONDS,
             cleanup_interval=_IDLE_SECONDS // 6,
             max_request_header_size=_LARGEST_HEADER,
             max_request_body_size=self.max_body_bytes + 1,  # waitress refuses what is as long
+            outbuf_high_watermark=sys.maxsize,  # past it a thread waits for the client to read
             asyncore_use_poll=True,  # select knows 1,024 files
             log_socket_errors=False,
             ident=None,
@@ -110,6 +113,9 @@ class HttpServer:
         """Return a socket on the port; before waitress has started its threads, which it would leave behind."""
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # Connections inherit it. waitress waits for ever for one that it cannot write to.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _IDLE_SECONDS * 1000)
         try:
             listener.bind((_HOST, self.port))
         except OSError as error:
@@ -132,14 +138,6 @@ def _import_waitress():
     except ImportError as error:
         raise MmkerasError("The REST interface needs waitress: pip install 'mmkeras[rest]'") from error
     return waitress
-
-
-def _connection_limit():
-    """Return how many connections this process may hold open."""
-    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most == resource.RLIM_INFINITY:
-        return _MOST_CONNECTIONS
-    return min(max(most - _OTHER_FILES, _FEWEST_CONNECTIONS), _MOST_CONNECTIONS)
 
 
 def _stop_listening(server):

@@ -1,11 +1,16 @@
 """The parts of a server that runs: models, batching, metrics, a gRPC port, an HTTP port and a watch."""
 
 import contextlib
+import os
 
 from mmkeras.serving.server.grpc_service import GrpcService
 from mmkeras.serving.server.loading import load_servable
+from mmkeras.serving.server.open_files import connection_limit
 from mmkeras.serving.server.served_models import ServedModels
 from mmkeras.serving.server.watching import Watch
+
+# Each of them may hold a thread of its port.
+_MOST_AT_ONCE = 256
 
 
 class RunningServer:
@@ -54,11 +59,16 @@ class RunningServer:
             self.models = ServedModels(self._load)
             self.models.start(configs)
             begun.callback(self.models.close)
-            self._grpc = GrpcService(self.models, max_threads, max_message_bytes, ssl, self._metrics)
+            at_once = _requests_at_once(self._scheduler)
+            connections = connection_limit(ports=1 if rest_port is None else 2)
+            self._grpc = GrpcService(
+                self.models, at_once, max_threads, max_message_bytes, connections, ssl, self._metrics
+            )
             self.address = f"{host}:{self._grpc.start(host, port)}"
             begun.callback(lambda: self._grpc.stop(0).wait())
             if rest_port is not None:
-                self._http = _http_server(self.models, rest_port, self._metrics, metrics_path, max_message_bytes)
+                application = {"metrics": self._metrics, "metrics_path": metrics_path}
+                self._http = _http_server(self.models, rest_port, at_once, connections, max_message_bytes, application)
                 self._http.start()
             self._begun = begun.pop_all()
         self.rest_address = None if self._http is None else self._http.address
@@ -107,9 +117,23 @@ def _scheduler(batching, metrics):
     return BatchScheduler.from_parameters(batching, metrics)
 
 
-def _http_server(models, port, metrics, metrics_path, max_body_bytes):
+def _http_server(models, port, at_once, connections, max_body_bytes, application):
     from mmkeras.serving.server.http_server import HttpServer
     from mmkeras.serving.server.rest import RestApplication
 
     limit = {} if max_body_bytes is None else {"max_body_bytes": max_body_bytes}
-    return HttpServer(RestApplication(models, metrics, metrics_path, **limit), port, **limit)
+    return HttpServer(
+        RestApplication(models, **application, **limit), port, at_once, max_connections=connections, **limit
+    )
+
+
+def _requests_at_once(scheduler):
+    """Return how many requests a port answers at a time: four a processor, or the rows of two batches.
+
+    A request that waits for its batch is one of them: with fewer than a batch has rows, batches of small requests would
+    never fill, and each would wait for its timeout.
+    """
+    at_once = 4 * (os.cpu_count() or 1)  # as on TensorFlow Serving
+    if scheduler is None:
+        return at_once
+    return max(at_once, min(2 * scheduler.max_execution_batch_size, _MOST_AT_ONCE))

@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 
 from mmkeras.errors import MmkerasError
+from mmkeras.serving.server import http_server
 from mmkeras.serving.server.http_server import HttpServer
 from mmkeras.serving.server.rest import RestApplication
 from tests.serving.server.function_servable import FixedModels, FunctionServable
@@ -88,6 +89,47 @@ def test_idle_and_garbage_connections_keep_nobody_waiting(server):
     for connection in idle + half:
         connection.close()
     assert post(server.address)[0] == 200
+
+
+class LargeReplies:
+    """A WSGI application with replies that no socket's buffers hold."""
+
+    def __call__(self, environ, start_response):
+        body = bytes(30_000_000) if environ["PATH_INFO"] == "/large" else b"small"
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+    def drain(self, seconds):
+        return True
+
+
+def test_who_reads_no_reply_keeps_nobody_waiting_and_is_disconnected(monkeypatch):
+    monkeypatch.setattr(http_server, "_IDLE_SECONDS", 2)
+    with HttpServer(LargeReplies(), max_threads=2) as server:
+        host, port = server.address.split(":")
+        deaf = [socket.create_connection((host, int(port)), timeout=20) for _ in range(4)]
+        for connection in deaf:
+            # A second request at once: waitress sees to the first one's reply before it answers it.
+            connection.sendall(b"GET /large HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n")
+        for _ in range(10):
+            assert get(server.address) == b"small"
+            time.sleep(0.02)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            deadline = time.monotonic() + 20
+            while server._server.active_channels and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert not server._server.active_channels
+        for connection in deaf:
+            connection.close()
+
+
+def get(address):
+    connection = http.client.HTTPConnection(address, timeout=5)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().read()
+    finally:
+        connection.close()
 
 
 def test_a_body_that_is_too_long_is_not_read():
