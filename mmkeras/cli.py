@@ -16,7 +16,7 @@ EXAMPLES = """examples:
   mmkeras recipes                                        what can be trained
   mmkeras train glyphs_dual_encoder --out runs/glyphs    train; settings: epochs=2 learning_rate=3e-4
   mmkeras train --resume runs/glyphs                     go on where a run was cut off
-  mmkeras evaluate runs/glyphs                           metrics and an HTML report
+  mmkeras evaluate runs/glyphs                           metrics and an HTML report; --data FILE: on other data
   mmkeras export runs/glyphs --to savedmodels/glyphs     the next version for TensorFlow Serving
   mmkeras parity savedmodels/glyphs                      does it answer what Keras answered?
   mmkeras serve savedmodels/glyphs                       gRPC on 127.0.0.1:8500
@@ -80,7 +80,10 @@ def _parser():
 
     evaluate = command("evaluate", _evaluate, "Measure a run on held-out data; write metrics.json and report.html.")
     evaluate.add_argument("run", type=Path)
-    evaluate.add_argument("--split", default="dev", help="dev (default), test or train")
+    evaluate.add_argument("--split", default="dev", help="dev (default), test or train, or another of --data")
+    evaluate.add_argument("--data", default="", metavar="SOURCE", help="other data: a captions file (.jsonl, .json)")
+    evaluate.add_argument("--image-folder", default="", metavar="PLACE", help="where its pictures lie, a folder or zip")
+    evaluate.add_argument("--targets", choices=("none", "category", "tags"), help="its categories (default: the run's)")
 
     export = command("export", _export, "Export a run as the next version of a served model.")
     export.add_argument("run", type=Path)
@@ -158,13 +161,18 @@ def _train(options):
 
 def _evaluate(options):
     quiet_tensorflow()
-    from mmkeras.evaluation.run_report import evaluate_run
+    from mmkeras.evaluation.run_report import evaluate_run, evaluation_files
     from mmkeras.training import Run
 
     run = Run(options.run)
-    evaluation = evaluate_run(run, options.split)
+    if not options.data and (options.image_folder or options.targets):
+        raise MmkerasError("A run knows its own data: --image-folder and --targets go with other data, --data SOURCE")
+    targets = "" if options.targets == "none" else options.targets
+    other = {"source": options.data, "image_folder": options.image_folder, "targets": targets}
+    evaluation = evaluate_run(run, options.split, **other)
     print_metrics(f"{run.folder} on {evaluation.data.name}", evaluation.metrics)
-    print(f"Report: {run.file('report.html')}\nNext:   mmkeras export {run.folder} --to savedmodels/NAME")
+    _, report = evaluation_files(run, options.data, evaluation.data)
+    print(f"Report: {report}\nNext:   mmkeras export {run.folder} --to savedmodels/NAME")
 
 
 def _export(options):

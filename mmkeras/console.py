@@ -68,10 +68,10 @@ def _verdict(passed):
 
 
 def print_table(title, columns, rows):
-    """Print rows of strings, which may hold rich's markup, as a table; a long line is folded, not cut."""
+    """Print rows of strings, which may hold rich's markup, as a table; columns after the first fold long lines."""
     table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for position, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=position == 0)  # a name is copied whole
     for row in rows:
         table.add_row(*row)
     Console().print(table)

@@ -44,19 +44,21 @@ def cached_arrays(name, key, make, folder=None):
     Returns:
         dict of arrays.
     """
-    folder = Path(folder) if folder else cache_folder()
-    file = folder / f"{name}-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}.cache"
-    arrays = _read(file)
+    file = cache_file(name, key, folder)
+    arrays = read_cache(file)
     if arrays is None:
         arrays = make()
-        try:
-            _write(file, arrays)
-        except MmkerasError as error:
-            print(f"mmkeras: the cache is not used: {error}", file=sys.stderr)
+        write_cache(file, arrays)
     return arrays
 
 
-def _read(file):
+def cache_file(name, key, folder=None):
+    """Return the path of a cache file, see `cached_arrays`."""
+    folder = Path(folder) if folder else cache_folder()
+    return folder / f"{name}-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}.cache"
+
+
+def read_cache(file):
     """Return the arrays of a cache file, or `None` where it is missing or damaged."""
     try:
         content = memoryview(file.read_bytes())
@@ -68,12 +70,16 @@ def _read(file):
         return dict(arrays)
 
 
-def _write(file, arrays):
+def write_cache(file, arrays):
+    """Write a dict of arrays as a cache file; where that fails, say so on stderr and go on."""
     content = io.BytesIO()
     np.savez(content, **arrays)
-    with replacing_file(file) as beside, open(beside, "wb") as stream:
-        stream.write(_digest_line(content.getbuffer()))
-        stream.write(content.getbuffer())
+    try:
+        with replacing_file(file) as beside, open(beside, "wb") as stream:
+            stream.write(_digest_line(content.getbuffer()))
+            stream.write(content.getbuffer())
+    except MmkerasError as error:
+        print(f"mmkeras: the cache is not used: {error}", file=sys.stderr)
 
 
 def _digest_line(content):

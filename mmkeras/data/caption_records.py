@@ -2,6 +2,7 @@
 
 import json
 
+from mmkeras.data.karpathy_records import read_karpathy_records
 from mmkeras.errors import MmkerasError
 
 _PAIR = '{"image": "name.jpg", "split": "train", "captions": ["..."]'
@@ -13,16 +14,16 @@ RECORDS = {  # from a kind of targets to a record of it
 
 
 def read_records(file, targets=""):
-    """Read and check all lines of a captions file.
+    """Read and check all records of a captions file: of Karpathy's layout where it is named `.json`, else a line each.
 
     Args:
-        file: `pathlib.Path` of the JSONL file.
+        file: `pathlib.Path` of the file.
         targets: `""`; `"category"` where every record has a `label`; `"tags"` where it has `labels`. With targets a
             record may be a picture without captions, or captions without a picture.
 
     Returns:
-        list of dicts: `line` (from 1), `image` (`None` where there is none), `captions` (list), `split`, and `labels`
-        (sorted tuple of names, empty without targets).
+        list of dicts: `number` (the line, from 1) and `where` (for messages, `line 3`), `image` (`None` where there is
+        none), `captions` (list), `split`, and `labels` (sorted tuple of names, empty without targets).
 
     Raises:
         MmkerasError: unknown targets, a line that is no such record, two lines that label one picture differently; with
@@ -31,9 +32,12 @@ def read_records(file, targets=""):
     if targets not in RECORDS:
         raise MmkerasError(f'Expected targets "", "category" or "tags". Received: targets={targets!r}')
     try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")  # splitlines would cut at U+2028 within a caption
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise MmkerasError(f"{file} could not be read: {error}") from error
+    if file.suffix == ".json":
+        return read_karpathy_records(file, text, targets)
+    lines = text.split("\n")  # splitlines would cut at U+2028 within a caption
     records = [_record(file, number, line, targets) for number, line in enumerate(lines, 1) if line.strip()]
     first = {}
     for record in records:
@@ -41,8 +45,8 @@ def read_records(file, targets=""):
         if record["image"] is not None and record["labels"] != other["labels"]:
             here, there = (", ".join(of["labels"]) or "nothing" for of in (record, other))
             raise MmkerasError(
-                f"{file}, line {record['line']}: expected one labelling of {record['image']}. "
-                f"Received: {here}, and in line {other['line']} {there}"
+                f"{file}, {record['where']}: expected one labelling of {record['image']}. "
+                f"Received: {here}, and in {other['where']} {there}"
             )
     return records
 
@@ -68,7 +72,15 @@ def _record(file, number, line, targets):
         if not isinstance(caption, str) or not caption.strip():
             raise MmkerasError(f"{where}: caption {position} of {image or 'the line'} is empty")
     labels = _labels(where, record, targets) if targets else ()
-    return {"line": number, "image": image, "captions": captions, "split": split, "labels": labels}
+    where = f"line {number}"
+    return {
+        "number": number,
+        "where": where,
+        "image": image,
+        "captions": captions,
+        "split": split,
+        "labels": labels,
+    }
 
 
 def _labels(where, record, targets):

@@ -1,4 +1,4 @@
-"""Pictures with captions of the user's own: a JSONL file beside a folder of pictures."""
+"""Pictures with captions of the user's own: a captions file, and a folder or a zip of pictures."""
 
 from pathlib import Path
 
@@ -6,53 +6,57 @@ import numpy as np
 
 from mmkeras.data.caption_records import read_records
 from mmkeras.data.paired import PairedData
+from mmkeras.data.picture_files import PictureFiles
+from mmkeras.data.pictures_on_demand import PicturesOnDemand
 from mmkeras.errors import MmkerasError
 
 
 def load_captions(file, split, image_preprocessor, image_folder=None, limit=0, targets=""):
     """Read one split of a captions file and decode its pictures.
 
-    A line of the file is `{"image": "name.jpg", "split": "train", "captions": ["...", ...]}`; without `split` a line
-    belongs to `train`. Lines that name the same picture are one picture with all their captions. The pictures are held
-    in memory as the model sees them: 6,000 of 64 x 64 px take 74 MB.
+    A line of a `.jsonl` file is `{"image": "name.jpg", "split": "train", "captions": ["...", ...]}`; without `split` a
+    line belongs to `train`. Lines that name the same picture are one picture with all their captions. A `.json` file is
+    read as Karpathy's layout of Flickr and COCO (`read_karpathy_records`). The pictures are held in memory as the model
+    sees them: 6,000 of 64 x 64 px take 74 MB, and their features by a frozen backbone take 5 KB each of 1,280.
 
     For training by category a line also has `"label": "dog"`, or `"labels": ["dog", "beach"]`, which are the picture's
     and its captions'. It may then leave out the picture or the captions: `pairs` holds only what stands in one line.
 
     Args:
-        file: path of the JSONL file.
+        file: path of the file.
         split: name of the split, as it stands in the file, or `all`; `dev` finds `val` where the file has no `dev`.
-        image_preprocessor: `ImagePreprocessor` of the model.
-        image_folder: where the pictures lie; by default the folder of the file.
+            Several are joined by `+`: `train+restval`.
+        image_preprocessor: `ImagePreprocessor` of the model, or `FrozenFeatures`: what has `load(pictures)`.
+        image_folder: where the pictures lie, a folder or a zip, see `PictureFiles`; by default the folder of the file.
         limit: only the first so many pictures, and of the lines without a picture the first so many; 0 is all.
         targets: `""` ignores labels; `"category"` reads `label`, one a line; `"tags"` reads `labels`, any number.
 
     Returns:
-        `PairedData` with P pictures and all captions. A picture's id is the first line of the file that names it, the
-        same in every split; captions without a picture have their own line's, which is no picture's. With targets,
+        `PairedData` with P pictures and all captions. A picture's id is the number of the first record of the file that
+        names it, the same in every split; captions without a picture have their own record's. With targets,
         `label` and `text_label` are int32 (category) or uint8 multi-hot (tags); `label_names` are those of the whole
         file, sorted, so that all splits agree.
 
     Raises:
-        MmkerasError: no such split, a line that is no such record, a blank caption, a picture that is missing or
-            unreadable, a label that is missing or no name, two labellings of one picture, each with the file, the line
-            and the picture; a split for targets without pictures or without captions.
+        MmkerasError: no such split, a record that is none, a blank caption, a picture that is missing or unreadable, a
+            label that is missing or no name, two labellings of one picture, each with the file, the record and the
+            picture; a split for targets without pictures or without captions.
     """
     file = Path(file)
-    folder = Path(image_folder) if image_folder else file.parent
     records = read_records(file, targets)
     splits = sorted({record["split"] for record in records})
-    if split == "dev" and "dev" not in splits and "val" in splits:
-        split = "val"
-    first_line = {}
-    items = {}  # from a picture's name, or the line of captions without one, to its records, in the file's order
+    wanted = ["val" if one == "dev" and "dev" not in splits and "val" in splits else one for one in split.split("+")]
+    split = "+".join(wanted)
+    for one in wanted:
+        if one not in splits and (one != "all" or not splits):
+            raise MmkerasError(f"{file} has no records of split {one!r}; it has {', '.join(splits) or 'no records'}")
+    first_number = {}
+    items = {}  # from a picture's name, or the number of captions without one, to its records, in the file's order
     for record in records:
-        item = record["line"] if record["image"] is None else record["image"]
-        first_line.setdefault(item, record["line"])
-        if split in ("all", record["split"]):
+        item = record["number"] if record["image"] is None else record["image"]
+        first_number.setdefault(item, record["number"])
+        if "all" in wanted or record["split"] in wanted:
             items.setdefault(item, []).append(record)
-    if not items:
-        raise MmkerasError(f"{file} has no records of split {split!r}; it has {', '.join(splits) or 'no records'}")
     items = _first(items, limit) if limit else items
     row_of = {name: row for row, name in enumerate(item for item in items if isinstance(item, str))}
     captions = [(item, text) for item, of_item in items.items() for record in of_item for text in record["captions"]]
@@ -68,12 +72,15 @@ def load_captions(file, split, image_preprocessor, image_folder=None, limit=0, t
     def labels(of_items):
         return _label_array([items[item][0]["labels"] for item in of_items], label_names, targets)
 
+    files = PictureFiles(image_folder or file.parent)
+    where_of = {name: items[name][0]["where"] for name in row_of}
+    images, on_demand = _load_pictures(file, files, where_of, image_preprocessor)
     return PairedData(
         name=f"{file.name}/{split}",
-        images=_load_pictures(file, folder, {name: items[name][0]["line"] for name in row_of}, image_preprocessor),
+        images=images,
         texts=[text for _, text in captions],
-        image_id=np.array([first_line[name] for name in row_of], np.int64),
-        text_image_id=np.array([first_line[item] for item, _ in captions], np.int64),
+        image_id=np.array([first_number[name] for name in row_of], np.int64),
+        text_image_id=np.array([first_number[item] for item, _ in captions], np.int64),
         pairs=np.array(
             [(row_of[item], row) for row, (item, _) in enumerate(captions) if item in row_of], np.int32
         ).reshape(-1, 2),
@@ -81,6 +88,7 @@ def load_captions(file, split, image_preprocessor, image_folder=None, limit=0, t
         text_label=labels(item for item, _ in captions),
         label_names=label_names,
         image_names=list(row_of),
+        pictures_on_demand=on_demand,
     )
 
 
@@ -105,21 +113,30 @@ def _label_array(labels, label_names, targets):
     return multi_hot
 
 
-def _load_pictures(file, folder, line_of, image_preprocessor):
-    """Decode the pictures named in `line_of`, a dict from a picture's name to the line that an error names."""
-    for name, line in line_of.items():
-        if not (folder / name).is_file():
-            raise MmkerasError(
-                f"{file}, line {line}: the picture {name} is missing in {folder}. "
-                "Restore it, remove the line, or give image_folder"
-            )
+def _load_pictures(file, files, where_of, image_preprocessor):
+    """Load the pictures named in `where_of`, a dict from a picture's name to the record that an error names.
+
+    Returns:
+        the array, and `PicturesOnDemand` where it holds features, else `None`.
+    """
+    found = {}
+    for name, where in where_of.items():
+        try:
+            found[name] = files.find(name)
+        except MmkerasError as error:
+            what_to_do = "Restore it, remove the record, or give image_folder"
+            raise MmkerasError(f"{file}, {where}: {error}. {what_to_do}") from error
+    pictures = list(found.values())
     try:
-        return image_preprocessor.load([folder / name for name in line_of])
+        images = image_preprocessor.load(pictures)
     except MmkerasError:
-        # Pictures are decoded in parallel; only where one fails are they tried one by one, to name its line.
-        for name, line in line_of.items():
+        # Pictures are decoded in parallel; only where one fails are they tried one by one, to name its record.
+        for name, picture in found.items():
             try:
-                image_preprocessor.load([folder / name])
+                image_preprocessor.load([picture])
             except MmkerasError as error:
-                raise MmkerasError(f"{file}, line {line}: {error}") from error
+                raise MmkerasError(f"{file}, {where_of[name]}: {error}") from error
         raise
+    if images.ndim == 4:
+        return images, None
+    return images, PicturesOnDemand(pictures, image_preprocessor.image_preprocessor)

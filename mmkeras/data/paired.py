@@ -27,6 +27,7 @@ class PairedData:
         text_label: the same for the texts; optional.
         label_names: names of the C categories, with `label`.
         image_names: list of P names, such as `photo.jpg` or `U+03C9`; the strict items where left out.
+        pictures_on_demand: `PicturesOnDemand`, the pictures themselves where `images` are features; optional.
 
     Raises:
         MmkerasError: a shape or a length that does not fit, a blank text, a pair or a label out of range, named by its
@@ -45,6 +46,7 @@ class PairedData:
     text_label: np.ndarray = None
     label_names: tuple = ()
     image_names: list = None
+    pictures_on_demand: object = None
 
     def __post_init__(self):
         for strict, loose in (("image_item", "image_id"), ("text_item", "text_image_id")):
@@ -62,6 +64,7 @@ class PairedData:
             ("image_id", pictures),
             ("image_item", pictures),
             ("image_names", pictures),
+            ("pictures_on_demand", pictures),
             ("label", pictures),
             ("text_image_id", texts),
             ("text_item", texts),
@@ -76,6 +79,11 @@ class PairedData:
         self._check_pairs()
         for field in ("label", "text_label"):
             self._check_label(field)
+
+    @property
+    def pictures(self):
+        """The pictures to be looked at, uint8 (H, W, C) by row; `None` where there are features alone."""
+        return self.images if np.ndim(self.images) == 4 else self.pictures_on_demand
 
     @property
     def paired(self):
@@ -134,8 +142,14 @@ class PairedData:
             texts=[self.texts[row] for row in texts],
             image_names=[self.image_names[row] for row in images],
             pairs=pairs[(pairs >= 0).all(axis=1)],
-            **{field: _rows(getattr(self, field), images) for field in ("image_id", "image_item", "label")},
-            **{field: _rows(getattr(self, field), texts) for field in ("text_image_id", "text_item", "text_label")},
+            **{
+                field: _rows(getattr(self, field), rows)
+                for fields, rows in (
+                    (("image_id", "image_item", "label", "pictures_on_demand"), images),
+                    (("text_image_id", "text_item", "text_label"), texts),
+                )
+                for field in fields
+            },
         )
 
 

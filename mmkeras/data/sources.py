@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmkeras.data.captions import load_captions
 from mmkeras.data.glyphs import Glyphs
+from mmkeras.data.pictures_on_demand import PicturesOnDemand
 from mmkeras.errors import MmkerasError
 
 
@@ -12,11 +13,11 @@ def load_source(source, split, image_preprocessor=None, image_folder=None, limit
     """Return one split of a data set, its pictures as `image_preprocessor` makes them.
 
     Args:
-        source: `glyphs`, or the path of a captions file, `.jsonl`.
+        source: `glyphs`, or the path of a captions file, `.jsonl` or Karpathy's `.json`.
         split: `train`, `dev`, `test` or `all`; `dev` finds a captions file's `val` too.
-        image_preprocessor: `ImagePreprocessor` of the model; without it the glyphs keep their 32 x 32 px, and captions
-            cannot be read.
-        image_folder: for a captions file, where its pictures lie.
+        image_preprocessor: `ImagePreprocessor` of the model, or `FrozenFeatures`, which returns features in place of
+            pictures; without it the glyphs keep their 32 x 32 px, and captions cannot be read.
+        image_folder: for a captions file, where its pictures lie, a folder or a zip.
         limit: only the first so many texts (glyphs) or pictures (captions); 0 is all.
         targets: categories to load: `""` none, `category` one an item, `tags` any number.
 
@@ -30,8 +31,10 @@ def load_source(source, split, image_preprocessor=None, image_folder=None, limit
         data = Glyphs().split(split, targets or None)
         data = data.first_texts(limit) if limit else data
         return _resized(data, image_preprocessor)
-    if not str(source).endswith(".jsonl"):
-        raise MmkerasError(f"Expected data to be glyphs or the path of a .jsonl captions file. Received: {source}")
+    if not str(source).endswith((".jsonl", ".json")):
+        raise MmkerasError(
+            f"Expected data to be glyphs or the path of a captions file, .jsonl or .json. Received: {source}"
+        )
     if not Path(source).is_file():
         raise MmkerasError(f"There is no captions file {source}")
     if image_preprocessor is None:
@@ -40,10 +43,11 @@ def load_source(source, split, image_preprocessor=None, image_folder=None, limit
 
 
 def _resized(data, image_preprocessor):
-    """Return `data` with pictures of the preprocessor's size; pictures of that size it leaves as they are."""
-    if image_preprocessor is None:
+    """Return `data` as the preprocessor makes them; pictures of the size that it makes it leaves as they are."""
+    if image_preprocessor is None or data.images.shape[1:] == image_preprocessor.output_shape:
         return data
-    target = (image_preprocessor.height, image_preprocessor.width, image_preprocessor.channels)
-    if data.images.shape[1:] == target:
-        return data
-    return dataclasses.replace(data, images=image_preprocessor.load(data.images))
+    images = image_preprocessor.load(data.images)
+    on_demand = None
+    if images.ndim == 2:
+        on_demand = PicturesOnDemand(data.images, image_preprocessor.image_preprocessor)
+    return dataclasses.replace(data, images=images, pictures_on_demand=on_demand)

@@ -4,6 +4,8 @@ import keras
 
 from mmkeras.errors import MmkerasError
 
+INPUT_NORM = "input_norm"  # the first layer of an MLP over feature vectors; what stands before it makes them
+
 
 def embedding_head(features, embedding_dim):
     """Project features to the shared space.
@@ -36,7 +38,7 @@ def hidden_layers(features, hidden, dropout):
     Returns:
         Keras tensor (B, `hidden[-1]`), or (B, W).
     """
-    x = keras.layers.LayerNormalization(epsilon=1e-6, name="input_norm")(features)
+    x = keras.layers.LayerNormalization(epsilon=1e-6, name=INPUT_NORM)(features)
     for index, units in enumerate(hidden):
         x = keras.layers.Dense(units, activation="gelu", name=f"dense_{index}")(x)
         x = keras.layers.Dropout(dropout, name=f"dropout_{index}")(x)

@@ -92,7 +92,7 @@ class Items:
         item = int(self.data.image_item[row])
         return {
             "kind": "picture",
-            "picture": data_uri(self.data.images[row]) if self.data.images.ndim == 4 else None,
+            "picture": data_uri(self.data.pictures[row]) if self.data.pictures is not None else None,
             "text": self.names.get(item, ""),
             "item": item,
             "name": self.data.image_names[row],

@@ -48,7 +48,7 @@ def write_report(file, *, title, settings, versions, history, evaluation, untrai
         data=data,
         metrics=metrics,
         by_category=by_category,
-        has_pictures=data.images.ndim == 4,
+        has_pictures=data.pictures is not None,
         headlines=headlines(metrics, by_category),
         recall=recall_table(metrics),
         gap=gap_table(metrics),

@@ -1,9 +1,12 @@
 """Evaluating a run: from its model to `metrics.json` and `report.html` in its folder."""
 
 import dataclasses
+from pathlib import Path
 
 import keras
 
+from mmkeras.data.sources import load_source
+from mmkeras.encoders.frozen_features import picture_loader
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.evaluate import evaluate, save_metrics
 from mmkeras.evaluation.gap_table import COMPARED, UNTRAINED
@@ -11,8 +14,10 @@ from mmkeras.evaluation.report import write_report
 from mmkeras.training.callbacks import read_log
 
 
-def evaluate_run(run, split="dev", model=None):
+def evaluate_run(run, split="dev", model=None, source="", image_folder="", targets=None):
     """Measure a finished run on one split of its data and write `metrics.json` and `report.html` into its folder.
+
+    With `source` it is measured on other data, and the files are those that `evaluation_files` names.
 
     The model as it was before training is measured too: its modality gap, rsum and mean average precision are among the
     metrics under `untrained_...`. Where it cannot be rebuilt, they are missing and the report says why.
@@ -21,6 +26,9 @@ def evaluate_run(run, split="dev", model=None):
         run: a finished `Run`.
         split: `dev`, `test` or `train`; one picture an item is a query and in the gallery.
         model: the run's model, where it is in memory already.
+        source: other data than the run's, as `load_source` takes it.
+        image_folder: where its pictures lie, a folder or a zip.
+        targets: categories to load of it: `""`, `category` or `tags`; the run's where left out.
 
     Returns:
         `Evaluation`.
@@ -30,7 +38,12 @@ def evaluate_run(run, split="dev", model=None):
     """
     recipe = run.recipe
     model = model or run.load_model()
-    data = run.load_data(split, model.image_preprocessor)
+    loader = picture_loader(model.image_encoder, model.image_preprocessor)
+    if source:
+        targets = recipe.targets if targets is None else targets
+        data = load_source(source, split, loader, image_folder or None, targets=targets)
+    else:
+        data = run.load_data(split, loader)
     evaluation = evaluate(model, data.one_image_an_item())
     missing = ""
     try:
@@ -40,10 +53,11 @@ def evaluate_run(run, split="dev", model=None):
     else:
         before = {f"{UNTRAINED}{key}": before[key] for key in COMPARED if key in before}
         evaluation = dataclasses.replace(evaluation, metrics=evaluation.metrics | before)
-    save_metrics({"data": data.name, **evaluation.metrics}, run.file("metrics.json"))
+    metrics_file, report_file = evaluation_files(run, source, data)
+    save_metrics({"data": data.name, **evaluation.metrics}, metrics_file)
     write_report(
-        run.file("report.html"),
-        title=f"{run.folder.resolve().name}: {run.info['recipe']}",
+        report_file,
+        title=f"{run.folder.resolve().name}: {run.info['recipe']}" + (f" on {data.name}" if source else ""),
         settings=run.info["settings"],
         versions=run.info["versions"],
         history=read_log(run.file("log.csv")),
@@ -52,6 +66,21 @@ def evaluate_run(run, split="dev", model=None):
         seed=recipe.seed,
     )
     return evaluation
+
+
+def evaluation_files(run, source="", data=None):
+    """Return the paths of the metrics and the report: the run's own, or for other data ones with its name in theirs.
+
+    Args:
+        run: `Run`.
+        source: the other data, `pets/captions.jsonl` gives `metrics-pets-captions-dev.json`.
+        data: `PairedData` of it.
+    """
+    if not source:
+        return run.file("metrics.json"), run.file("report.html")
+    path = Path(source).resolve() if Path(source).suffix else Path(source)
+    name = "-".join([*filter(None, [path.parent.name, path.stem]), data.name.rpartition("/")[2]])
+    return run.file(f"metrics-{name}.json"), run.file(f"report-{name}.html")
 
 
 def untrained_model(recipe, model):
@@ -74,7 +103,8 @@ def untrained_model(recipe, model):
     keras.config.set_dtype_policy(recipe.precision)
     try:
         categories = {"label_names": model.label_names, "multi_label": model.multi_label} if model.label_names else {}
-        untrained = type(model).from_preset(recipe.preset, text_preprocessor=model.text_preprocessor, **categories)
+        preset = recipe.model_preset
+        untrained = type(model).from_preset(preset, text_preprocessor=model.text_preprocessor, **categories)
     finally:
         keras.config.set_dtype_policy(policy)
     shapes = [

@@ -73,12 +73,13 @@ def _with_a_broken_picture(image_bytes, embedding):
 
 
 def _first_rows(data):
-    """As many pictures as texts, at most `GOLDEN_ROWS`."""
+    """As many pictures (or vectors, where there are none) as texts, at most `GOLDEN_ROWS`."""
     pairs = data.pairs[:GOLDEN_ROWS]
     if not len(pairs):
         rows = np.arange(min(len(data.images), len(data.texts), GOLDEN_ROWS))
         pairs = np.column_stack([rows, rows])
-    return data.images[pairs[:, 0]], [data.texts[row] for row in pairs[:, 1]]
+    shown = data.images if data.pictures is None else data.pictures
+    return np.stack([shown[row] for row in pairs[:, 0]]), [data.texts[row] for row in pairs[:, 1]]
 
 
 def by_signature(golden):

@@ -28,7 +28,7 @@ def write_item_index(folder, model, identity, data, seen):
     texts = [data.texts[text_of[row]] if row in text_of else "" for row in range(len(data.images))]
     paired = len(text_of) == len(data.images) and len(np.unique(data.pairs[:, 1])) == len(data.texts)
     known = np.isin(data.image_item, seen.image_item)
-    with_pictures = data.images.ndim == 4
+    with_pictures = data.pictures is not None
     items = [
         {"id": name, "text": text, "seen": bool(was_seen), **({"picture": f"{name}.png"} if with_pictures else {})}
         for name, text, was_seen in zip(data.image_names, texts, known, strict=True)
@@ -39,7 +39,7 @@ def write_item_index(folder, model, identity, data, seen):
         items,
         image_embeddings=model.encode_image(data.images),
         text_embeddings=model.encode_text(texts) if paired else None,
-        pictures={item["picture"]: encode_png(image) for item, image in zip(items, data.images, strict=True)}
+        pictures={item["picture"]: encode_png(image) for item, image in zip(items, data.pictures, strict=True)}
         if with_pictures
         else None,
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 import mmkeras
 from mmkeras.atomic import new_folder
+from mmkeras.encoders.frozen_features import picture_loader
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.model_card import model_card
 from mmkeras.export.golden import golden_examples, write_warm_up
@@ -51,7 +52,8 @@ def export_run(run, to, model=None):
         raise MmkerasError(f"Expected the folder of a model, such as savedmodels/glyphs. Received: {to}")
     model = model or run.load_model()
     identity = space_id(model)
-    load = functools.partial(run.load_data, image_preprocessor=model.image_preprocessor)
+    loader = picture_loader(model.image_encoder, model.image_preprocessor)
+    load = functools.partial(run.load_data, image_preprocessor=loader)
     version = to / str(next_version(to))
     with new_folder(version) as beside:
         export_saved_model(model, beside)

@@ -17,6 +17,7 @@ def not_negative(name, value):
         raise MmkerasError(f"Expected {name} to be 0 or more. Received: {value}")
 
 
+@keras.saving.register_keras_serializable("mmkeras")
 class AdversarialModel(ImageTextModel):
     """Encoders with a task of their own, and a modality classifier that they have to fool.
 

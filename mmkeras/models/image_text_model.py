@@ -7,16 +7,20 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from mmkeras.encoders.image import build_image_encoder
+from mmkeras.encoders.backbone_split import feature_head, frozen_backbone
 from mmkeras.encoders.text import build_text_encoder
 from mmkeras.errors import MmkerasError
-from mmkeras.models.preset import load_preset, preset_image_preprocessor, preset_text_preprocessor
-
-BACKBONES = ("backbone", "hub")  # names of the layer that holds an encoder's pretrained network
+from mmkeras.models.preset import (
+    load_preset,
+    preset_image_encoder,
+    preset_image_preprocessor,
+    preset_text_preprocessor,
+)
+from mmkeras.models.staged import Staged
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class ImageTextModel(keras.Model):
+class ImageTextModel(Staged, keras.Model):
     """Two encoders into one space, with the preprocessing that feeds them.
 
     It trains nothing by itself: a system subclasses it and puts its arithmetic into `compute_loss`. A system with
@@ -30,7 +34,8 @@ class ImageTextModel(keras.Model):
 
     Call arguments:
         inputs: dict with `image` (B, H, W, C) or (B, F), and `token_ids` int (B, L) or `text`, strings (B,). Other
-            keys of a batch are let through.
+            keys of a batch are let through. An encoder of pictures takes (B, F) too where its backbone is frozen: the
+            features that the backbone made of them, see `mmkeras.encoders.FrozenFeatures`.
 
     Returns:
         dict: `image_embedding` and `text_embedding`, float32 (B, D), unit norm.
@@ -43,8 +48,6 @@ class ImageTextModel(keras.Model):
     label_names = ()
     multi_label = False
     category_head = None
-    # What a stage of training may change of a system's arguments: from a name to the check of its value.
-    stage_arguments = {}
 
     def __init__(self, image_encoder, text_encoder, image_preprocessor=None, text_preprocessor=None, **kwargs):
         super().__init__(**kwargs)
@@ -59,16 +62,16 @@ class ImageTextModel(keras.Model):
         self.image_preprocessor = image_preprocessor
         self.text_preprocessor = text_preprocessor
         self.embedding_dim = dims[0]
-        self._trained_parts = None
 
     @classmethod
-    def from_preset(cls, preset, texts=None, text_preprocessor=None, **overrides):
+    def from_preset(cls, preset, texts=None, text_preprocessor=None, image_encoder=None, **overrides):
         """Build an untrained model from a preset.
 
         Args:
             preset: a name from `list_presets()`, the path of a JSON file, or a dict.
             texts: training texts that the tokenizer is learnt from.
             text_preprocessor: a ready `TextPreprocessor`, in place of `texts`.
+            image_encoder: what `preset_image_encoder` returned for this preset; built here where left out.
             **overrides: further constructor arguments, over the preset's own.
 
         Raises:
@@ -84,18 +87,14 @@ class ImageTextModel(keras.Model):
             raise MmkerasError("Expected either texts, to learn the tokenizer from, or a text_preprocessor")
         if text_preprocessor is None:
             text_preprocessor = preset_text_preprocessor(preset, texts)
-        image_preprocessor = preset_image_preprocessor(settings)
-        size = {}
-        if image_preprocessor is not None:
-            size = {key: getattr(image_preprocessor, key) for key in ("height", "width", "channels")}
         return cls(
-            image_encoder=build_image_encoder(**size, **settings["image_encoder"]),
+            image_encoder=preset_image_encoder(settings) if image_encoder is None else image_encoder,
             text_encoder=build_text_encoder(
                 vocabulary_size=text_preprocessor.vocabulary_size,
                 sequence_length=text_preprocessor.sequence_length,
                 **settings["text_encoder"],
             ),
-            image_preprocessor=image_preprocessor,
+            image_preprocessor=preset_image_preprocessor(settings),
             text_preprocessor=text_preprocessor,
             **{**settings.get("arguments", {}), **overrides},
         )
@@ -107,9 +106,17 @@ class ImageTextModel(keras.Model):
     def call(self, inputs, training=None):
         token_ids = inputs["token_ids"] if "token_ids" in inputs else self._tokenize(inputs["text"])
         return {
-            "image_embedding": _run(self.image_encoder, inputs["image"], training),
+            "image_embedding": self._image_embedding(inputs["image"], training),
             "text_embedding": _run(self.text_encoder, token_ids, training),
         }
+
+    def _image_embedding(self, images, training):
+        if len(images.shape) == 2 < len(self.image_encoder.input.shape):
+            if frozen_backbone(self.image_encoder) is None:  # it may have been, when the head was made
+                feature_head(self.image_encoder)  # raises
+            training = bool(training) and self.image_encoder.trainable
+            return self._feature_head(images, training=training)["embedding"]
+        return _run(self.image_encoder, images, training)
 
     def match(self, images, token_ids):
         """Score pairs: the cosine of their embeddings. Systems with a fusion encoder override it.
@@ -137,56 +144,6 @@ class ImageTextModel(keras.Model):
         return ops.sigmoid(logits) if self.multi_label else ops.softmax(logits, axis=-1)
 
     # --- Training ---
-
-    @property
-    def parts(self):
-        """What training may change or leave alone, by name: a dict of layers.
-
-        A pretrained network within an encoder is a part of its own, `image_backbone` or `text_backbone`.
-        """
-        parts = {"image_encoder": self.image_encoder, "text_encoder": self.text_encoder}
-        for modality in ("image", "text"):
-            for layer in parts[f"{modality}_encoder"].layers:
-                if layer.name in BACKBONES:
-                    parts[f"{modality}_backbone"] = layer
-        return parts
-
-    def set_stage(self, trains=(), **arguments):
-        """Set what the next `fit` trains and how its losses are weighed. Compile after it.
-
-        Args:
-            trains: names of `parts`, the others are frozen; empty for those that were trainable at first. A backbone
-                is trained with its encoder only.
-            **arguments: new values of constructor arguments, of those in `stage_arguments`.
-
-        Raises:
-            MmkerasError: a part or an argument that the model does not have, or a value that it does not take.
-        """
-        if self._trained_parts is None:
-            self._trained_parts = tuple(name for name, part in self.parts.items() if part.trainable)
-        trains = tuple(trains) or self._trained_parts
-        if unknown := set(trains) - set(self.parts):
-            raise MmkerasError(
-                f"Expected parts of {type(self).__name__}: {', '.join(self.parts)}. "
-                f"Received: {', '.join(sorted(unknown))}"
-            )
-        for name in trains:
-            if name.endswith("_backbone") and (encoder := name.replace("backbone", "encoder")) not in trains:
-                raise MmkerasError(f"Expected {encoder} where its {name} is trained. Received: {', '.join(trains)}")
-        self._check(**arguments)
-        for name, part in self.parts.items():  # an encoder before the backbone within it
-            part.trainable = name in trains
-        for name, value in arguments.items():
-            setattr(self, name, value)
-
-    def _check(self, **arguments):
-        for name, value in arguments.items():
-            if name not in self.stage_arguments:
-                raise MmkerasError(
-                    f"Expected arguments of {type(self).__name__} that a stage may change: "
-                    f"{', '.join(self.stage_arguments) or 'it has none'}. Received: {name}={value!r}"
-                )
-            self.stage_arguments[name](name, value)
 
     def compile(self, optimizer="auto", *, jit_compile=False, **kwargs):
         """Configure training; `compile()` alone trains sensibly.
@@ -222,6 +179,17 @@ class ImageTextModel(keras.Model):
     def _embed_image(self):
         return _embedder(self.image_encoder)
 
+    # Functions, and no models: as an attribute a model would be saved, a second time.
+
+    @functools.cached_property
+    def _feature_head(self):
+        head = feature_head(self.image_encoder)
+        return lambda features, training=None: head(features, training=training)
+
+    @functools.cached_property
+    def _embed_features(self):
+        return _embedder(feature_head(self.image_encoder))
+
     @functools.cached_property
     def _embed_text(self):
         return _embedder(self.text_encoder)
@@ -230,7 +198,8 @@ class ImageTextModel(keras.Model):
         """Embed pictures.
 
         Args:
-            images: array (N, H, W, C) or (N, F), as the encoder takes it; or a list of paths, encoded bytes or arrays.
+            images: array (N, H, W, C) or (N, F), as the encoder takes it, or (N, F) as its frozen backbone returns it;
+                or a list of paths, encoded bytes or arrays.
             batch_size: pictures a call.
 
         Returns:
@@ -243,13 +212,16 @@ class ImageTextModel(keras.Model):
             if self.image_preprocessor is None:
                 raise MmkerasError("Expected an array of feature vectors: this model has no image_preprocessor")
             images = self.image_preprocessor.load(images)
-        expected = self.image_encoder.input.shape[1:]
+        takes = self.image_encoder.input.shape[1:]
+        backbone = frozen_backbone(self.image_encoder) if images.ndim == 2 else None
+        expected = takes if backbone is None else backbone.output.shape[1:]
         if images.shape[1:] != tuple(expected):
             raise MmkerasError(
-                f"Expected an array (N, {', '.join(map(str, expected))}), as the image encoder takes it. "
+                f"Expected an array (N, {', '.join(map(str, takes))}), as the image encoder takes it"
+                f"{f', or features (N, {expected[0]})' if backbone else ''}. "
                 f"Received: images of shape {images.shape}; a list of arrays is resized"
             )
-        return self._in_batches(self._embed_image, images, batch_size)
+        return self._in_batches(self._embed_features if backbone else self._embed_image, images, batch_size)
 
     def encode_text(self, texts, batch_size=256):
         """Embed texts.

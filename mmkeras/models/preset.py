@@ -4,11 +4,13 @@ import json
 from importlib import resources
 from pathlib import Path
 
+from mmkeras.encoders.image import build_image_encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.image import ImagePreprocessor
 from mmkeras.preprocessing.strings import StringPreprocessor
 from mmkeras.preprocessing.text import TextPreprocessor
 
+BACKBONE_KEYS = {"backbone": "weights", "hub": "handle"}  # where an encoder kind says what its backbone is read from
 REQUIRED = {"model", "image_encoder", "text_encoder"}
 OPTIONAL = {"description", "image_preprocessor", "text_preprocessor", "arguments"}
 
@@ -44,6 +46,47 @@ def load_preset(preset):
     except json.JSONDecodeError as error:
         raise MmkerasError(f"Preset {name} is no valid JSON: {error}") from error
     return _checked(name, settings)
+
+
+def with_backbone(preset, backbone):
+    """Return a preset's settings with another pretrained network behind its image encoder.
+
+    Args:
+        preset: see `load_preset`.
+        backbone: for the kind `hub` its `handle`, for the kind `backbone` its `weights`.
+
+    Raises:
+        MmkerasError: a preset whose image encoder has no pretrained network.
+    """
+    settings = load_preset(preset)
+    kind = settings["image_encoder"]["kind"]
+    if kind not in BACKBONE_KEYS:
+        raise MmkerasError(
+            f"Expected backbone for a preset with an image encoder of kind {' or '.join(BACKBONE_KEYS)}. "
+            f"Received: backbone={backbone!r} for preset {preset}, of kind {kind}"
+        )
+    return {**settings, "image_encoder": {**settings["image_encoder"], BACKBONE_KEYS[kind]: backbone}}
+
+
+def preset_image_encoder(preset):
+    """Return the image encoder of a preset, untrained.
+
+    Raises:
+        MmkerasError: settings that it does not take, or a pretrained network that cannot be read.
+    """
+    settings = load_preset(preset)
+    image_preprocessor = preset_image_preprocessor(settings)
+    size = {}
+    if image_preprocessor is not None:
+        size = {key: getattr(image_preprocessor, key) for key in ("height", "width", "channels")}
+    encoder = settings["image_encoder"]
+    if encoder["kind"] == "hub" and not encoder.get("handle"):
+        raise MmkerasError(
+            "This preset names no pretrained network for its pictures. Expected the folder of a SavedModel as "
+            "TensorFlow Hub has them, or a URL: backbone=PATH for a recipe, handle in a preset of your own. "
+            f"Received: handle={encoder.get('handle')!r}"
+        )
+    return build_image_encoder(**size, **encoder)
 
 
 def preset_image_preprocessor(preset):

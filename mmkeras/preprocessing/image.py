@@ -3,6 +3,7 @@
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -155,8 +156,8 @@ class ImagePreprocessor:
         """Decode or resize a list of pictures eagerly, telling which one fails.
 
         Args:
-            images: list of paths, of encoded pictures (`bytes`) or of uint8 arrays (h, w, 3), (h, w, 1) or (h, w); or
-                one uint8 array (N, h, w, 3).
+            images: list of paths, of what has a path's `read_bytes()`, of encoded pictures (`bytes`) or of uint8 arrays
+                (h, w, 3), (h, w, 1) or (h, w); or one uint8 array (N, h, w, 3).
 
         Returns:
             uint8 NumPy array (N, height, width, channels).
@@ -173,6 +174,11 @@ class ImagePreprocessor:
         with ThreadPoolExecutor(min(len(images), os.cpu_count() or 1)) as pool:
             return np.stack(list(pool.map(self._load_one, images, range(len(images)))))
 
+    @property
+    def output_shape(self):
+        """Shape of one picture that comes out."""
+        return self.height, self.width, self.channels
+
     def get_config(self):
         names = ("height", "width", "channels", "aspect", "method", "antialias", "background", "max_pixels")
         return {name: getattr(self, name) for name in names}
@@ -182,15 +188,7 @@ class ImagePreprocessor:
         return cls(**config)
 
     def _load_one(self, image, position):
-        if isinstance(image, (str, os.PathLike)):
-            name = f"picture {os.fspath(image)!r}"
-            try:
-                with open(image, "rb") as file:
-                    image = file.read()
-            except OSError as error:
-                raise MmkerasError(f"Expected a readable picture file. Received: {name} ({error.strerror})") from error
-        else:
-            name = f"picture {position} of the list"
+        name, image = read_picture(image, position)
         if isinstance(image, bytes):
             try:
                 return self._decode_graph(tf.constant(image)).numpy()
@@ -217,6 +215,23 @@ class ImagePreprocessor:
 
     def _decode_row(self, image_bytes, row):
         return self.resize(decode_image(image_bytes, self.background, self.max_pixels, row))
+
+
+def read_picture(picture, position=0):
+    """Return a name for messages, and the content of a file or of what has `read_bytes()`; others are left as they are.
+
+    Raises:
+        MmkerasError: a file that cannot be read.
+    """
+    if isinstance(picture, (str, os.PathLike)):
+        picture = Path(picture)
+    if not hasattr(picture, "read_bytes"):
+        return f"picture {position} of the list", picture
+    name = f"picture {str(picture)!r}"
+    try:
+        return name, picture.read_bytes()
+    except OSError as error:
+        raise MmkerasError(f"Expected a readable picture file. Received: {name} ({error.strerror})") from error
 
 
 def _rounded_ratio(numerator, denominator):

@@ -23,10 +23,13 @@ class Recipe:
 
     Args:
         preset: model preset, a name or the path of a JSON file.
-        data: `glyphs`, or the path of a captions file (JSONL of {image, split, captions}).
+        data: `glyphs`, or the path of a captions file (JSONL of {image, split, captions}, or Karpathy's JSON).
+        train_split: split trained on; several are joined by `+`: `train+restval`.
         targets: categories of the data: none, one `category` an item, or any number of `tags`; what systems that train
             on categories need.
-        image_folder: where the captions file's pictures lie; by default the folder of the file.
+        image_folder: where the captions file's pictures lie, a folder or a zip; by default the folder of the file.
+        backbone: the pretrained network of the preset's image encoder, in place of the preset's own: a hub handle for
+            the kind `hub`, weights for the kind `backbone`.
         epochs: passes over the training pairs; of all stages together where there are `stages`.
         batch_size: pairs a step.
         learning_rate: peak of the schedule, which warms up linearly and decays along a cosine.
@@ -34,7 +37,8 @@ class Recipe:
         final_learning_rate: where the decay ends, as a share of the peak.
         weight_decay: AdamW's, decoupled.
         gradient_clip: global norm the gradient is clipped to; 0 switches it off.
-        augment_shift: pictures are shifted by up to so many px in training.
+        augment_shift: pictures are shifted by up to so many px in training; 0 where it reads a frozen backbone's
+            features of them.
         seed: of the weights, the order of the pairs, dropout and augmentation.
         precision: `float32`, `mixed_float16` or `mixed_bfloat16`; embeddings are float32 in all of them.
         deterministic: deterministic TensorFlow kernels; a resumed run needs them to end with equal weights.
@@ -50,8 +54,10 @@ class Recipe:
 
     preset: str
     data: str = "glyphs"
+    train_split: str = "train"
     targets: str = ""
     image_folder: str = ""
+    backbone: str = ""
     epochs: int = 10
     batch_size: int = 256
     learning_rate: float = 1e-3
@@ -83,6 +89,13 @@ class Recipe:
         """The stages to run: the recipe's, or the one that its own settings are."""
         own = {key: getattr(self, key) for key in INHERITED}
         return self.stages or (Stage(name="training", epochs=self.epochs, **own),)
+
+    @property
+    def model_preset(self):
+        """What `from_preset` takes: the preset's name, or its settings with `backbone` in them."""
+        from mmkeras.models.preset import with_backbone  # loads TensorFlow, which listing recipes does not
+
+        return with_backbone(self.preset, self.backbone) if self.backbone else self.preset
 
     @classmethod
     def load(cls, recipe, overrides=()):

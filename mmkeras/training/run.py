@@ -130,11 +130,13 @@ class Run:
         """Load one split of the data that the run is about, as `load_source` does.
 
         Args:
-            split: `train`, `dev`, `test` or `all`.
-            image_preprocessor: `ImagePreprocessor` of the model, or `None` for a model over feature vectors.
+            split: `train` (the recipe's `train_split`), `dev`, `test` or `all`.
+            image_preprocessor: what `picture_loader` returns for the model, or its `ImagePreprocessor`; `None` for a
+                model over feature vectors.
         """
         recipe = self.recipe
         folder = recipe.image_folder or None
+        split = recipe.train_split if split == "train" else split
         return load_source(recipe.data, split, image_preprocessor, folder, recipe.limit, recipe.targets)
 
     def load_model(self):

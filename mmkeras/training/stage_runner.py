@@ -25,20 +25,19 @@ class StageRunner:
     Args:
         run: `Run`.
         model: the untrained model of its preset.
-        data: `PairedData` to train on.
-        validation: `PairedData` that each epoch is measured on.
+        load: function that returns two `PairedData`, to train on and to measure each epoch on, as the model takes them;
+            `load(pixels=True)` for a stage that trains the backbone, where others may read its features.
         verbose: 0, 1 or 2, as in `keras.Model.fit`.
     """
 
-    def __init__(self, run, model, data, validation, verbose=0):
+    def __init__(self, run, model, load, verbose=0):
         self.run = run
         self.model = model
-        self.data = data
-        self.validation = validation
+        self.load = load
         self.verbose = verbose
         self.recipe = run.recipe
         self.batches, steps_of, self.monitor = SUPERVISION[model.supervision]
-        self.steps = steps_of(data, self.recipe.batch_size)
+        self.steps = steps_of(load()[0], self.recipe.batch_size)
 
     def train(self):
         """Train what is not trained yet, and leave the weights that the recipe selects in the model."""
@@ -79,14 +78,15 @@ class StageRunner:
 
     def _fit(self, stage, log, first_step, end):
         steps, recipe = self.steps, self.recipe
-        callbacks = self._callbacks(stage, log, first_step)
+        data, validation = self.load(pixels=True) if "image_backbone" in stage.trains else self.load()
+        callbacks = self._callbacks(stage, log, first_step, validation)
         # An epoch that was cut off is finished by a fit of its own, whose epoch is as long as what is left of it.
         next_epoch = -(-first_step // steps)
         for fit_start, fit_end in ((first_step, next_epoch * steps), (next_epoch * steps, end)):
             if fit_start < fit_end:
                 self.model.fit(
                     self.batches(
-                        self.data,
+                        data,
                         recipe.batch_size,
                         recipe.seed,
                         text_preprocessor=self.model.text_preprocessor,
@@ -101,13 +101,13 @@ class StageRunner:
                     shuffle=False,
                 )
 
-    def _callbacks(self, stage, log, first_step):
+    def _callbacks(self, stage, log, first_step, validation):
         run, model, recipe = self.run, self.model, self.recipe
         log.stage = stage.name if recipe.stages else None
         callbacks = [FiniteLoss()]
         if hasattr(model, "margin"):
             callbacks.append(CollapseDetector())
-        callbacks += [RetrievalValidation(self.validation)]
+        callbacks += [RetrievalValidation(validation)]
         if hasattr(model, "gradient_reversal"):
             ramp_steps = max(1, round(stage.reversal_ramp * stage.epochs * self.steps))
             callbacks.append(ReversalSchedule(ramp_steps, stage.reversal_strength))

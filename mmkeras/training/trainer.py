@@ -1,5 +1,6 @@
 """Training: from a run folder with a recipe in it to a trained model in that folder."""
 
+import functools
 import sys
 
 import keras
@@ -7,8 +8,9 @@ import tensorflow as tf
 
 import mmkeras.models
 from mmkeras.atomic import replacing_file
+from mmkeras.encoders.frozen_features import picture_loader
 from mmkeras.errors import MmkerasError
-from mmkeras.models.preset import load_preset, preset_image_preprocessor
+from mmkeras.models.preset import load_preset, preset_image_encoder, preset_image_preprocessor
 from mmkeras.training.stage_runner import StageRunner
 
 
@@ -32,10 +34,11 @@ def train(run, verbose="auto"):
     recipe = run.recipe
     verbose = (1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose
     _prepare_process(recipe)
-    data, validation = (run.load_data(split, preset_image_preprocessor(recipe.preset)) for split in ("train", "dev"))
+    image_encoder, load = _data_loader(run, verbose)
+    data, _ = load()
     run.check_data(data)
-    model = _build(recipe, data)
-    StageRunner(run, model, data, validation, verbose).train()
+    model = _build(recipe, data, image_encoder)
+    StageRunner(run, model, load, verbose).train()
     with replacing_file(run.file("model.keras")) as beside:
         model.save(beside)
     run.update(finished=True)
@@ -50,8 +53,30 @@ def _prepare_process(recipe):
         tf.config.experimental.enable_op_determinism()
 
 
-def _build(recipe, data):
-    """Build the preset's model."""
+def _data_loader(run, verbose):
+    """Return the preset's image encoder, and a function that loads the training and the dev split as it takes them.
+
+    Where its backbone is frozen these are features, computed once; with `load(pixels=True)` the pictures, for a stage
+    that trains the backbone too.
+    """
+    preset = run.recipe.model_preset
+    encoder, preprocessor = preset_image_encoder(preset), preset_image_preprocessor(preset)
+    loader = picture_loader(encoder, preprocessor, verbose)
+    if loader is not preprocessor and run.recipe.augment_shift:
+        raise MmkerasError(
+            "Expected augment_shift=0: the backbone is frozen, and training reads the features that it made of each "
+            f"picture once. Received: augment_shift={run.recipe.augment_shift}"
+        )
+
+    @functools.cache
+    def load(pixels=False):
+        return tuple(run.load_data(split, preprocessor if pixels else loader) for split in ("train", "dev"))
+
+    return encoder, load
+
+
+def _build(recipe, data, image_encoder):
+    """Build the preset's model around its image encoder."""
     system = getattr(mmkeras.models, load_preset(recipe.preset)["model"])
     categories = {}
     if system.supervision == "categories":
@@ -61,4 +86,4 @@ def _build(recipe, data):
                 f"Received: targets={recipe.targets!r}"
             )
         categories = {"label_names": data.label_names, "multi_label": data.label.ndim == 2}
-    return system.from_preset(recipe.preset, texts=data.texts, **categories)
+    return system.from_preset(recipe.model_preset, texts=data.texts, image_encoder=image_encoder, **categories)

@@ -21,8 +21,8 @@ def traced(module, function, spec):
     return module
 
 
-def write_pictures(folder):
-    """A module from (N, 4, 6, 3) in 0..1 to a feature map and a vector, with statistics that training moves."""
+def write_pictures(folder, height=4, width=6):
+    """A module from pictures in 0..1 to a feature map and a vector, with statistics that training moves."""
     module = tf.train.Checkpoint()
     kernel = tf.Variable(np.random.default_rng(1).normal(size=(3, 5)), dtype="float32", name="conv/kernel")
     mean = tf.Variable(tf.zeros(5), trainable=False, name="norm/moving_mean")
@@ -37,7 +37,8 @@ def write_pictures(folder):
 
     module.variables, module.trainable_variables = [kernel, mean, head], [kernel, head]
     module.regularization_losses = [tf.function(lambda: 0.5 * tf.reduce_sum(kernel**2), input_signature=[])]
-    tf.saved_model.save(traced(module, function, tf.TensorSpec((None, 4, 6, 3), tf.float32)), folder / "pictures")
+    spec = tf.TensorSpec((None, height, width, 3), tf.float32)
+    tf.saved_model.save(traced(module, function, spec), folder / "pictures")
     return str(folder / "pictures")
 
 

@@ -6,20 +6,24 @@ import pytest
 import mmkeras.models
 from mmkeras.errors import MmkerasError
 from mmkeras.models import list_presets, load_preset
-from mmkeras.models.preset import preset_image_preprocessor, preset_text_preprocessor
+from mmkeras.models.preset import preset_image_preprocessor, preset_text_preprocessor, with_backbone
 from mmkeras.preprocessing import StringPreprocessor, TextPreprocessor
 
-from ..encoders.hub_modules import write_sentences
+from ..encoders.hub_modules import write_pictures, write_sentences
 from .conftest import PRESET, TEXTS
 
 
 @pytest.mark.parametrize("name", list_presets())
-def test_every_preset_builds_and_embeds(name, text_preprocessor):
+def test_every_preset_builds_and_embeds(name, text_preprocessor, tmp_path):
     settings = load_preset(name)
     assert settings["description"]
     system = getattr(mmkeras.models, settings["model"])
     categories = {"label_names": ("one", "two")} if system.supervision == "categories" else {}
-    model = system.from_preset(name, text_preprocessor=text_preprocessor, **categories)
+    preset = name
+    if settings["image_encoder"].get("handle") == "":  # its user names the backbone
+        preset = with_backbone(name, write_pictures(tmp_path, 224, 224))
+        preset["image_encoder"]["output_key"] = "vector"
+    model = system.from_preset(preset, text_preprocessor=text_preprocessor, **categories)
     embedding = model.encode_text(["latin small letter a"])
     assert embedding.shape == (1, settings["text_encoder"]["embedding_dim"])
     preprocessor = preset_image_preprocessor(name)

@@ -18,7 +18,10 @@ def test_recipes_lie_in_the_package_as_toml():
     for name in list_recipes():
         settings = tomllib.loads((folder / f"{name}.toml").read_text())
         recipe = Recipe.load(name)
-        assert {key: getattr(recipe, key) for key in settings} == settings
+        found = json.loads(json.dumps(dataclasses.asdict(recipe)))
+        for stage, given in zip(found["stages"], settings.pop("stages", []), strict=True):
+            assert {key: stage[key] for key in given} == given
+        assert {key: found[key] for key in settings} == settings
 
 
 def test_settings_lie_over_the_recipe_with_their_types():

@@ -1,0 +1,66 @@
+"""`Staged`: the parts of a model, of which a stage of training trains some."""
+
+from mmkeras.errors import MmkerasError
+
+BACKBONES = ("backbone", "hub")  # names of the layer that holds an encoder's pretrained network
+
+
+class Staged:
+    """What an `ImageTextModel` tells and takes about training in stages.
+
+    A system with parts of its own overrides `parts`; one whose arguments may change from stage to stage sets
+    `stage_arguments`, a dict from an argument's name to the check of its value, a function (name, value) that raises.
+    """
+
+    stage_arguments = {}
+    _trained_parts = None  # those that were trainable before the first stage
+
+    @property
+    def parts(self):
+        """What training may change or leave alone, by name: a dict of layers.
+
+        A pretrained network within an encoder is a part of its own, `image_backbone` or `text_backbone`.
+        """
+        parts = {"image_encoder": self.image_encoder, "text_encoder": self.text_encoder}
+        for modality in ("image", "text"):
+            for layer in parts[f"{modality}_encoder"].layers:
+                if layer.name in BACKBONES:
+                    parts[f"{modality}_backbone"] = layer
+        return parts
+
+    def set_stage(self, trains=(), **arguments):
+        """Set what the next `fit` trains and how its losses are weighed. Compile after it.
+
+        Args:
+            trains: names of `parts`, the others are frozen; empty for those that were trainable at first. A backbone
+                is trained with its encoder only.
+            **arguments: new values of constructor arguments, of those in `stage_arguments`.
+
+        Raises:
+            MmkerasError: a part or an argument that the model does not have, or a value that it does not take.
+        """
+        if self._trained_parts is None:
+            self._trained_parts = tuple(name for name, part in self.parts.items() if part.trainable)
+        trains = tuple(trains) or self._trained_parts
+        if unknown := set(trains) - set(self.parts):
+            raise MmkerasError(
+                f"Expected parts of {type(self).__name__}: {', '.join(self.parts)}. "
+                f"Received: {', '.join(sorted(unknown))}"
+            )
+        for name in trains:
+            if name.endswith("_backbone") and (encoder := name.replace("backbone", "encoder")) not in trains:
+                raise MmkerasError(f"Expected {encoder} where its {name} is trained. Received: {', '.join(trains)}")
+        self._check(**arguments)
+        for name, part in self.parts.items():  # an encoder before the backbone within it
+            part.trainable = name in trains
+        for name, value in arguments.items():
+            setattr(self, name, value)
+
+    def _check(self, **arguments):
+        for name, value in arguments.items():
+            if name not in self.stage_arguments:
+                raise MmkerasError(
+                    f"Expected arguments of {type(self).__name__} that a stage may change: "
+                    f"{', '.join(self.stage_arguments) or 'it has none'}. Received: {name}={value!r}"
+                )
+            self.stage_arguments[name](name, value)
