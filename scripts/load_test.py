@@ -52,7 +52,10 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if min(*options.clients, options.rows) < 1 or min(options.seconds, options.timeout) <= 0:
         parser.error("clients, rows, seconds and timeout must be above 0")
-    inputs = _texts() if options.signature == "encode_text" else _pictures(options.pictures, parser)
+    try:
+        inputs = texts() if options.signature == "encode_text" else pictures(options.pictures)
+    except FileNotFoundError as error:
+        parser.error(str(error))
     try:
         _probe(options, inputs)
     except ServingError:
@@ -131,25 +134,26 @@ def _batch(inputs, position, rows):
     return [inputs[(position * rows + row) % len(inputs)] for row in range(rows)]
 
 
-def _texts():
+def texts():
+    """Return different texts."""
     random = np.random.default_rng(0)
     return [" ".join(random.choice(WORDS, 5)) for _ in range(DIFFERENT)]
 
 
-def _pictures(folder, parser):
-    """The bytes of a folder's pictures, or of made-up ones: smooth, so that their files are as long as photographs'."""
+def pictures(folder=None):
+    """Return the bytes of a folder's pictures, or of made-up ones: smooth, so that they are as long as photographs'."""
     if folder is not None:
         files = [file for file in sorted(folder.glob("*")) if file.suffix.lower() in (".jpg", ".jpeg", ".png")]
         if not files:
-            parser.error(f"no .jpg, .jpeg or .png in {folder}")
+            raise FileNotFoundError(f"no .jpg, .jpeg or .png in {folder}")
         return [file.read_bytes() for file in files[:DIFFERENT]]
-    random, pictures = np.random.default_rng(0), []
+    random, made = np.random.default_rng(0), []
     for _ in range(DIFFERENT):
         file = io.BytesIO()
         coarse = Image.fromarray(random.integers(0, 256, (28, 28, 3), np.uint8))
         coarse.resize((224, 224), Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)
-        pictures.append(file.getvalue())
-    return pictures
+        made.append(file.getvalue())
+    return made
 
 
 def _shown(result):

@@ -26,7 +26,7 @@ class EmbeddedServer:
     after the running requests are answered, refuses a string input of the wrong rank, which can end the original's
     process, lets requests wait for a thread, says at once that a model's folder is missing or empty, for which the
     original waits without end, and fails a model with an unknown operation when it is loaded, not at its first request.
-    It has no server reflection, no unix socket and no CORS headers.
+    It has no server reflection and no CORS headers.
 
     Args:
         base_path: folder of a model, `savedmodels/NAME`, that holds integer version folders.
@@ -43,6 +43,7 @@ class EmbeddedServer:
         max_threads: how many gRPC requests are answered at once, where more are refused as on the original. Where
             None, four a processor, or with batching the rows of two batches where these are more, and more wait.
         max_message_bytes: largest gRPC message or HTTP body; where None, 2 GiB and 128 MiB.
+        socket_path: a Unix socket on which gRPC is answered beside the port: clients ask "unix:PATH".
 
     Attributes:
         address: "127.0.0.1:PORT" of gRPC, once started.
@@ -77,6 +78,7 @@ class EmbeddedServer:
         poll_seconds=1.0,
         max_threads=None,
         max_message_bytes=None,
+        socket_path=None,
     ):
         for argument, value in (("port", port), ("rest_port", 0 if rest_port is None else rest_port)):
             if not isinstance(value, int) or not 0 <= value <= 65535:
@@ -108,6 +110,7 @@ class EmbeddedServer:
         self.poll_seconds = poll_seconds
         self.max_threads = max_threads
         self.max_message_bytes = max_message_bytes
+        self.socket_path = socket_path
         self.address = None
         self.rest_address = None
         self.models = None
@@ -141,6 +144,7 @@ class EmbeddedServer:
             configs,
             host=_HOST,
             port=self.port,
+            socket_path=self.socket_path,
             rest_port=self.rest_port,
             batching=self._batching,
             monitoring=self._monitoring,

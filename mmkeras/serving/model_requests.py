@@ -11,7 +11,7 @@ from mmkeras.serving.call import Call
 from mmkeras.serving.chunks import chunks
 from mmkeras.serving.errors import ServingError
 from mmkeras.serving.model_answers import check_rows, read_metadata, read_outputs, read_status
-from mmkeras.serving.tensors import as_array, encode_tensor
+from mmkeras.serving.tensors import as_array, write_tensor
 
 _ATTEMPTS = 3  # at an answer of which all rows come from one version
 _POLL_SECONDS = 0.1
@@ -220,8 +220,10 @@ class ModelRequests:
         """Return the Call of one request; `arrays` is a function that returns the inputs."""
 
         def build():
-            inputs = {name: encode_tensor(array) for name, array in arrays().items()}
-            return protos.PredictRequest(model_spec=self._model_spec(signature, version), inputs=inputs)
+            request = protos.PredictRequest(model_spec=self._model_spec(signature, version))
+            for name, array in arrays().items():
+                write_tensor(request.inputs[name], array)
+            return request
 
         return Call("PredictionService/Predict", build, protos.PredictResponse, decode, reads_files)
 

@@ -16,7 +16,7 @@ from google.protobuf import json_format
 from mmkeras.errors import MmkerasError
 from mmkeras.serving import protos
 from mmkeras.serving.errors import STATUS_CODES
-from mmkeras.serving.tensors import decode_tensor, encode_tensor, numpy_dtype_name
+from mmkeras.serving.tensors import decode_tensor, numpy_dtype_name, write_tensor
 
 # The HTTP statuses of a model server, and of what may stand before it.
 _CODES = {
@@ -73,7 +73,7 @@ def predict_response(content, request, data_types):
     response = protos.PredictResponse(model_spec=request.model_spec)
     for name, values in outputs.items():
         try:
-            response.outputs[name].CopyFrom(encode_tensor(_array(values, data_types[name])))
+            write_tensor(response.outputs[name], _array(values, data_types[name]))
         except (TypeError, ValueError, OverflowError):
             return None
     return response

@@ -38,6 +38,8 @@ _LAYOUTS = {
     "DT_UINT64": ("uint64", "uint64_val"),
 }
 _DATA_TYPES = {numpy_name: protos.DataType[name] for name, (numpy_name, _) in _LAYOUTS.items()}
+# The same by dtype: NumPy puts a dtype's name together anew each time it is asked.
+_DATA_TYPES_OF = {np.dtype(name): number for name, number in _DATA_TYPES.items() if name != "bfloat16"}
 
 
 def numpy_dtype_name(data_type):
@@ -48,6 +50,9 @@ def numpy_dtype_name(data_type):
 
 def data_type(array):
     """Return the DataType number of an array's dtype."""
+    number = _DATA_TYPES_OF.get(array.dtype)
+    if number is not None:
+        return number
     if array.dtype.name not in _DATA_TYPES:
         raise MmkerasError(f"Expected a dtype among {sorted(_DATA_TYPES)}. Received: dtype={array.dtype.name}")
     return _DATA_TYPES[array.dtype.name]
@@ -68,7 +73,7 @@ def as_array(values):
     if array.dtype.kind == "O":
         return _as_bytes(array)
     if isinstance(values, np.ndarray | np.generic):
-        return array
+        return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
     if array.dtype == np.float64:
         return array.astype(np.float32)
     if array.dtype == np.int64 and (not array.size or np.abs(array).max() < 2**31):
@@ -105,8 +110,20 @@ def encode_tensor(values, typed_fields=False):
         values: array or nested list of numbers, strings or bytes.
         typed_fields: True writes the typed field, as a server answers; False the raw bytes, which are faster.
     """
-    array = as_array(values)
-    proto = protos.TensorProto(dtype=data_type(array))
+    proto = protos.TensorProto()
+    write_tensor(proto, as_array(values), typed_fields)
+    return proto
+
+
+def write_tensor(proto, array, typed_fields=False):
+    """Write an array into an empty TensorProto that is a message's field: to copy one there takes protobuf long.
+
+    Args:
+        proto: TensorProto.
+        array: what `as_array` returns.
+        typed_fields: as for `encode_tensor`.
+    """
+    proto.dtype = data_type(array)
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
     flat = array.ravel()
@@ -116,7 +133,6 @@ def encode_tensor(values, typed_fields=False):
         proto.tensor_content = _little_endian(flat).tobytes()
     else:
         _set_typed_field(proto, flat)
-    return proto
 
 
 def decode_tensor(proto):

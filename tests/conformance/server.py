@@ -159,7 +159,9 @@ def start_server(folder, models, credentials=None, **needs):
 def _start_embedded(folder, files, needs, credentials):
     from mmkeras.serving import EmbeddedServer
 
-    if needs.get("flags"):
+    flags = dict(flag.removeprefix("--").split("=", 1) for flag in needs.get("flags", []))
+    socket_path = flags.pop("grpc_socket_path", None)
+    if flags:
         pytest.skip(f"needs a flag that the embedded server does not have: {needs['flags']}")
     server = EmbeddedServer(
         config_file=files["models"],
@@ -169,6 +171,7 @@ def _start_embedded(folder, files, needs, credentials):
         ssl_file=files.get("ssl"),
         max_threads=needs.get("max_threads"),
         poll_seconds=0.1,
+        socket_path=socket_path,
     ).start()
     host, _, port = server.rest_address.rpartition(":")
     return Server(server.address, (host, int(port)), server.stop, credentials)

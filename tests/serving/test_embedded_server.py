@@ -173,6 +173,18 @@ def test_a_port_in_use_is_named(half_plus_two_path, toy_server):
             EmbeddedServer(half_plus_two_path, port=port)
 
 
+def test_a_unix_socket_beside_the_port(half_plus_two_path, tmp_path):
+    path = tmp_path / "socket"
+    with EmbeddedServer(half_plus_two_path, socket_path=path) as server:
+        for address in (f"unix:{path}", server.address):
+            with Client(address, "half plus two") as client:
+                assert client.predict("", {"x": [1.0]})["y"].tolist() == [2.5]
+    assert not path.exists()
+    for wrong in (tmp_path / "missing" / "socket", tmp_path / ("long" * 30)):
+        with pytest.raises(MmkerasError, match=f"Expected socket_path .* Received: socket_path='{wrong}'"):
+            EmbeddedServer(half_plus_two_path, socket_path=wrong).start()
+
+
 def test_it_is_not_reachable_from_outside(toy_server):
     port = int(toy_server.address.partition(":")[2])
     with socket.socket() as other:

@@ -76,3 +76,11 @@ def test_dtype_names():
         "DT_INVALID",
         "DT_RESOURCE",
     ]
+
+
+def test_an_array_of_another_byte_order_keeps_its_values():
+    array = np.array([1.5, -2], ">f4")
+    for typed_fields in (False, True):
+        decoded = decode_tensor(encode_tensor(array, typed_fields))
+        assert decoded.tolist() == [1.5, -2] and decoded.dtype == np.float32
+    assert decode_tensor(encode_tensor(np.array([1], ">i8"))).tolist() == [1]

@@ -71,29 +71,37 @@ class GrpcService:
         self._turns = threading.BoundedSemaphore(max_threads or at_once or 4 * (os.cpu_count() or 1))
         self._server = None
 
-    def start(self, host, port):
-        """Listen on a port, 0 for any, and return its number."""
+    def start(self, host, port, socket_path=None):
+        """Listen on a port, 0 for any, and on a Unix socket where one is named; return the port's number."""
         server = grpc.server(
             futures.ThreadPoolExecutor(_MOST_REQUESTS, thread_name_prefix="mmkeras-serving"),
             handlers=[_Router(self._handlers())],
             options=self._options(),
             maximum_concurrent_rpcs=_MOST_REQUESTS,
         )
+        hint = "" if self.ssl is None else ", or server_key and server_cert are no pair of PEM texts"
         try:
-            address = f"{host}:{port}"
-            bound = (
-                server.add_insecure_port(address)
-                if self.ssl is None
-                else server.add_secure_port(address, _credentials(self.ssl))
-            )
+            bound = self._listen(server, f"{host}:{port}")
         except RuntimeError as error:
-            hint = "" if self.ssl is None else ", or server_key and server_cert are no pair of PEM texts"
             raise MmkerasError(
                 f"Expected a port that is free on {host}, or 0 for any. Received: port={port} ({error}{hint})"
             ) from error
+        if socket_path is not None:
+            try:
+                self._listen(server, f"unix:{socket_path}")
+            except RuntimeError as error:
+                raise MmkerasError(
+                    "Expected socket_path to be a path in a folder that is there, of at most 107 bytes. "
+                    f"Received: socket_path={str(socket_path)!r} ({error}{hint})"
+                ) from error
         server.start()
         self._server = server
         return bound
+
+    def _listen(self, server, address):
+        if self.ssl is None:
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, _credentials(self.ssl))
 
     def stop(self, seconds):
         """Take no new requests and end with the running ones, at most so long; return an event for when it has."""

@@ -6,7 +6,7 @@ Reference: tensorflow_serving/servables/tensorflow/predict_util.cc.
 from mmkeras.errors import MmkerasError
 from mmkeras.serving import protos
 from mmkeras.serving.errors import ServingError
-from mmkeras.serving.tensors import data_type, decode_tensor, encode_tensor
+from mmkeras.serving.tensors import as_array, data_type, decode_tensor, write_tensor
 
 DEFAULT_SIGNATURE = "serving_default"
 
@@ -37,7 +37,7 @@ def predict(servable, request, seconds=None):
     response.model_spec.version.value = servable.version
     for alias, array in zip(aliases, arrays, strict=True):
         try:
-            response.outputs[alias].CopyFrom(encode_tensor(array, typed_fields=True))
+            write_tensor(response.outputs[alias], as_array(array), typed_fields=True)
         except MmkerasError as error:
             raise ServingError("UNIMPLEMENTED", f"output {alias}: {error}") from error
     return response

@@ -25,7 +25,7 @@ from mmkeras.serving.server.rest_replies import (
     write_status,
 )
 from mmkeras.serving.server.rest_requests import parse_body, read_examples, read_inputs, signature_name
-from mmkeras.serving.tensors import decode_tensor, encode_tensor
+from mmkeras.serving.tensors import decode_tensor, write_tensor
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
 _STATUS_LINES = {
@@ -175,7 +175,7 @@ class RestApplication:
             in_rows, feeds = read_inputs(document, servable.signatures[name])
             request = protos.PredictRequest(model_spec=spec)
             for alias, array in feeds.items():
-                request.inputs[alias].CopyFrom(encode_tensor(array))
+                write_tensor(request.inputs[alias], array)
             response = predict(servable, request, seconds)
         return write_outputs(in_rows, {alias: decode_tensor(proto) for alias, proto in response.outputs.items()})
 

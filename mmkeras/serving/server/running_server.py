@@ -20,6 +20,7 @@ class RunningServer:
         configs: ModelConfigList.
         host: address to listen on.
         port: gRPC port, 0 for a free one.
+        socket_path: a Unix socket for gRPC too, or None.
         rest_port: HTTP port, 0 for a free one; None for no HTTP.
         batching: BatchingParameters, or None for none.
         monitoring: MonitoringConfig, or None for no metrics.
@@ -41,6 +42,7 @@ class RunningServer:
         configs,
         host,
         port,
+        socket_path=None,
         rest_port=None,
         batching=None,
         monitoring=None,
@@ -64,7 +66,7 @@ class RunningServer:
             self._grpc = GrpcService(
                 self.models, at_once, max_threads, max_message_bytes, connections, ssl, self._metrics
             )
-            self.address = f"{host}:{self._grpc.start(host, port)}"
+            self.address = f"{host}:{self._grpc.start(host, port, socket_path)}"
             begun.callback(lambda: self._grpc.stop(0).wait())
             if rest_port is not None:
                 application = {"metrics": self._metrics, "metrics_path": metrics_path}

@@ -75,7 +75,8 @@ def many_files():
 def test_a_thousand_idle_connections_on_each_port(many_files, server, answers, open_files, settles):
     files, threads = open_files(), threading.active_count()
     with connections(server.address, IDLE), connections(server.rest_address, IDLE):
-        assert settles(lambda: open_files() >= files + 4 * IDLE)
+        # Both ends of all of them, less what the client before closes meanwhile.
+        assert settles(lambda: open_files() >= files + 4 * IDLE - 10)
         assert answers()
         assert threading.active_count() <= threads + 2
     assert settles(lambda: open_files() <= files)
