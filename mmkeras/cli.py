@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from mmkeras import __version__
-from mmkeras.console import print_answer, print_metrics, print_parity, print_table, quiet_tensorflow
+from mmkeras.console import print_answer, print_comparison, print_metrics, print_parity, print_table, quiet_tensorflow
 from mmkeras.errors import MmkerasError
 
 DEFAULT_SERVER = "127.0.0.1:8500"
@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   mmkeras train glyphs_dual_encoder --out runs/glyphs    train; settings: epochs=2 learning_rate=3e-4
   mmkeras train --resume runs/glyphs                     go on where a run was cut off
   mmkeras evaluate runs/glyphs                           metrics and an HTML report; --data FILE: on other data
+  mmkeras compare runs/glyphs runs/other                 side by side; --html FILE for a page with curves
   mmkeras export runs/glyphs --to savedmodels/glyphs     the next version for TensorFlow Serving
   mmkeras parity savedmodels/glyphs                      does it answer what Keras answered?
   mmkeras serve savedmodels/glyphs                       gRPC on 127.0.0.1:8500
@@ -84,6 +85,11 @@ def _parser():
     evaluate.add_argument("--data", default="", metavar="SOURCE", help="other data: a captions file (.jsonl, .json)")
     evaluate.add_argument("--image-folder", default="", metavar="PLACE", help="where its pictures lie, a folder or zip")
     evaluate.add_argument("--targets", choices=("none", "category", "tags"), help="its categories (default: the run's)")
+
+    compare = command("compare", _compare, "Show runs side by side: retrieval, modality gap, training time and size.")
+    compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders, two or more")
+    compare.add_argument("--each", action="store_true", help="keep runs apart that differ in their seed only")
+    compare.add_argument("--html", type=Path, metavar="FILE", help="write a page with curves and plots")
 
     export = command("export", _export, "Export a run as the next version of a served model.")
     export.add_argument("run", type=Path)
@@ -173,6 +179,18 @@ def _evaluate(options):
     print_metrics(f"{run.folder} on {evaluation.data.name}", evaluation.metrics)
     _, report = evaluation_files(run, options.data, evaluation.data)
     print(f"Report: {report}\nNext:   mmkeras export {run.folder} --to savedmodels/NAME")
+
+
+def _compare(options):
+    from mmkeras.evaluation.comparison import Comparison
+
+    comparison = Comparison(options.runs, options.each)
+    print_comparison(comparison)
+    if options.html:
+        from mmkeras.evaluation.comparison_page import write_comparison
+
+        write_comparison(options.html, comparison)
+        print(f"Page: {options.html}")
 
 
 def _export(options):

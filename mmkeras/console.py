@@ -10,6 +10,9 @@ from rich.table import Table
 
 from mmkeras.evaluation.gap_table import gap_table
 
+MOST_COLUMNS = 4  # of a comparison, to be read in 100 columns of text
+LONGEST_LABEL = 36  # of a row of numbers, with its markup
+
 
 def print_metrics(title, metrics):
     """Print metrics as tables: retrieval, a row a direction, and the modality gap, each as far as it was measured."""
@@ -50,6 +53,34 @@ def print_parity(title, comparisons):
     print_table(title, ("signature", "output", "rows", "max abs difference", "min cosine", ""), rows)
 
 
+def print_comparison(comparison):
+    """Print runs side by side: a few as the columns of one table, more as the rows of one table a section."""
+    sections, titles = comparison.sections(), [escape(group.title) for group in comparison.groups]
+    measured = {group.measured for group in comparison.groups} - {""}
+    title = f"Comparison on {measured.pop()}" if len(measured) == 1 else "Comparison"
+    if len(titles) <= MOST_COLUMNS:
+        rows = []
+        for section in sections:
+            rows.append((f"[bold]{section['title']}[/]", *[""] * len(titles)))
+            rows += [(f"  {row['measure'].label}", *map(_figure, row["cells"])) for row in section["rows"]]
+        print_table(title, ("", *titles), rows, numbers=True)
+    else:
+        print(title)
+        for section in sections:
+            figures = zip(*(map(_figure, row["cells"]) for row in section["rows"]), strict=True)
+            rows = [(name, *cells) for name, cells in zip(titles, figures, strict=True)]
+            print_table(section["title"], ("", *(row["measure"].label for row in section["rows"])), rows, numbers=True)
+    several = any(len(group.runs) > 1 for group in comparison.groups)
+    seeds = "; ×3, ±: mean and deviation of 3 seeds (apart: --each)" if several else ""
+    print(f"↑ higher is better, ↓ lower, * the best{seeds}")
+    for warning in comparison.warnings:
+        Console(soft_wrap=True).print(f"[yellow]{escape(warning)}[/]", highlight=False)
+
+
+def _figure(cell):
+    return f"[bold green]*{cell['text']}[/]" if cell["best"] else cell["text"]
+
+
 def print_answer(answer):
     """Print what a query found as a table."""
     rows = [
@@ -67,11 +98,17 @@ def _verdict(passed):
     return "[green]equal[/]" if passed else "[red]DIFFERS[/]"
 
 
-def print_table(title, columns, rows):
-    """Print rows of strings, which may hold rich's markup, as a table; columns after the first fold long lines."""
+def print_table(title, columns, rows, numbers=False):
+    """Print rows of strings, which may hold rich's markup, as a table; a long line is folded, not cut.
+
+    The first column, names to be copied, is folded with `numbers` only, where it is long; these align on the right.
+    """
     table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD)
-    for position, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=position == 0)  # a name is copied whole
+    rows = list(rows)
+    whole = not numbers or max((len(row[0]) for row in rows), default=0) <= LONGEST_LABEL
+    for place, column in enumerate(columns):
+        justify = "right" if numbers and place else "left"
+        table.add_column(column, overflow="fold", justify=justify, no_wrap=whole and not place)
     for row in rows:
         table.add_row(*row)
     Console().print(table)

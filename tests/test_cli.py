@@ -11,7 +11,9 @@ import pytest
 from mmkeras.cli import main
 from mmkeras.training import Run
 
-COMMANDS = ("recipes", "train", "evaluate", "export", "parity", "serve", "query")
+from .run_folders import METRICS, write_run
+
+COMMANDS = ("recipes", "train", "evaluate", "compare", "export", "parity", "serve", "query")
 
 
 def refused(capsys, *arguments, code=2):
@@ -75,6 +77,54 @@ def test_help_version_and_recipes_do_not_load_tensorflow():
     )
     assert "glyphs_tiny" in done.stdout and "glyphs_dual_encoder" in done.stdout
     assert done.stdout.rstrip().endswith("False")
+
+
+# --- compare ---
+
+
+def test_compare_prints_a_table_and_writes_a_page_without_tensorflow(tmp_path):
+    runs = [write_run(tmp_path / name, f"epochs={n + 2}") for n, name in enumerate(("first", "second[b]"))]
+    page = tmp_path / "page.html"
+    arguments = ["compare", *map(str, runs), "--html", str(page)]
+    code = f"import sys; from mmkeras.cli import main; main({arguments!r}); "
+    code += "print({'tensorflow', 'keras'} & set(sys.modules))"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "100"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert re.search(r"first +second\[b\]", done.stdout)
+    assert re.search(r"rsum ↑ +300\.0 +300\.0", done.stdout)
+    assert done.stdout.rstrip().endswith(f"Page: {page}\nset()")
+    assert "mmkeras comparison" in page.read_text(encoding="utf-8")
+
+
+def test_compare_turns_many_runs_around_and_marks_the_best(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    runs = [write_run(tmp_path / f"run{n}", metrics=METRICS | {"rsum": 300 + n}, epochs=n + 2) for n in range(5)]
+    assert main(["compare", *map(str, runs)]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^ +run4 +50\.0 +25\.0 +\*304\.0 *$", out, re.MULTILINE)
+    assert re.search(r"^ +run3 +50\.0 +25\.0 +303\.0 *$", out, re.MULTILINE)
+    assert max(map(len, out.splitlines())) <= 100
+    assert "seeds" not in out
+
+
+def test_compare_gathers_seeds_and_tells_what_is_missing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    runs = [write_run(tmp_path / f"x-seed{n}", f"seed={n}", metrics=METRICS | {"rsum": 300 + n}) for n in range(2)]
+    blind = write_run(tmp_path / "blind", metrics=None)
+    assert main(["compare", *map(str, runs), str(blind)]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"rsum ↑ +300\.5 ±0\.7 +–", out)
+    assert f"blind is not evaluated. Measure it with: mmkeras evaluate {blind}\n" in out  # one line, to be copied
+    assert main(["compare", "--each", *map(str, runs)]) == 0
+    assert re.search(r"rsum ↑ +300\.0 +\*301\.0", capsys.readouterr().out)
+
+
+def test_compare_refuses_what_is_no_run_and_a_run_alone(tmp_path, capsys):
+    run = write_run(tmp_path / "run")
+    assert "is no run folder" in refused(capsys, "compare", run, tmp_path)
+    assert "Expected two run folders or more to compare" in refused(capsys, "compare", run)
 
 
 # --- train ---

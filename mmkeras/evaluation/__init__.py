@@ -9,8 +9,10 @@ from mmkeras._lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "Comparison": "comparison",
         "Evaluation": "evaluate",
         "save_metrics": "evaluate",
+        "write_comparison": "comparison_page",
         "write_report": "report",
     },
 )

@@ -1,49 +1,13 @@
-"""The report's plots, as inline SVG whose colours are the page's own, so that they follow its light and dark scheme."""
-
-import io
-import re
+"""The report's plots, as inline SVG."""
 
 import matplotlib
 import numpy as np
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.decomposition import PCA
 
+from mmkeras.evaluation.drawing import COLOUR, STYLE, WIDTHS, as_svg, new_figure
 from mmkeras.evaluation.relevance import relevant, relevant_rows
 
-WIDTHS = {2: 5.2, 3: 4.4}  # inches, by figures in a row: text of 11 pt stays legible on a phone, 320 px wide
-# What Matplotlib draws in these colours, the page shows in its variables of these names.
-PAGE_COLOURS = {
-    "#010101": "ink",
-    "#020202": "quiet",
-    "#030303": "line",
-    "#0a0a01": "image",
-    "#0a0a02": "text",
-    "#0a0a03": "series-3",
-    "#0a0a04": "series-4",
-}
-COLOUR = {name: colour for colour, name in PAGE_COLOURS.items()}
-SERIES = [COLOUR["image"], COLOUR["text"], COLOUR["series-3"], COLOUR["series-4"]]
-STYLE = {
-    "svg.fonttype": "none",  # text stays text: the page's font, and what a screen reader can read
-    "font.size": 11,
-    "text.color": COLOUR["quiet"],
-    "axes.labelcolor": COLOUR["quiet"],
-    "axes.edgecolor": COLOUR["line"],
-    "axes.prop_cycle": matplotlib.cycler(color=SERIES),
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": COLOUR["line"],
-    "ytick.color": COLOUR["line"],
-    "xtick.labelcolor": COLOUR["quiet"],
-    "ytick.labelcolor": COLOUR["quiet"],
-    "grid.color": COLOUR["line"],
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "legend.labelcolor": COLOUR["ink"],
-    "lines.linewidth": 2,
-}
 MOST_POINTS = 600  # of each modality in the projection
 TRUE_PAIRS = 100
 MOST_NEGATIVES = 20_000
@@ -65,7 +29,7 @@ def line_plot(curves, x_label, y_label, in_a_row=2, starts=None):
     """
     with matplotlib.rc_context(STYLE):
         width = WIDTHS[in_a_row]
-        figure, axes = _figure(width, height=0.72 * width)
+        figure, axes = new_figure(width, height=0.72 * width)
         validation = [name.startswith("val_") for name in curves]
         for name, (x, y) in curves.items():
             few = {"marker": "o", "markersize": 4} if len(x) <= 12 else {}
@@ -82,7 +46,7 @@ def line_plot(curves, x_label, y_label, in_a_row=2, starts=None):
             axes.text(x - 0.45, 0.98, _plain(name), transform=axes.get_xaxis_transform(), **place)
         if len(curves) > 1:
             figure.legend(loc="outside upper left", ncols=2, columnspacing=1.2, handlelength=1.6, borderaxespad=0)
-        return _svg(figure, f"{y_label} {' '.join(curves)}")
+        return as_svg(figure, f"{y_label} {' '.join(curves)}")
 
 
 def projection(evaluation, seed):
@@ -108,7 +72,7 @@ def projection(evaluation, seed):
     pairs = evaluation.data.pairs
     pairs = pairs[np.sort(generator.permutation(len(pairs))[:TRUE_PAIRS])]
     with matplotlib.rc_context(STYLE):
-        figure, axes = _figure(WIDTHS[2], height=4.5)
+        figure, axes = new_figure(WIDTHS[2], height=4.5)
         if len(pairs):
             ends = np.stack([images[pairs[:, 0]], texts[pairs[:, 1]]], axis=1)  # (pairs, 2 ends, 2)
             gaps = np.full((len(pairs), 1, 2), np.nan)  # lifts the pen, so that one path holds all lines
@@ -122,7 +86,7 @@ def projection(evaluation, seed):
         axes.set(xlabel="first principal component", ylabel="second")
         axes.tick_params(labelbottom=False, labelleft=False, length=0)
         figure.legend(loc="outside upper left", ncols=2, handletextpad=0.2, borderaxespad=0, markerscale=1.5)
-        return _svg(figure, "projection"), share
+        return as_svg(figure, "projection"), share
 
 
 def similarity_histogram(evaluation, seed):
@@ -148,7 +112,7 @@ def similarity_histogram(evaluation, seed):
     low, high = float(everything.min()), float(everything.max())
     edges = np.linspace(low, high if high > low else low + 1e-3, 49)
     with matplotlib.rc_context(STYLE):
-        figure, axes = _figure(WIDTHS[2], height=4.5)
+        figure, axes = new_figure(WIDTHS[2], height=4.5)
         for values, colour, label in zip(
             scores[::-1], (COLOUR["quiet"], COLOUR["image"]), ("not relevant", "relevant"), strict=True
         ):
@@ -161,7 +125,7 @@ def similarity_histogram(evaluation, seed):
         axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
         axes.set(xlabel="similarity (cosine)", ylabel="share of pairs")
         figure.legend(loc="outside upper left", ncols=2, handlelength=1.4, borderaxespad=0)
-        return _svg(figure, "histogram"), *(float(values.mean()) if len(values) else None for values in scores)
+        return as_svg(figure, "histogram"), *(float(values.mean()) if len(values) else None for values in scores)
 
 
 def _relevant_pairs(image, text, generator):
@@ -178,31 +142,7 @@ def _relevant_pairs(image, text, generator):
     return np.concatenate(pairs)
 
 
-def _figure(width, height):
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasSVG(figure)
-    return figure, figure.add_subplot()
-
-
 def _plain(name):
     """A column of the log as people read it: `val_text_to_image_recall@1` is "text to image R@1"."""
     name = name.removesuffix("_map") + " MAP" if name.endswith("_map") else name
     return name.replace("recall@", "R@").replace("_", " ").replace("val ", "validation ", 1)
-
-
-def _svg(figure, salt):
-    """The figure as an SVG element: the same for the same input, in the page's colours, hidden from screen readers."""
-    stream = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": salt}):  # ids of clip paths, different in each figure of one page
-        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = stream.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # figure_1, axes_1, ... stand in every figure
-    svg = re.sub(r'<svg [^>]*viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true" focusable="false">', svg)
-    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
-    svg = svg.replace("xlink:href", "href")
-    for colour, name in PAGE_COLOURS.items():
-        svg = svg.replace(colour, f"var(--{name})")
-    return re.sub(r"\n\s*", "\n", svg)

@@ -11,7 +11,7 @@ from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.evaluate import evaluate, save_metrics
 from mmkeras.evaluation.gap_table import COMPARED, UNTRAINED
 from mmkeras.evaluation.report import write_report
-from mmkeras.training.callbacks import read_log
+from mmkeras.training.log import read_log
 
 
 def evaluate_run(run, split="dev", model=None, source="", image_folder="", targets=None):

@@ -1,7 +1,8 @@
-"""Callbacks of a run: validation by retrieval, the log, checkpoints that resume exactly, the best weights."""
+"""Callbacks of a run: validation by retrieval, the log, checkpoints that resume exactly, the best weights, the time."""
 
 import csv
 import math
+import time
 
 import keras
 
@@ -9,6 +10,7 @@ from mmkeras.atomic import replacing_file
 from mmkeras.errors import MmkerasError
 from mmkeras.metrics.retrieval import mean_average_precision, retrieval_metrics
 from mmkeras.training.checkpoint import restore_metric_states, save_checkpoint
+from mmkeras.training.log import read_log
 
 
 class FiniteLoss(keras.callbacks.Callback):
@@ -86,17 +88,6 @@ class EpochLog(keras.callbacks.Callback):
             writer.writerows(self.rows)
 
 
-def read_log(file):
-    """Return the rows of a `log.csv` as dicts of numbers (`stage` is a name); an empty list where there is no file."""
-    try:
-        with open(file, newline="") as stream:
-            rows = list(csv.DictReader(stream))
-    except FileNotFoundError:
-        return []
-    kinds = {"epoch": int, "stage": str}
-    return [{key: kinds.get(key, float)(value) for key, value in row.items() if value} for row in rows]
-
-
 class Checkpoint(keras.callbacks.Callback):
     """Write a checkpoint every so many steps and at the end of each epoch.
 
@@ -153,3 +144,27 @@ class BestWeights(keras.callbacks.Callback):
         if logs[self.monitor] > self.best:
             self.best = logs[self.monitor]
             save_checkpoint(self.file, self.model, epoch)
+
+
+class TrainingTime(keras.callbacks.Callback):
+    """Add up the wall time of the epochs in `run.json`, as `training_seconds`; a resumed run goes on with its sum.
+
+    Must stand behind all others: an epoch's time is that of its steps, with what they compile, of its validation and of
+    its checkpoint. What an epoch took until it was cut off is lost; its rest counts, once it is resumed.
+
+    Args:
+        run: `Run`.
+    """
+
+    def __init__(self, run):
+        super().__init__()
+        self.run = run
+        self.start = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        before = self.run.info.get("training_seconds")
+        if before is not None:  # a run that an older version began does not know its sum
+            self.run.update(training_seconds=round(before + time.perf_counter() - self.start, 3))

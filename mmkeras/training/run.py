@@ -24,7 +24,8 @@ class Run:
     It holds `run.json`, `log.csv`, `tensorboard/`, `checkpoint.npz`, `model.keras`, `metrics.json` and `report.html`.
 
     `run.json` holds the format, the recipe's name and settings, the versions of the libraries, a digest of the training
-    data, and whether the run has finished.
+    data, whether the run has finished, and for comparisons `training_seconds`, the wall time of its epochs, and in the
+    end the number of `parameters` by part.
 
     Args:
         folder: an existing run folder; see `Run.create` for a new one.
@@ -74,6 +75,7 @@ class Run:
             },
             "data_digest": None,
             "finished": False,
+            "training_seconds": 0.0,
         }
         _write_json(folder / "run.json", info)
         return cls(folder)

@@ -4,7 +4,7 @@ import keras
 
 from mmkeras.data.pipeline import steps_per_epoch, training_batches, unpaired_batches, unpaired_steps_per_epoch
 from mmkeras.preprocessing.augment import RandomShift
-from mmkeras.training.callbacks import BestWeights, Checkpoint, EpochLog, FiniteLoss, RetrievalValidation
+from mmkeras.training.callbacks import BestWeights, Checkpoint, EpochLog, FiniteLoss, RetrievalValidation, TrainingTime
 from mmkeras.training.checkpoint import load_checkpoint, load_weights, metric_states, saved_step
 from mmkeras.training.collapse_detector import CollapseDetector
 from mmkeras.training.reversal_schedule import ReversalSchedule
@@ -47,6 +47,7 @@ class StageRunner:
         start = 0
         for position, stage in enumerate(self.recipe.training_stages, 1):
             end = start + stage.epochs * self.steps
+            self.model.set_stage(stage.trains, **stage.arguments)  # of one that is over too: its arguments hold on
             # A stage that ended with the checkpoint is entered too: its optimizers are what the checkpoint holds.
             if done <= end:
                 self._compile(stage)
@@ -60,9 +61,8 @@ class StageRunner:
             load_weights(self.run.file("best.npz"), self.model)
 
     def _compile(self, stage):
-        """Tell the model what the stage is, and give it optimizers, built and ready for a checkpoint."""
+        """Give the model the stage's optimizers, built and ready for a checkpoint."""
         recipe = self.recipe
-        self.model.set_stage(stage.trains, **stage.arguments)
         total = stage.epochs * self.steps
         warmup = min(stage.warmup_steps, total - 1)
         schedule = keras.optimizers.schedules.CosineDecay(
@@ -122,4 +122,5 @@ class StageRunner:
         callbacks.append(
             Checkpoint(run.file("checkpoint.npz"), self.steps, recipe.checkpoint_steps, first_step, states)
         )
+        callbacks.append(TrainingTime(run))
         return callbacks

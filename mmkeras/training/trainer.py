@@ -41,7 +41,7 @@ def train(run, verbose="auto"):
     StageRunner(run, model, load, verbose).train()
     with replacing_file(run.file("model.keras")) as beside:
         model.save(beside)
-    run.update(finished=True)
+    run.update(finished=True, parameters=_parameters(model))
     return model
 
 
@@ -87,3 +87,9 @@ def _build(recipe, data, image_encoder):
             )
         categories = {"label_names": data.label_names, "multi_label": data.label.ndim == 2}
     return system.from_preset(recipe.model_preset, texts=data.texts, image_encoder=image_encoder, **categories)
+
+
+def _parameters(model):
+    """Count a model's weights by part, frozen ones too: each encoder, with a backbone within, and the rest."""
+    counts = {name: model.parts[name].count_params() for name in ("image_encoder", "text_encoder")}
+    return counts | {"rest": model.count_params() - sum(counts.values())}

@@ -6,6 +6,8 @@ import pytest
 from mmkeras.data.paired import PairedData
 from mmkeras.evaluation.evaluate import evaluate
 
+from ..run_folders import write_run
+
 
 class WrittenDown:
     """A model that knows its embeddings by the first value of a picture and by the text."""
@@ -73,3 +75,13 @@ def model():
 @pytest.fixture
 def evaluation(model, make_data):
     return evaluate(model, make_data())
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """A function of (name, ...) that writes a run folder as `write_run` does."""
+
+    def make_run(name, *settings, **arguments):
+        return write_run(tmp_path / name, *settings, **arguments)
+
+    return make_run

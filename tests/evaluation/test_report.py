@@ -1,5 +1,4 @@
 import dataclasses
-import html.parser
 import re
 
 import jinja2
@@ -10,48 +9,12 @@ from mmkeras.errors import MmkerasError
 from mmkeras.evaluation import report
 from mmkeras.evaluation.evaluate import evaluate
 
+from ..page import Page
+
 HISTORY = [
     {"epoch": str(epoch), "loss": str(2.0 / (epoch + 1)), "val_text_to_image_recall@1": str(0.1 * epoch), "note": ""}
     for epoch in range(3)
 ]
-VOID = {"meta", "link", "img", "br", "path", "use"}
-
-
-class Page(html.parser.HTMLParser):
-    """The tags, attributes and visible text of a page; fails on tags that do not nest."""
-
-    def __init__(self, source):
-        super().__init__()
-        self.open, self.tags, self.links, self.words, self.alts = [], [], [], [], []
-        self.feed(source)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        attributes = dict(attributes)
-        self.links += [attributes[name] for name in ("src", "href", "srcset", "action", "data") if name in attributes]
-        if tag == "img":
-            self.alts.append(attributes["alt"])
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.handle_starttag(tag, attributes)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag):
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
-            self.words.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.words).split())
 
 
 @pytest.fixture

@@ -10,7 +10,15 @@ import pytest
 from mmkeras.data import PairedData
 from mmkeras.errors import MmkerasError
 from mmkeras.training import callbacks
-from mmkeras.training.callbacks import BestWeights, Checkpoint, EpochLog, FiniteLoss, RetrievalValidation, read_log
+from mmkeras.training.callbacks import (
+    BestWeights,
+    Checkpoint,
+    EpochLog,
+    FiniteLoss,
+    RetrievalValidation,
+    TrainingTime,
+)
+from mmkeras.training.log import read_log
 
 
 def with_model(callback, **attributes):
@@ -80,10 +88,6 @@ def test_a_resumed_log_drops_what_is_trained_again_and_equals_an_uninterrupted_o
     assert file.read_bytes() == whole.read_bytes()
 
 
-def test_a_missing_log_has_no_rows(tmp_path):
-    assert read_log(tmp_path / "log.csv") == []
-
-
 def test_checkpoints_fall_on_every_nth_step_and_on_the_ends_of_epochs(saved):
     callback = with_model(Checkpoint("c", steps_per_epoch=6, every=3))
     for epoch in range(2):
@@ -123,3 +127,37 @@ def test_a_loss_that_is_no_number_ends_training(loss):
     FiniteLoss().on_epoch_end(0, {"loss": 1.0})
     with pytest.raises(MmkerasError, match="diverged: the loss of epoch 3 is .* a lower learning_rate"):
         FiniteLoss().on_epoch_end(3, {"loss": loss})
+
+
+class WrittenDown:
+    """A run whose `run.json` is a list of what was written into it."""
+
+    def __init__(self, **info):
+        self.info, self.written = info, []
+
+    def update(self, **entries):
+        self.info.update(entries)
+        self.written.append(entries)
+
+
+def test_the_time_of_epochs_adds_up_and_a_cut_off_one_is_lost(monkeypatch):
+    clock = iter([10.0, 12.5, 20.0, 23.0, 100.0, 200.0, 200.25])
+    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: next(clock))
+    run = WrittenDown(training_seconds=0.0)
+    callback = TrainingTime(run)
+    for epoch in range(2):
+        callback.on_epoch_begin(epoch)
+        callback.on_epoch_end(epoch)
+    callback.on_epoch_begin(2)  # at 100: killed in it
+    resumed = TrainingTime(run)
+    resumed.on_epoch_begin(2)
+    resumed.on_epoch_end(2)
+    assert run.written == [{"training_seconds": 2.5}, {"training_seconds": 5.5}, {"training_seconds": 5.75}]
+
+
+def test_a_run_of_an_older_version_keeps_no_part_of_its_time():
+    run = WrittenDown()
+    callback = TrainingTime(run)
+    callback.on_epoch_begin(3)
+    callback.on_epoch_end(3)
+    assert run.written == []

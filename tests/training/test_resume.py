@@ -82,9 +82,12 @@ def test_cut_off_again_and_again_a_run_ends_as_if_it_had_not_been(create_run, mo
         run = interrupt(run, monkeypatch, epoch, batch)
         assert saved_step(run.folder) == (step or 0)
         assert len(callbacks.read_log(run.file("log.csv"))) == rows
+    before = run.info["training_seconds"]  # of the epochs that ended: none, or the first
     train(run, verbose=0)
     assert run.finished
     assert_equal_runs(run, whole)
+    assert 0 <= before < run.info["training_seconds"]
+    assert run.info["parameters"] == whole.info["parameters"]
 
 
 @pytest.mark.parametrize("form", [{}, {"classifier_steps": 2, "objective": "fooling", "gradient_penalty": 0.1}])

@@ -12,7 +12,7 @@ from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.evaluate import evaluate
 from mmkeras.models import DualEncoder
 from mmkeras.training import Run, train
-from mmkeras.training.callbacks import read_log
+from mmkeras.training.log import read_log
 
 
 def tensorboard_tags(folder):
@@ -43,6 +43,17 @@ def test_a_run_folder_holds_all_that_training_left(tiny_run):
     with np.load(tiny_run.file("checkpoint.npz")) as checkpoint:
         step = int(checkpoint["step"])
     assert step == steps_of(tiny_run)
+
+
+def test_a_run_remembers_its_time_and_the_size_of_its_parts(tiny_run, tiny_model):
+    info = json.loads(tiny_run.file("run.json").read_text())
+    assert 0 < info["training_seconds"] < 600
+    parts = info["parameters"]
+    assert list(parts) == ["image_encoder", "text_encoder", "rest"]
+    assert parts["rest"] == 1  # the temperature
+    for name in ("image_encoder", "text_encoder"):
+        weights = getattr(tiny_model, name).weights
+        assert parts[name] == sum(int(np.prod(weight.shape)) for weight in weights)
 
 
 def steps_of(run):
