@@ -1,4 +1,4 @@
-"""What the studies of this folder share: variants of a recipe, each trained with several seeds, and their table.
+"""What the studies of this folder share: variants of a recipe, each trained with several seeds, and a Markdown table.
 
 A run is a folder below --out, `A2-seed0`, with its own metrics and report. What is there already is not done again: an
 interrupted study goes on where it stopped, and several processes may work in one folder, each on its own variants.
@@ -80,14 +80,13 @@ class Ablation:
         _metrics_file(out, variant, seed, split).write_text(json.dumps(metrics, indent=2, default=float) + "\n")
 
     def _print_table(self, options):
-        from mmkeras.console import print_table
-
-        rows = []
+        print(f"\n{options.split}, mean and deviation over the seeds:\n")
+        print(f"| variant | runs | {' | '.join(self.shown)} |")
+        print("|---|---:|" + "---:|" * len(self.shown))
         for variant in options.variants or self.variants:
             if found := self.measured(options, variant):
                 cells = [mean_and_deviation([metrics[key] for metrics in found]) for key in self.shown.values()]
-                rows.append((variant, self.variants[variant], str(len(found)), *cells))
-        print_table(f"{options.split}, mean and deviation over the seeds", ("", "variant", "runs", *self.shown), rows)
+                print(f"| {variant}: {self.variants[variant]} | {len(found)} | {' | '.join(cells)} |")
 
 
 def train_run(folder, name, recipe, kind=None):

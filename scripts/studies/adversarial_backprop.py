@@ -28,10 +28,9 @@ VARIANTS = {
     "A4": ("adversary only, no categories", {}, {"category_weight": 0.0}, {}),
     "A5": ("pairs: InfoNCE", {}, None, {}),
     "A6": ("pictures of one half of the characters, texts of the other", {}, {}, {}),
-    "pictures": ("only the pictures' encoder plays", {}, {"text_reversal": 0.0}, {}),
-    "both": ("both encoders play in full", {}, {"text_reversal": 1.0}, {}),
-    "share-0.03": ("the texts' encoder plays at 0.03", {}, {"text_reversal": 0.03}, {}),
+    "pictures": ("the texts' encoder does not play", {}, {"text_reversal": 0.0}, {}),
     "share-0.05": ("the texts' encoder plays at 0.05", {}, {"text_reversal": 0.05}, {}),
+    "both": ("both encoders play in full", {}, {"text_reversal": 1.0}, {}),
     "plain": (
         "plain reversal: joint update, both play, strength 1, 256 dimensions",
         {"reversal_strength": 1.0},
@@ -39,13 +38,29 @@ VARIANTS = {
         {"embedding_dim": 256},
     ),
     "A0-256": ("no adversary, 256 dimensions", {}, {"modality_weight": 0.0}, {"embedding_dim": 256}),
-    "0.3": ("strength 0.3", {"reversal_strength": 0.3}, {}, {}),
-    "1": ("strength 1", {"reversal_strength": 1.0}, {}, {}),
-    "5": ("strength 5", {"reversal_strength": 5.0}, {}, {}),
-    "10": ("strength 10", {"reversal_strength": 10.0}, {}, {}),
-    "30": ("strength 30", {"reversal_strength": 30.0}, {}, {}),
+    **{
+        f"pictures-{strength}": (
+            f"the texts' encoder does not play, strength {strength}",
+            {"reversal_strength": float(strength)},
+            {"text_reversal": 0.0},
+            {},
+        )
+        for strength in ("0.3", "1", "5", "10", "30")
+    },
 }
-STRENGTHS = {"A0": "none", "0.3": "0.3", "1": "1", "A2": "3", "5": "5", "10": "10", "30": "30"}
+# What the plot joins: variants by what their point is called.
+CURVES = {
+    "strength, pictures alone play": {
+        "A0": "none",
+        "pictures-0.3": "0.3",
+        "pictures-1": "1",
+        "pictures": "3",
+        "pictures-5": "5",
+        "pictures-10": "10",
+        "pictures-30": "30",
+    },
+    "share of the texts, strength 3": {"pictures": "", "share-0.05": "0.05", "A2": "0.1", "both": "1"},
+}
 SHOWN = {
     "probe": "modality_probe",
     "linear": "modality_probe_linear",
@@ -122,25 +137,28 @@ def _train(variant, seed, folder):
 
 
 def _plot(study, options):
-    """Probe accuracy against the mean of both MAPs, a point a strength, with the deviation over the seeds."""
+    """Probe accuracy against the mean of both MAPs, with the deviation over the seeds."""
     from matplotlib.figure import Figure
 
     figure = Figure((6, 4), layout="constrained")
     axes = figure.add_subplot()
-    points = []
-    for variant, strength in STRENGTHS.items():
-        if found := study.measured(options, variant):
-            probes = [metrics["modality_probe"] for metrics in found]
-            maps = [(metrics["image_to_text_map"] + metrics["text_to_image_map"]) / 2 for metrics in found]
-            points.append((statistics.mean(probes), statistics.mean(maps)))
-            axes.errorbar(*points[-1], deviation(maps), deviation(probes), fmt="o", color="C0", capsize=2)
-            axes.annotate(strength, points[-1], (6, 6), textcoords="offset points")
-    axes.plot(*zip(*points, strict=True), color="C0", linewidth=1)
+    for number, (title, names) in enumerate(CURVES.items()):
+        points, colour = [], f"C{number}"
+        for variant, name in names.items():
+            if found := study.measured(options, variant):
+                probes = [metrics["modality_probe"] for metrics in found]
+                maps = [(metrics["image_to_text_map"] + metrics["text_to_image_map"]) / 2 for metrics in found]
+                points.append((statistics.mean(probes), statistics.mean(maps)))
+                axes.errorbar(*points[-1], deviation(maps), deviation(probes), fmt="o", color=colour, capsize=2)
+                axes.annotate(name, points[-1], (6, 6), textcoords="offset points", color=colour)
+        if points:
+            axes.plot(*zip(*points, strict=True), color=colour, linewidth=1, label=title)
+    axes.legend(frameon=False)
     axes.axvline(0.5, color="0.6", linestyle=":")
     axes.set(
         xlabel="accuracy of a fresh modality probe (.5: one distribution)", ylabel="MAP by category, mean of both ways"
     )
-    axes.set_title("Reversal strength: alignment against retrieval", fontsize=11)
+    axes.set_title("Alignment against retrieval", fontsize=11)
     figure.savefig(options.plot)
 
 
