@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from mmkeras.data.caption_records import read_records
+from mmkeras.data.feature_file import FeatureFile
 from mmkeras.data.paired import PairedData
 from mmkeras.data.picture_files import PictureFiles
 from mmkeras.data.pictures_on_demand import PicturesOnDemand
@@ -27,7 +28,8 @@ def load_captions(file, split, image_preprocessor, image_folder=None, limit=0, t
         split: name of the split, as it stands in the file, or `all`; `dev` finds `val` where the file has no `dev`.
             Several are joined by `+`: `train+restval`.
         image_preprocessor: `ImagePreprocessor` of the model, or `FrozenFeatures`: what has `load(pictures)`.
-        image_folder: where the pictures lie, a folder or a zip, see `PictureFiles`; by default the folder of the file.
+        image_folder: where the pictures lie, a folder or a zip, see `PictureFiles`; by default the folder of the file. Or
+            their features, see `FeatureFile`, where the model takes such ones or its frozen backbone makes them.
         limit: only the first so many pictures, and of the lines without a picture the first so many; 0 is all.
         targets: `""` ignores labels; `"category"` reads `label`, one a line; `"tags"` reads `labels`, any number.
 
@@ -72,9 +74,12 @@ def load_captions(file, split, image_preprocessor, image_folder=None, limit=0, t
     def labels(of_items):
         return _label_array([items[item][0]["labels"] for item in of_items], label_names, targets)
 
-    files = PictureFiles(image_folder or file.parent)
     where_of = {name: items[name][0]["where"] for name in row_of}
-    images, on_demand = _load_pictures(file, files, where_of, image_preprocessor)
+    if str(image_folder).endswith(".npz"):
+        images, on_demand = _load_features(file, FeatureFile(image_folder), where_of, image_preprocessor), None
+    else:
+        files = PictureFiles(image_folder or file.parent)
+        images, on_demand = _load_pictures(file, files, where_of, image_preprocessor)
     return PairedData(
         name=f"{file.name}/{split}",
         images=images,
@@ -111,6 +116,22 @@ def _label_array(labels, label_names, targets):
     for row, names in enumerate(labels):
         multi_hot[row, [index[name] for name in names]] = 1
     return multi_hot
+
+
+def _load_features(file, features, where_of, image_preprocessor):
+    """Load the features of the pictures named in `where_of`, where the model takes such ones."""
+    takes = None if image_preprocessor is None else image_preprocessor.output_shape
+    if takes not in (None, (features.size,)):
+        raise MmkerasError(
+            f"{features.file} holds {features.size} features a picture, for a model on such features or on a frozen "
+            f"backbone that makes them. Received: a model that takes {' x '.join(map(str, takes))} a picture"
+        )
+    for name, where in where_of.items():
+        try:
+            features.find(name)
+        except MmkerasError as error:
+            raise MmkerasError(f"{file}, {where}: {error}") from error
+    return features.load(where_of)
 
 
 def _load_pictures(file, files, where_of, image_preprocessor):

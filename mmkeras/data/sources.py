@@ -16,8 +16,8 @@ def load_source(source, split, image_preprocessor=None, image_folder=None, limit
         source: `glyphs`, or the path of a captions file, `.jsonl` or Karpathy's `.json`.
         split: `train`, `dev`, `test` or `all`; `dev` finds a captions file's `val` too.
         image_preprocessor: `ImagePreprocessor` of the model, or `FrozenFeatures`, which returns features in place of
-            pictures; without it the glyphs keep their 32 x 32 px, and captions cannot be read.
-        image_folder: for a captions file, where its pictures lie, a folder or a zip.
+            pictures; without it the glyphs keep their 32 x 32 px, and of captions only features can be read.
+        image_folder: for a captions file, where its pictures lie, a folder or a zip, or their features, an `.npz` file.
         limit: only the first so many texts (glyphs) or pictures (captions); 0 is all.
         targets: categories to load: `""` none, `category` one an item, `tags` any number.
 
@@ -37,7 +37,7 @@ def load_source(source, split, image_preprocessor=None, image_folder=None, limit
         )
     if not Path(source).is_file():
         raise MmkerasError(f"There is no captions file {source}")
-    if image_preprocessor is None:
+    if image_preprocessor is None and not str(image_folder).endswith(".npz"):
         raise MmkerasError(f"Expected an image_preprocessor to read the pictures of {source}. Received: None")
     return load_captions(source, split, image_preprocessor, image_folder, limit, targets)
 

@@ -27,7 +27,8 @@ class Recipe:
         train_split: split trained on; several are joined by `+`: `train+restval`.
         targets: categories of the data: none, one `category` an item, or any number of `tags`; what systems that train
             on categories need.
-        image_folder: where the captions file's pictures lie, a folder or a zip; by default the folder of the file.
+        image_folder: where the captions file's pictures lie, a folder or a zip, or their features, an `.npz` file of
+            `names` and `features`; by default the folder of the file.
         backbone: the pretrained network of the preset's image encoder, in place of the preset's own: a hub handle for
             the kind `hub`, weights for the kind `backbone`.
         epochs: passes over the training pairs; of all stages together where there are `stages`.
