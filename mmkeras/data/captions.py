@@ -28,8 +28,8 @@ def load_captions(file, split, image_preprocessor, image_folder=None, limit=0, t
         split: name of the split, as it stands in the file, or `all`; `dev` finds `val` where the file has no `dev`.
             Several are joined by `+`: `train+restval`.
         image_preprocessor: `ImagePreprocessor` of the model, or `FrozenFeatures`: what has `load(pictures)`.
-        image_folder: where the pictures lie, a folder or a zip, see `PictureFiles`; by default the folder of the file. Or
-            their features, see `FeatureFile`, where the model takes such ones or its frozen backbone makes them.
+        image_folder: where the pictures lie, a folder or a zip, see `PictureFiles`; by default the folder of the file.
+            Or their features, see `FeatureFile`, where the model takes such ones or its frozen backbone makes them.
         limit: only the first so many pictures, and of the lines without a picture the first so many; 0 is all.
         targets: `""` ignores labels; `"category"` reads `label`, one a line; `"tags"` reads `labels`, any number.
 
