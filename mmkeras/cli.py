@@ -110,6 +110,7 @@ def _parser():
         ("ssl", "ssl.config: TLS on the gRPC port"),
     ):
         serve.add_argument(f"--{option}", type=Path, metavar="FILE", help=what)
+    serve.add_argument("--socket", type=Path, metavar="PATH", help="a Unix socket for gRPC beside the port")
 
     query = command("query", _query, "Ask a served model: a text finds pictures, a picture finds texts.")
     query.add_argument("query", help="a text, or the path of a picture")
@@ -232,17 +233,21 @@ def _serve(options):
         batching_file=options.batching,
         monitoring_file=options.monitoring,
         ssl_file=options.ssl,
+        socket_path=options.socket,
     )
 
 
 def _query(options):
-    from mmkeras.query import ask
+    from mmkeras.query import ask, find_index
     from mmkeras.search import EmbeddingIndex
     from mmkeras.serving.versions import latest_version
 
     model = options.model or _only_model()
-    index = options.index or latest_version(MODELS / model) / "assets.extra" / "index"
-    answer = ask(options.query, EmbeddingIndex(index), options.server, model, options.k)
+    if options.index:
+        index = EmbeddingIndex(options.index)
+    else:
+        index = find_index(latest_version(MODELS / model), options.query)
+    answer = ask(options.query, index, options.server, model, options.k)
     if options.html:
         answer.write_html(options.html)
         print(f"Page: {options.html}", file=sys.stderr)

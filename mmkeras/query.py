@@ -55,6 +55,27 @@ class Answer:
         return f"<li>{shown}<b>{name}</b><span>{item} · {result.score:.3f}{unseen}</span></li>"
 
 
+def is_picture(query):
+    """Say whether a query is the path of a picture, rather than a text."""
+    return os.path.isfile(query)  # unlike pathlib's, false and not an error for a text too long for a file's name
+
+
+def find_index(version, query):
+    """Return the `EmbeddingIndex` of an exported version in which a query finds what it can find.
+
+    Args:
+        version: folder of the version, `savedmodels/NAME/1`.
+        query: a text, which finds pictures, or the path of a picture, which finds texts. An export of data that are not
+            all paired keeps its texts in an index of their own.
+
+    Raises:
+        MmkerasError: the version has no index.
+    """
+    exported = Path(version) / "assets.extra"
+    apart = exported / "index_of_texts"
+    return EmbeddingIndex(apart if is_picture(query) and apart.is_dir() else exported / "index")
+
+
 def ask(query, index, server, model, k=5, timeout=30.0):
     """Ask a server for the embedding of a query and search the index with it.
 
@@ -62,7 +83,7 @@ def ask(query, index, server, model, k=5, timeout=30.0):
 
     Args:
         query: a text, or the path of a picture.
-        index: `EmbeddingIndex`; its space must be the server's.
+        index: `EmbeddingIndex`, as `find_index` finds it; its space must be the server's.
         server: `HOST:PORT` of gRPC.
         model: name of the served model.
         k: results.
@@ -72,21 +93,24 @@ def ask(query, index, server, model, k=5, timeout=30.0):
         `Answer`.
 
     Raises:
-        MmkerasError: an empty text, a picture that is not there or unreadable, no server, another space.
+        MmkerasError: an empty text, a picture that is not there or unreadable, an index without what the query finds,
+            no server, another space.
     """
-    is_picture = os.path.isfile(query)  # unlike pathlib's, false and not an error for a text too long for a file's name
-    if not is_picture and query.lower().endswith(PICTURE_SUFFIXES):
+    kind, modality = ("image", "text") if is_picture(query) else ("text", "image")
+    if kind == "text" and query.lower().endswith(PICTURE_SUFFIXES):
         raise MmkerasError(f"There is no picture {query}")
     if not query.strip():
         raise MmkerasError("The query is empty. Give a text with at least one visible character, or a picture's path")
+    if modality not in index.modalities:
+        finds = "A text finds pictures" if kind == "text" else "A picture finds texts"
+        raise MmkerasError(
+            f"{finds}, of which the index {index.folder} has none. Name another one of this export with --index: "
+            "index holds its pictures, index_of_texts its texts, where these are apart"
+        )
     with Client(server, model, timeout=timeout) as client:
-        index.check_space(client.space_id())
-        if is_picture:
-            embedding, modality = _encode_picture(client, query), "text"
-        else:
-            embedding, modality = client.encode_text([query]), "image"
-    results = index.search(embedding, modality, k)[0]
-    return Answer(query, "image" if is_picture else "text", results, index)
+        client.check_space(index)
+        embedding = _encode_picture(client, query) if kind == "image" else client.encode_text([query])
+    return Answer(query, kind, index.search(embedding, modality, k)[0], index)
 
 
 def _encode_picture(client, file):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmkeras.errors import MmkerasError
-from mmkeras.query import Answer, ask
+from mmkeras.query import Answer, ask, find_index
 from mmkeras.search import EmbeddingIndex, IndexWriter, SearchResult
 
 PICTURE = b"\x89PNG picture of b"
@@ -97,6 +97,25 @@ def test_texts_that_are_no_files_name(server, index, query):
     assert ask(query, index, server.address, "toy").kind == "text"
 
 
+def test_an_export_of_unpaired_data_has_an_index_for_each_kind_of_query(tmp_path, picture):
+    write_index(tmp_path / "1" / "assets.extra" / "index", text_embeddings=None)
+    texts = tmp_path / "1" / "assets.extra" / "index_of_texts"
+    IndexWriter("toy-space").write(texts, [{"id": "t", "text": "apart"}], text_embeddings=[[0.0, 1.0]])
+    assert find_index(tmp_path / "1", picture).folder == texts
+    assert find_index(tmp_path / "1", "omega").folder == texts.with_name("index")
+
+
+def test_an_export_of_pairs_has_one_index(tmp_path, picture):
+    index = write_index(tmp_path / "1" / "assets.extra" / "index")
+    assert find_index(tmp_path / "1", picture).folder == find_index(tmp_path / "1", "omega").folder == index.folder
+
+
+def test_an_index_without_what_the_query_finds_is_told_at_once(tmp_path, picture):
+    index = write_index(tmp_path / "index", text_embeddings=None)
+    with pytest.raises(MmkerasError, match="A picture finds texts, of which the index .*index has none. .*--index"):
+        ask(picture, index, "127.0.0.1:1", "toy")
+
+
 @pytest.mark.parametrize("query", ["", " ", "\t\n"])
 def test_an_empty_query_reaches_no_server(index, query):
     with pytest.raises(MmkerasError, match="The query is empty"):
@@ -117,7 +136,8 @@ def test_an_unreadable_picture(server, index, tmp_path):
 
 def test_another_space(server, tmp_path):
     index = write_index(tmp_path / "other", space_id="older-space")
-    with pytest.raises(MmkerasError, match="made in the space older-space, the model answers in toy-space"):
+    told = r"other was made in the space older-space, model 'toy' \(at 127.0.0.1:\d+\) answers in toy-space: "
+    with pytest.raises(MmkerasError, match=told):
         ask("omega", index, server.address, "toy")
 
 

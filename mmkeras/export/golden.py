@@ -1,13 +1,11 @@
 """Golden examples: inputs with the outputs that Keras gave for them, and the warm-up requests made from them."""
 
-import io
-
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from mmkeras.errors import MmkerasError
 from mmkeras.export.example_signatures import serialized_examples
+from mmkeras.export.pictures import encode_png
 
 GOLDEN_ROWS = 16
 
@@ -121,10 +119,3 @@ def write_warm_up(file, model_name, golden, rows=(1, 4)):
                 writer.write(record)
     except tf.errors.OpError as error:
         raise MmkerasError(f"The warm-up requests {file} could not be written: {error.message}") from error
-
-
-def encode_png(image):
-    """Encode a uint8 picture (H, W, C) as PNG bytes."""
-    buffer = io.BytesIO()
-    Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(buffer, "PNG")
-    return buffer.getvalue()

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from mmkeras.export.golden import encode_png
+from mmkeras.export.pictures import encode_for_show
 from mmkeras.search.writer import IndexWriter
 
 
 def write_item_index(folder, model, identity, data, seen):
-    """Index one picture an item, with the first text paired with it.
+    """Index one picture an item, with the first text paired with it, and the picture itself to be looked at.
 
     An item of an index has a row in each of its modalities. Where some pictures have no text, or some texts no picture,
     the pictures are therefore an index alone, and all texts another one, `<folder>_of_texts`.
@@ -28,20 +28,22 @@ def write_item_index(folder, model, identity, data, seen):
     texts = [data.texts[text_of[row]] if row in text_of else "" for row in range(len(data.images))]
     paired = len(text_of) == len(data.images) and len(np.unique(data.pairs[:, 1])) == len(data.texts)
     known = np.isin(data.image_item, seen.image_item)
-    with_pictures = data.pictures is not None
     items = [
-        {"id": name, "text": text, "seen": bool(was_seen), **({"picture": f"{name}.png"} if with_pictures else {})}
+        {"id": name, "text": text, "seen": bool(was_seen)}
         for name, text, was_seen in zip(data.image_names, texts, known, strict=True)
     ]
+    pictures = {}
+    for item, picture in zip(items, data.pictures, strict=True) if data.pictures is not None else ():
+        suffix, content = encode_for_show(picture)
+        item["picture"] = f"{item['id']}{suffix}"
+        pictures[item["picture"]] = content
     writer = IndexWriter(identity)
     writer.write(
         folder,
         items,
         image_embeddings=model.encode_image(data.images),
         text_embeddings=model.encode_text(texts) if paired else None,
-        pictures={item["picture"]: encode_png(image) for item, image in zip(items, data.pictures, strict=True)}
-        if with_pictures
-        else None,
+        pictures=pictures,
     )
     if not paired:
         known = np.isin(data.text_item, seen.text_item)

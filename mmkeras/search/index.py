@@ -25,6 +25,9 @@ class EmbeddingIndex:
     Args:
         folder: an index folder, as `IndexWriter` writes it.
 
+    Attributes:
+        modalities: tuple of those that the items have embeddings of, of `"image"` and `"text"`.
+
     Raises:
         MmkerasError: no index, one of another format, or parts that do not fit together.
 
@@ -47,7 +50,8 @@ class EmbeddingIndex:
         except KeyError as error:
             raise MmkerasError(f"{self.folder / 'index.json'} is damaged: it has no {error}") from error
         self._embeddings = {modality: self._open(modality) for modality in MODALITIES}
-        if all(values is None for values in self._embeddings.values()):
+        self.modalities = tuple(modality for modality, values in self._embeddings.items() if values is not None)
+        if not self.modalities:
             raise MmkerasError(f"{folder} is no whole index: it has neither image nor text embeddings")
 
     def __len__(self):
@@ -94,9 +98,8 @@ class EmbeddingIndex:
         """
         gallery = self._embeddings.get(modality)
         if gallery is None:
-            has = [name for name, values in self._embeddings.items() if values is not None]
             raise MmkerasError(
-                f"Expected a modality of this index, {' or '.join(has)}. Received: modality={modality!r}"
+                f"Expected a modality of this index, {' or '.join(self.modalities)}. Received: modality={modality!r}"
             )
         queries = np.asarray(queries, np.float32)
         if queries.ndim != 2 or queries.shape[1] != self.dim:

@@ -16,8 +16,6 @@ class AsyncGrpcTransport:
     Args, call arguments and errors are those of `GrpcTransport`; a call and `close` are awaited.
     """
 
-    tells_version = True
-
     def __init__(self, address, tls=None, retries=5):
         self.address = address
         self.retries = retries

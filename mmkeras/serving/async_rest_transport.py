@@ -18,8 +18,6 @@ class AsyncRestTransport:
     awaited. A call that is cancelled ends in its thread, unheard.
     """
 
-    tells_version = False
-
     def __init__(self, address, tls=None, retries=5):
         self._transport = RestTransport(address, tls, retries)
         self._closed = False

@@ -1,6 +1,5 @@
 """A model server in this process, for machines without TensorFlow Serving."""
 
-import socket
 from pathlib import Path
 
 from mmkeras.errors import MmkerasError
@@ -11,9 +10,9 @@ from mmkeras.serving.server.config_files import (
     read_monitoring_file,
     read_ssl_file,
 )
+from mmkeras.serving.server.loopback import bound_socket, check_port_number
 from mmkeras.serving.versions import find_versions
 
-_HOST = "127.0.0.1"
 _DRAIN_SECONDS = 10.0
 
 
@@ -21,12 +20,12 @@ class EmbeddedServer:
     """Serve SavedModels over TensorFlow Serving's gRPC and REST interfaces, on the loopback address only.
 
     Serves one folder of versions, or the models of a models.config, and follows both while it runs: a new version is
-    loaded and warmed up before the old one goes. Offers PredictionService, ModelService, grpc.health.v1, REST and
-    metrics with TensorFlow Serving's status codes, texts and names. It differs where the original is unkind: it stops
-    after the running requests are answered, refuses a string input of the wrong rank, which can end the original's
-    process, lets requests wait for a thread, says at once that a model's folder is missing or empty, for which the
-    original waits without end, and fails a model with an unknown operation when it is loaded, not at its first request.
-    It has no server reflection and no CORS headers.
+    loaded and warmed up before the old one goes. Offers PredictionService, ModelService, grpc.health.v1, reflection,
+    REST and metrics with TensorFlow Serving's status codes, texts and names. It differs where the original is unkind:
+    it stops after the running requests are answered, refuses a string input of the wrong rank, which can end the
+    original's process, lets requests wait for a thread, says at once that a model's folder is missing or empty, for
+    which the original waits without end, and fails a model with an unknown operation when it is loaded, not at its
+    first request. It sends no CORS headers.
 
     Args:
         base_path: folder of a model, `savedmodels/NAME`, that holds integer version folders.
@@ -44,6 +43,8 @@ class EmbeddedServer:
             None, four a processor, or with batching the rows of two batches where these are more, and more wait.
         max_message_bytes: largest gRPC message or HTTP body; where None, 2 GiB and 128 MiB.
         socket_path: a Unix socket on which gRPC is answered beside the port: clients ask "unix:PATH".
+        rest_timeout: seconds of an HTTP request at most, after which its reply is 504. Over gRPC the client's own
+            deadline counts.
 
     Attributes:
         address: "127.0.0.1:PORT" of gRPC, once started.
@@ -79,12 +80,11 @@ class EmbeddedServer:
         max_threads=None,
         max_message_bytes=None,
         socket_path=None,
+        rest_timeout=30.0,
     ):
-        for argument, value in (("port", port), ("rest_port", 0 if rest_port is None else rest_port)):
-            if not isinstance(value, int) or not 0 <= value <= 65535:
-                raise MmkerasError(
-                    f"Expected {argument} to be a number from 0 to 65535. Received: {argument}={value!r}"
-                )
+        check_port_number("port", port)
+        if rest_port is not None:
+            check_port_number("rest_port", rest_port)
         if (base_path is None) == (config_file is None):
             raise MmkerasError(
                 f"Expected base_path or config_file. Received: base_path={base_path!r}, config_file={config_file!r}"
@@ -98,6 +98,8 @@ class EmbeddedServer:
         for argument, value in (("max_threads", max_threads), ("max_message_bytes", max_message_bytes)):
             if value is not None and value < 1:
                 raise MmkerasError(f"Expected {argument} to be at least 1 or None. Received: {argument}={value!r}")
+        if not rest_timeout > 0:
+            raise MmkerasError(f"Expected rest_timeout to be seconds above 0. Received: rest_timeout={rest_timeout!r}")
         if monitoring_file is not None and rest_port is None:
             raise MmkerasError("Expected rest_port with monitoring_file: metrics are read over HTTP. Received: None")
         self.base_path = base_path
@@ -111,6 +113,7 @@ class EmbeddedServer:
         self.max_threads = max_threads
         self.max_message_bytes = max_message_bytes
         self.socket_path = socket_path
+        self.rest_timeout = rest_timeout
         self.address = None
         self.rest_address = None
         self.models = None
@@ -138,14 +141,14 @@ class EmbeddedServer:
             raise MmkerasError(f"The server is already running at {self.address}")
         for port in (self.port, self.rest_port):
             if port is not None:
-                _check_port(port)
+                bound_socket(port).close()  # models take seconds to load: find out first that it is taken
         configs = self._read_configs(self.name)
         self._parts = RunningServer(
             configs,
-            host=_HOST,
             port=self.port,
             socket_path=self.socket_path,
             rest_port=self.rest_port,
+            rest_timeout=self.rest_timeout,
             batching=self._batching,
             monitoring=self._monitoring,
             ssl=self._ssl,
@@ -194,15 +197,3 @@ class EmbeddedServer:
         self._first_version = max(folders) if version is None else version
         base_path = Path(self.base_path).expanduser().resolve()
         return models_config(name or base_path.name, base_path, version)
-
-
-def _check_port(port):
-    """Find out before models are loaded, which takes seconds, that the port is taken."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, port))
-        except OSError as error:
-            raise MmkerasError(
-                f"Expected a port that is free on {_HOST}, or 0 for any. Received: port={port} ({error})"
-            ) from error

@@ -32,9 +32,6 @@ class GrpcTransport:
         ServingError: with the server's code and text.
     """
 
-    # An answer says which version gave it.
-    tells_version = True
-
     def __init__(self, address, tls=None, retries=5):
         self.address = address
         self.retries = retries

@@ -16,12 +16,13 @@ _BINARY = "tensorflow_model_server"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _POLL_SECONDS = 0.1
 _MANY_CONNECTIONS = 1000
-# The flags of tensorflow_model_server that take the files of `serve`.
-_FILE_FLAGS = {
+# The flags of tensorflow_model_server that take the paths given to `serve`.
+_PATH_FLAGS = {
     "config_file": "model_config_file",
     "batching_file": "batching_parameters_file",
     "monitoring_file": "monitoring_config_file",
     "ssl_file": "ssl_config_file",
+    "socket_path": "grpc_socket_path",
 }
 
 
@@ -35,6 +36,7 @@ def serve(
     batching_file=None,
     monitoring_file=None,
     ssl_file=None,
+    socket_path=None,
 ):
     """Serve a model, or the models of a models.config, until SIGINT or SIGTERM, then return 0.
 
@@ -52,6 +54,7 @@ def serve(
         batching_file: a batching.config, for server-side batching.
         monitoring_file: a monitoring.config, for Prometheus metrics on the HTTP port.
         ssl_file: an ssl.config, for TLS on the gRPC port.
+        socket_path: a Unix socket on which gRPC is answered beside the port.
 
     Raises:
         MmkerasError: no model or file there, both or neither of `base_path` and `config_file`, the port is in use, or
@@ -67,11 +70,12 @@ def serve(
         "batching_file": batching_file,
         "monitoring_file": monitoring_file,
         "ssl_file": ssl_file,
+        "socket_path": socket_path,
     }
-    files = {argument: Path(file).expanduser().resolve() for argument, file in given.items() if file is not None}
-    for argument, file in files.items():
-        if not file.is_file():
-            raise MmkerasError(f"Expected {argument} to be a file. Received: {file}, which is not there")
+    paths = {argument: Path(path).expanduser().resolve() for argument, path in given.items() if path is not None}
+    for argument, path in paths.items():
+        if argument != "socket_path" and not path.is_file():
+            raise MmkerasError(f"Expected {argument} to be a file. Received: {path}, which is not there")
     if base_path is not None:
         # TensorFlow Serving waits for ever for a missing folder: look first.
         find_versions(base_path)
@@ -84,9 +88,9 @@ def serve(
     handlers = {number: signal.signal(number, lambda number, _: received.append(number)) for number in _SIGNALS}
     try:
         if binary:
-            _run_binary(binary, base_path, name, port, rest_port, files, received)
+            _run_binary(binary, base_path, name, port, rest_port, paths, received)
         else:
-            _run_embedded(base_path, name, port, rest_port, files, received)
+            _run_embedded(base_path, name, port, rest_port, paths, received)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -105,22 +109,22 @@ def _allow_many_connections(ports):
         )
 
 
-def _run_binary(binary, base_path, name, port, rest_port, files, received):
-    if not port:
-        raise MmkerasError(f"Expected a port above 0 for {_BINARY}, which chooses none. Received: port={port!r}")
+def _run_binary(binary, base_path, name, port, rest_port, paths, received):
+    for argument, value in (("port", port), ("rest_port", rest_port)):
+        if value == 0:
+            raise MmkerasError(f"Expected a port above 0 for {_BINARY}, which chooses none. Received: {argument}=0")
     command = [binary, f"--port={port}"]
     if base_path is not None:
         command += [f"--model_name={name}", f"--model_base_path={base_path}"]
-    if rest_port:
+    if rest_port is not None:
         command.append(f"--rest_api_port={rest_port}")
-    command += [f"--{_FILE_FLAGS[argument]}={file}" for argument, file in files.items()]
-    if "batching_file" in files:
+    command += [f"--{_PATH_FLAGS[argument]}={path}" for argument, path in paths.items()]
+    if "batching_file" in paths:
         command.append("--enable_batching=true")
     process = subprocess.Popen(command)
     try:
-        rest_address = f"127.0.0.1:{rest_port}" if rest_port else None
-        served = base_path or files["config_file"]
-        _announce(f"TensorFlow Serving ({binary})", served, name, f"127.0.0.1:{port}", rest_address)
+        rest_address = f"127.0.0.1:{rest_port}" if rest_port is not None else None
+        _announce(f"TensorFlow Serving ({binary})", base_path, name, f"127.0.0.1:{port}", rest_address, paths)
         while process.poll() is None and not received:
             time.sleep(_POLL_SECONDS)
         if not received:
@@ -143,21 +147,25 @@ def _end(process):
             process.wait()
 
 
-def _run_embedded(base_path, name, port, rest_port, files, received):
+def _run_embedded(base_path, name, port, rest_port, paths, received):
     from mmkeras.serving.embedded_server import EmbeddedServer
 
-    with EmbeddedServer(base_path, name, port, rest_port=rest_port, **files) as server:
-        served = base_path or files["config_file"]
+    with EmbeddedServer(base_path, name, port, rest_port=rest_port, **paths) as server:
         kind = f"EmbeddedServer ({_BINARY} is not on the PATH)"
-        _announce(kind, served, server.name, server.address, server.rest_address)
+        _announce(kind, base_path, server.name, server.address, server.rest_address, paths)
         while not received:
             time.sleep(_POLL_SECONDS)
 
 
-def _announce(server, base_path, name, address, rest_address=None):
-    over = f"gRPC at {address}" if rest_address is None else f"gRPC at {address} and HTTP at {rest_address}"
+def _announce(server, base_path, name, address, rest_address, paths):
+    over = [f"gRPC at {address}"]
+    if "socket_path" in paths:
+        over.append(f"gRPC at unix:{paths['socket_path']}")
+    if rest_address is not None:
+        over.append(f"HTTP at {rest_address}")
     known = f" as {name!r}" if name else ""  # of a models.config the original is told, not we
-    print(f"{server} serves {base_path}{known} over {over}; Ctrl+C stops it. Ask it with")
+    served = base_path or paths["config_file"]
+    print(f"{server} serves {served}{known} over {' and '.join(over)}; Ctrl+C stops it. Ask it with")
     print(
         f'    mmkeras query "a text, or the path of a picture" --model {name or "NAME"} --server {address}', flush=True
     )

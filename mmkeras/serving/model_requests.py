@@ -126,8 +126,8 @@ class ModelRequests:
         probabilities, labels = yield from self.classes(signature, columns)
         best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
         return [
-            [(labels[column], float(row[column])) for column in columns]
-            for row, columns in zip(probabilities, best, strict=True)
+            [(labels[column], float(row[column])) for column in chosen]
+            for row, chosen in zip(probabilities, best, strict=True)
         ]
 
     def space_id(self):

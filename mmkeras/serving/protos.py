@@ -12,7 +12,7 @@ Example:
 Reference: tensorflow_serving/apis/*.proto, tensorflow_serving/config/{model_server,monitoring,ssl}_config.proto,
 tensorflow_serving/servables/tensorflow/session_bundle_config.proto, tensorflow/core/example/*.proto,
 tensorflow/core/framework/{tensor,tensor_shape,types}.proto, tensorflow/core/protobuf/meta_graph.proto,
-grpc/health/v1/health.proto.
+grpc/health/v1/health.proto, grpc/reflection/v1alpha/reflection.proto.
 """
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -177,6 +177,26 @@ _MESSAGES = {
     "SSLConfig": ["server_key string 1", "server_cert string 2", "custom_ca string 3", "client_verify bool 4"],
     "HealthCheckRequest": ["service string 1"],
     "HealthCheckResponse": ["status ServingStatus 1"],
+    "ExtensionRequest": ["containing_type string 1", "extension_number int32 2"],
+    "ServerReflectionRequest": [
+        "host string 1",
+        "file_by_filename string 3 message_request",
+        "file_containing_symbol string 4 message_request",
+        "file_containing_extension ExtensionRequest 5 message_request",
+        "all_extension_numbers_of_type string 6 message_request",
+        "list_services string 7 message_request",
+    ],
+    "FileDescriptorResponse": ["file_descriptor_proto bytes* 1"],
+    "ServiceResponse": ["name string 1"],
+    "ListServiceResponse": ["service ServiceResponse* 1"],
+    "ErrorResponse": ["error_code int32 1", "error_message string 2"],
+    "ServerReflectionResponse": [
+        "valid_host string 1",
+        "original_request ServerReflectionRequest 2",
+        "file_descriptor_response FileDescriptorResponse 4 message_response",
+        "list_services_response ListServiceResponse 6 message_response",
+        "error_response ErrorResponse 7 message_response",
+    ],
 }
 
 _Field = descriptor_pb2.FieldDescriptorProto
@@ -282,3 +302,5 @@ MonitoringConfig = _classes["MonitoringConfig"]
 SSLConfig = _classes["SSLConfig"]
 HealthCheckRequest = _classes["HealthCheckRequest"]
 HealthCheckResponse = _classes["HealthCheckResponse"]
+ServerReflectionRequest = _classes["ServerReflectionRequest"]
+ServerReflectionResponse = _classes["ServerReflectionResponse"]

@@ -35,9 +35,6 @@ class RestTransport:
         MmkerasError: an address that is none; an answer that is no model server's.
     """
 
-    # Predictions come without the version that made them.
-    tells_version = False
-
     def __init__(self, address, tls=None, retries=5):
         self.address = address
         self.retries = retries

@@ -48,6 +48,11 @@ def numpy_dtype_name(data_type):
     return "string" if name == "DT_STRING" else _LAYOUTS.get(name, (name,))[0]
 
 
+def type_name(data_type):
+    """Return TensorFlow's word for a DataType number: float, double, int32, string, half, ..."""
+    return protos.DATA_TYPE_NAMES.get(data_type, str(data_type)).removeprefix("DT_").lower()
+
+
 def data_type(array):
     """Return the DataType number of an array's dtype."""
     number = _DATA_TYPES_OF.get(array.dtype)

@@ -24,7 +24,7 @@ def find_versions(base_path):
     """Return `list_versions` of a base path, of which there must be one.
 
     Raises:
-        MmkerasError: the base path is no folder or holds no version.
+        MmkerasError: the base path is no folder, cannot be read or holds no version.
     """
     base_path = Path(base_path).expanduser().resolve()
     if not base_path.is_dir():
@@ -32,7 +32,12 @@ def find_versions(base_path):
             f"Expected base_path to be a model's folder, as mmkeras export writes it: savedmodels/NAME. "
             f"Received: base_path={str(base_path)!r}, which is {'a file' if base_path.exists() else 'missing'}"
         )
-    folders = list_versions(base_path)
+    try:
+        folders = list_versions(base_path)
+    except OSError as error:
+        raise MmkerasError(
+            f"Expected base_path to be a folder that can be read. Received: base_path={str(base_path)!r} ({error})"
+        ) from error
     if not folders:
         hint = "; it is itself a version, give its parent" if (base_path / "saved_model.pb").exists() else ""
         raise MmkerasError(

@@ -9,7 +9,7 @@ from .asking import states
 from .fixture_models import write_models
 from .server import KIND, models_config, running_server, start_server
 
-SERVED = {"dense": "all {}", "plain": "latest {}", "multi": "latest {}", "rows": "latest {}"}
+SERVED = {"dense": "all {}", "plain": "latest {}", "multi": "latest {}", "rows": "latest {}", "vocabulary": "latest {}"}
 LABELS = {"dense": {"stable": 1, "canary": 2}}
 
 if KIND == "address":
@@ -24,7 +24,7 @@ def folders(tmp_path_factory):
     """(folder of the fixtures here, the same as the server sees it)."""
     here, _, there = os.environ.get("MMKERAS_SERVER_MODELS", "").partition(":")
     folder = Path(here) if here else tmp_path_factory.mktemp("conformance")
-    if not (folder / "lacking").exists():
+    if not (folder / "vocabulary").exists():
         write_models(folder)
     return folder, Path(there or folder)
 

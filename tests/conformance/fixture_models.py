@@ -11,6 +11,7 @@ def write_models(folder):
     half: 1, 2 and 3: x / 2 + version.
     broken: version 1 is no SavedModel.
     lacking: version 1 calls an operation that no server knows.
+    vocabulary: a table that is read from an asset file.
     """
     for version in (1, 2):
         write_dense(folder / "dense" / str(version), version)
@@ -19,10 +20,11 @@ def write_models(folder):
     write_half(folder / "plain" / "1", 2, signature="only")
     write_multi(folder / "multi" / "1")
     write_rows(folder / "rows" / "1")
-    (folder / "broken" / "1").mkdir(parents=True)
+    (folder / "broken" / "1").mkdir(parents=True, exist_ok=True)
     (folder / "broken" / "1" / "saved_model.pb").write_bytes(b"no protobuf at all")
     write_half(folder / "lacking" / "1", 2)
     _rename_operation(folder / "lacking" / "1" / "saved_model.pb", "AddV2", "NoSuchOperation")
+    write_vocabulary(folder / "vocabulary" / "1")
 
 
 def write_half(path, version, signature="serving_default"):
@@ -193,6 +195,50 @@ def write_rows(path):
     tf.saved_model.save(
         rows, str(path), signatures={"serving_default": rows.total, **{name: getattr(rows, name) for name in names}}
     )
+
+
+def write_vocabulary(path):
+    """Write the number of each word's line in a file that travels as an asset; -1 for other words."""
+    import tensorflow as tf
+
+    words = path.with_name("words.txt")
+    words.parent.mkdir(exist_ok=True)
+    words.write_text("one\ntwo words\nd\u0117l\u0117\n", encoding="utf-8")
+
+    class Vocabulary(tf.Module):
+        def __init__(self):
+            super().__init__()
+            lines = tf.lookup.TextFileInitializer(
+                str(words), tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
+            )
+            self.table = tf.lookup.StaticHashTable(lines, -1)
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+        def look_up(self, text):
+            return {"line": self.table.lookup(text)}
+
+    vocabulary = Vocabulary()
+    tf.saved_model.save(vocabulary, str(path), signatures=vocabulary.look_up)
+    words.unlink()
+
+
+def write_tokens(path):
+    """Write the number of words of each text, counted by an operation of TensorFlow Text."""
+    import tensorflow as tf
+    import tensorflow_text
+
+    class Tokens(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.tokenizer = tensorflow_text.WhitespaceTokenizer()
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+        def count(self, text):
+            # Without the check a scalar ends a stock server.
+            return {"count": self.tokenizer.tokenize(tf.ensure_shape(text, [None])).row_lengths()}
+
+    tokens = Tokens()
+    tf.saved_model.save(tokens, str(path), signatures=tokens.count)
 
 
 def _same(tf, dtype):

@@ -160,7 +160,9 @@ def _start_embedded(folder, files, needs, credentials):
     from mmkeras.serving import EmbeddedServer
 
     flags = dict(flag.removeprefix("--").split("=", 1) for flag in needs.get("flags", []))
-    socket_path = flags.pop("grpc_socket_path", None)
+    own = {"socket_path": flags.pop("grpc_socket_path", None)}
+    if "rest_api_timeout_in_ms" in flags:
+        own["rest_timeout"] = int(flags.pop("rest_api_timeout_in_ms")) / 1000
     if flags:
         pytest.skip(f"needs a flag that the embedded server does not have: {needs['flags']}")
     server = EmbeddedServer(
@@ -171,7 +173,7 @@ def _start_embedded(folder, files, needs, credentials):
         ssl_file=files.get("ssl"),
         max_threads=needs.get("max_threads"),
         poll_seconds=0.1,
-        socket_path=socket_path,
+        **own,
     ).start()
     host, _, port = server.rest_address.rpartition(":")
     return Server(server.address, (host, int(port)), server.stop, credentials)

@@ -81,6 +81,16 @@ MULTI = {
         "Unsupported signature method_name: tensorflow/serving/predict",
     ),
     "unknown model": (((spec("nope"), "regress"),), "NOT_FOUND", "Servable not found for request: Latest(nope)"),
+    "unknown version": (
+        ((spec("multi", "regress_y", version=9), "regress"),),
+        "NOT_FOUND",
+        "Servable not found for request: Specific(multi, 9)",
+    ),
+    "unknown label": (
+        ((spec("multi", "regress_y", label="newest"), "regress"),),
+        "INVALID_ARGUMENT",
+        "Unrecognized servable version label: newest",
+    ),
     "same signature twice": (
         ((spec("multi", "regress_y"), "regress"), (spec("multi", "regress_y"), "regress")),
         "INVALID_ARGUMENT",

@@ -130,10 +130,8 @@ def test_a_version_without_a_saved_model(own, begin, folders):
     assert code == "UNKNOWN"
     assert "{name: hollow version: 1} due to error: " in text
     (entry,) = states(own, "hollow")
-    assert entry[:2] == (1, "END")
-    if KIND == "binary":
-        assert entry[2] == 5
-        assert says(entry[3], "Specified file path does not appear to contain a SavedModel bundle ...")
+    assert entry[:3] == (1, "END", 5)
+    assert says(entry[3], "Specified file path does not appear to contain a SavedModel bundle ...")
 
 
 REFUSALS = {

@@ -1,5 +1,7 @@
 """Section 3 of the contract: Predict over gRPC."""
 
+import shutil
+
 import grpc
 import numpy as np
 import pytest
@@ -7,7 +9,8 @@ import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 
 from .asking import predict, predict_request, says, spec, states
-from .server import KIND
+from .fixture_models import write_tokens
+from .server import KIND, models_config
 
 FEATS = {"feats": [[1.0, 2.0, 3.0]]}
 DOUBLE = tf.make_tensor_proto([[1.0, 2, 3]], tf.float64)
@@ -183,6 +186,23 @@ def test_one_value_for_a_whole_tensor(server):
 def test_bytes_that_are_no_utf_8(server):
     text = [b"\xff\x00\xfe", b"", "é".encode()]
     assert predict(server, {"text": text}, "text")["same"] == text
+
+
+def test_a_vocabulary_in_an_asset_file(server):
+    """Section 9: the file on which the table was made is gone, its copy among the assets is read."""
+    text = ["two words", "nothing", "one", "", "d\u0117l\u0117"]
+    assert predict(server, {"text": text}, name="vocabulary") == {"line": [1, -1, 0, -1, 2]}
+
+
+def test_an_operation_of_tensorflow_text(start, folders):
+    """Section 9: the server links them; a guarded signature refuses the scalar that would end it."""
+    here, there = folders
+    shutil.rmtree(here / "tokens", ignore_errors=True)
+    write_tokens(here / "tokens" / "1")
+    server = start(models_config(there, {"tokens": "latest {}"}))
+    assert predict(server, {"text": ["a b  c", "", "\u0117 "]}, name="tokens") == {"count": [3, 0, 1]}
+    assert server.refusal("Predict", predict_request(spec("tokens"), {"text": "a b"}))[0] == "INVALID_ARGUMENT"
+    assert predict(server, {"text": ["a"]}, name="tokens") == {"count": [1]}
 
 
 def test_a_string_of_1_mb(server):

@@ -320,7 +320,7 @@ def test_metadata_of_nobody(server):
 
 
 def test_a_deadline(start, start_config):
-    """30 seconds by default; the embedded server has no other."""
+    """30 seconds by default."""
     own = start(start_config, flags=["--rest_api_timeout_in_ms=300"])
     reply = ask(own, PREDICT, {"signature_name": "slow", "inputs": 2**31 - 1}, 504)
     assert reply == {"error": "Timed out waiting for notification"}

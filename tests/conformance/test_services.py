@@ -7,9 +7,11 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 
-from .asking import inference_request, multi_request, predict, predict_request, spec, status_request
-from .server import KIND
+from mmkeras.serving import protos
+
+from .asking import inference_request, multi_request, predict, predict_request, spec, status_request, wait_for
 
 UNIMPLEMENTED = [
     "/tensorflow.serving.SessionService/SessionRun",
@@ -45,17 +47,47 @@ def test_health_by_default(server):
     assert server.raw("/grpc.health.v1.Health/Check", b"") in [("UNIMPLEMENTED", ""), ("OK", b"\x08\x01")]
 
 
-def test_reflection(server):
-    """The embedded server has none: its messages are described under names of their own."""
+def reflected(server, *questions):
+    """Answers of the reflection service to (field, text) pairs."""
     call = server.channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
-    list_services = b"\x3a\x00"
-    try:
-        replies = b"".join(call(iter([list_services]), timeout=10))
-    except grpc.RpcError as error:
-        assert KIND != "binary"
-        assert error.code() is grpc.StatusCode.UNIMPLEMENTED
-    else:
-        assert b"tensorflow.serving.PredictionService" in replies
+    requests = [protos.ServerReflectionRequest(**{field: text}) for field, text in questions]
+    answers = call(iter([request.SerializeToString() for request in requests]), timeout=10)
+    return [protos.ServerReflectionResponse.FromString(answer) for answer in answers]
+
+
+def test_reflection_lists_services(server):
+    (answer,) = reflected(server, ("list_services", ""))
+    services = {service.name for service in answer.list_services_response.service}
+    assert {"tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"} <= services
+
+
+def test_reflection_knows_no_other_symbol(server):
+    (answer,) = reflected(server, ("file_containing_symbol", "nonsense.Service"))
+    assert answer.error_response.error_code == 5
+
+
+def test_asking_with_nothing_but_what_reflection_tells(server):
+    """As grpcurl does: the method's description, the files that it imports, messages from them, a request in JSON."""
+    files, missing = {}, [("file_containing_symbol", "tensorflow.serving.ModelService")]
+    while missing:
+        for answer in reflected(server, *missing):
+            assert answer.WhichOneof("message_response") == "file_descriptor_response"
+            for content in answer.file_descriptor_response.file_descriptor_proto:
+                file = descriptor_pb2.FileDescriptorProto.FromString(content)
+                files[file.name] = file
+        imported = {name for file in files.values() for name in file.dependency}
+        missing = [("file_by_filename", name) for name in sorted(imported - set(files))]
+    pool = descriptor_pool.DescriptorPool()
+    while files:
+        name = next(name for name, file in files.items() if not set(file.dependency) & set(files))
+        pool.Add(files.pop(name))
+    method = pool.FindServiceByName("tensorflow.serving.ModelService").methods_by_name["GetModelStatus"]
+    request, response = map(message_factory.GetMessageClass, (method.input_type, method.output_type))
+    json_format.ParseDict({"modelSpec": {"name": "dense", "version": "1"}}, asked := request())
+    code, content = server.raw("/tensorflow.serving.ModelService/GetModelStatus", asked.SerializeToString())
+    assert code == "OK"
+    (status,) = json_format.MessageToDict(response.FromString(content))["modelVersionStatus"]
+    assert (status["version"], status["state"]) == ("1", "AVAILABLE")
 
 
 @pytest.mark.parametrize(
@@ -110,6 +142,9 @@ def test_more_calls_than_threads(start, start_config):
     assert {code for code, _ in answers} == {"DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
     refused = {text for code, text in answers if code == "RESOURCE_EXHAUSTED"}
     assert refused == {"Server Threadpool Exhausted"}
+    # The work, of hours, ended with the deadlines: its threads are free again.
+    good = predict_request(spec(), {"feats": [[1.0, 2, 3]]}).SerializeToString()
+    wait_for(lambda: limited.raw("/tensorflow.serving.PredictionService/Predict", good)[0] == "OK", seconds=5)
 
 
 def test_a_unix_socket(start, start_config, tmp_path):

@@ -196,7 +196,10 @@ WARM_UPS = {
     "unknown signature": ([log(), log(signature="zz")], 'Serving signature key "zz" not found.'),
     "unknown input": ([log(inputs={"z": [1.0]})], "Signature input alias: x"),
     "wrong dtype": ([log(inputs={"x": ["a"]})], "Expects arg[0] to be float but string is provided"),
-    "no TFRecord": (None, "corrupted record at 0 (Is this even a TFRecord file?)"),
+    "no TFRecord": (
+        None,
+        "corrupted record at 0 (Is this even a TFRecord file?). Please verify your warmup data is in TFRecord format.",
+    ),
 }
 
 
@@ -220,7 +223,34 @@ def test_warm_up(warm_server, models_folder, folders, request, contents, text):
         with pytest.raises(grpc.RpcError) as caught:
             warm_server.reload(served, 60)
         assert says(caught.value.details(), f"1 model(s) did not become available: {{{{{{name: {name} version: 1}}...")
-        assert text in states(warm_server, name)[0][3]
+        status = states(warm_server, name)[0]
+        assert text in status[3]
+        if contents is None:
+            assert status[2] == 15  # DATA_LOSS
+
+
+def test_a_warm_up_of_a_wrong_shape(warm_server, models_folder, folders):
+    name = "warm-shape"
+    shutil.rmtree(models_folder / name, ignore_errors=True)
+    shutil.copytree(models_folder / "dense" / "1", models_folder / name / "1")
+    path = models_folder / name / "1" / "assets.extra" / "tf_serving_warmup_requests"
+    records(path, [log(inputs={"feats": [[1.0, 2.0]]})])
+    served = models_config(folders[1], {"half": "latest {}", name: "latest {}"})
+    assert warm_server.reload_refusal(served, 60)[0] == "UNKNOWN"
+    assert "Matrix size-incompatible: In[0]: [1,2], In[1]: [3,2]" in states(warm_server, name)[0][3]
+
+
+@pytest.mark.parametrize("flag", ["--enable_model_warmup=false", "--num_request_iterations_for_warmup=3"])
+def test_flags_of_the_warm_up(start, models_folder, folders, flag):
+    """Without warm-up a bad record does no harm; several iterations ask each record so often."""
+    name = f"flag-{len(flag)}"
+    shutil.rmtree(models_folder / name, ignore_errors=True)
+    shutil.copytree(models_folder / "half" / "1", models_folder / name / "1")
+    bad = flag.endswith("false")
+    path = models_folder / name / "1" / "assets.extra" / "tf_serving_warmup_requests"
+    records(path, [log(signature="zz" if bad else "")])
+    server = start(models_config(folders[1], {name: "latest {}"}), flags=[flag])
+    assert predict(server, X, name=name) == {"y": [2.0]}
 
 
 KINDS = {

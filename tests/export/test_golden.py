@@ -1,16 +1,14 @@
 """Golden examples and warm-up requests: what was exported can be checked and is warm before the first request."""
 
 import dataclasses
-import io
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
 from mmkeras.data.sources import load_source
 from mmkeras.errors import MmkerasError
-from mmkeras.export.golden import GOLDEN_ROWS, by_signature, encode_png, golden_examples, write_warm_up
+from mmkeras.export.golden import GOLDEN_ROWS, by_signature, golden_examples, write_warm_up
 from mmkeras.parity import golden_of
 
 ROWS = {"encode_text", "encode_image", "encode_image_tolerant", "encode_pixels", "match", "describe"}
@@ -63,14 +61,6 @@ def test_without_pairs_the_first_pictures_and_texts_are_examples(tiny_model, gol
         **{field: getattr(data, field)[:3] for field in ("image_id", "image_item", "image_names")},
     )
     assert len(by_signature(golden_examples(tiny_model, few, "0"))["match"]["outputs"]["score"]) == 3
-
-
-def test_a_png_keeps_every_pixel():
-    random = np.random.default_rng(0)
-    for channels in (3, 1):
-        pixels = random.integers(0, 256, (5, 7, channels), np.uint8)
-        read = np.array(Image.open(io.BytesIO(encode_png(pixels)))).reshape(pixels.shape)
-        np.testing.assert_array_equal(read, pixels)
 
 
 def test_the_exported_version_holds_its_examples(tiny_version):

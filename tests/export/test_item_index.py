@@ -1,11 +1,17 @@
 """The index of a release: every picture and every text can be found, whether or not they are paired."""
 
+import base64
+import io
+import re
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmkeras.data.paired import PairedData
 from mmkeras.errors import MmkerasError
 from mmkeras.export.item_index import write_item_index
+from mmkeras.query import Answer
 from mmkeras.search import EmbeddingIndex
 
 TEXTS = ["north", "east", "up"]
@@ -25,8 +31,8 @@ class Axes:
 def write(tmp_path):
     """A function that indexes three pictures and three texts with these pairs; the first of each was trained on."""
 
-    def write(pairs):
-        images = np.zeros((3, 2, 2, 3), np.uint8) + np.arange(3, dtype=np.uint8)[:, None, None, None]
+    def write(pairs, size=2):
+        images = np.zeros((3, size, size, 3), np.uint8) + np.arange(3, dtype=np.uint8)[:, None, None, None]
         pairs = np.array(pairs, np.int32).reshape(-1, 2)
         data = PairedData("three/all", images, TEXTS, np.array([1, 2, 3]), np.array([1, 2, 6]), pairs)
         seen = PairedData("three/train", images[:1], TEXTS[:1], np.array([1]), np.array([1]), pairs[:0])
@@ -61,3 +67,14 @@ def test_unpaired_pictures_and_texts_have_an_index_each(write, pairs):
     assert pictures.space_id == texts.space_id == "space"
     with pytest.raises(MmkerasError, match="Expected a modality of this index, image"):
         pictures.search(np.eye(3)[:1], "text", 1)
+
+
+@pytest.mark.parametrize(("size", "suffix", "kind"), [(2, "png", "png"), (224, "jpg", "jpeg")])
+def test_pictures_are_shown_by_a_query(write, tmp_path, size, suffix, kind):
+    index = EmbeddingIndex(write([[0, 0], [1, 1], [2, 2]], size))
+    assert [item["picture"] for item in index.items] == [f"{row}.{suffix}" for row in (1, 2, 3)]
+    Answer("east", "text", index.search(np.eye(3)[1:2], "image", 2)[0], index).write_html(tmp_path / "answer.html")
+    shown = re.findall(r'src="data:image/(\w+);base64,([^"]+)"', (tmp_path / "answer.html").read_text())
+    assert [name for name, _ in shown] == [kind, kind]
+    with Image.open(io.BytesIO(base64.b64decode(shown[0][1]))) as picture:
+        assert (picture.format, picture.size, picture.getpixel((1, 1))) == (kind.upper(), (size, size), (1, 1, 1))

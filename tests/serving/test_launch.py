@@ -96,7 +96,7 @@ def write_configs(folder, model_path):
 
 def test_files_become_the_flags_of_tensorflow_model_server(fake_binary, toy_path, tmp_path):
     files = write_configs(tmp_path, toy_path)
-    process = start(port=8500, rest_port=8501, **files)
+    process = start(port=8500, rest_port=8501, socket_path=str(tmp_path / "socket"), **files)
     try:
         wait_for(lambda: fake_binary.exists() and fake_binary.read_text().endswith("\n"))
         process.send_signal(signal.SIGTERM)
@@ -110,13 +110,16 @@ def test_files_become_the_flags_of_tensorflow_model_server(fake_binary, toy_path
         f"--model_config_file={files['config_file']}",
         f"--batching_parameters_file={files['batching_file']}",
         f"--monitoring_config_file={files['monitoring_file']}",
+        f"--grpc_socket_path={tmp_path / 'socket'}",
         "--enable_batching=true",
     ]
+    assert f"gRPC at unix:{tmp_path / 'socket'} and HTTP at 127.0.0.1:8501" in output
     assert "--model NAME --server 127.0.0.1:8500" in output
 
 
 def test_the_embedded_server_takes_the_same_files(half_plus_two_path, tmp_path):
-    process = start(port=0, rest_port=0, **write_configs(tmp_path, half_plus_two_path))
+    path = tmp_path / "s"
+    process = start(port=0, rest_port=0, socket_path=str(path), **write_configs(tmp_path, half_plus_two_path))
     try:
         line = process.stdout.readline()
         http = re.search(r"HTTP at (\S+);", line)[1]
@@ -124,6 +127,9 @@ def test_the_embedded_server_takes_the_same_files(half_plus_two_path, tmp_path):
             assert answer.status == 200
         with urllib.request.urlopen(f"http://{http}/v1/models/half") as answer:
             assert json.load(answer)["model_version_status"][0]["state"] == "AVAILABLE"
+        assert f" and gRPC at unix:{path} and HTTP" in line
+        with Client(f"unix:{path}", "half") as client:
+            assert client.status()[0]["state"] == "AVAILABLE"
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=30)
     finally:
@@ -144,8 +150,10 @@ def test_files_that_are_not_there_and_nothing_or_too_much_to_serve(fake_binary, 
 def test_a_server_that_ends_by_itself_is_an_error(fake_binary, toy_path):
     with pytest.raises(MmkerasError, match="exit code 255"):
         serve(toy_path, "fails", 8500)
-    with pytest.raises(MmkerasError, match="port above 0"):
+    with pytest.raises(MmkerasError, match="port above 0 .* port=0"):
         serve(toy_path, "toy", 0)
+    with pytest.raises(MmkerasError, match="port above 0 .* rest_port=0"):
+        serve(toy_path, "toy", 8500, 0)
 
 
 def test_a_missing_model_is_told_before_anything_starts(fake_binary, tmp_path):

@@ -20,6 +20,15 @@ def test_a_missing_base_path_is_named(tmp_path):
         EmbeddedServer(tmp_path / "file")
 
 
+def test_a_base_path_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr("pathlib.Path.iterdir", refuse)
+    with pytest.raises(MmkerasError, match=f"that can be read. Received: base_path='{tmp_path}' .*Permission denied"):
+        find_versions(tmp_path)
+
+
 def test_a_base_path_without_versions_is_named(tmp_path, toy_path):
     (tmp_path / ".tmp-1").mkdir()
     with pytest.raises(MmkerasError, match=r"folders named by a number.*\.tmp-1"):

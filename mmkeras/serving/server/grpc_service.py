@@ -1,4 +1,4 @@
-"""The gRPC port: TensorFlow Serving's two services and grpc.health.v1 on one port of the loopback address."""
+"""The gRPC port: TensorFlow Serving's two services, health and reflection on one port of the loopback address."""
 
 import os
 import threading
@@ -10,6 +10,7 @@ from mmkeras.errors import MmkerasError
 from mmkeras.serving import protos
 from mmkeras.serving.errors import ServingError
 from mmkeras.serving.server.classify import classify, multi_inference, multi_inference_spec, regress
+from mmkeras.serving.server.loopback import HOST, port_taken
 from mmkeras.serving.server.model_info import (
     get_model_metadata,
     get_model_status,
@@ -17,6 +18,7 @@ from mmkeras.serving.server.model_info import (
     model_spec_of,
 )
 from mmkeras.serving.server.predict import predict
+from mmkeras.serving.server.reflection import REFLECTION, reflect
 
 _LONGEST_DETAILS = 1024  # characters; TensorFlow Serving cuts its error texts there
 _MOST_REQUESTS = 1000  # that arrive, wait or run, each in a thread
@@ -30,11 +32,11 @@ class GrpcService:
     """Answer gRPC requests about a server's models.
 
     Of all requests `at_once` are answered at a time. Further ones wait for their turn; where `max_threads` is given,
-    they are refused at once, as on TensorFlow Serving, with RESOURCE_EXHAUSTED "Server Threadpool Exhausted". Health
-    and status have no turn to wait for. A request takes its turn when all of it has arrived: grpcio waits for the
-    rest in a thread, and a client that hangs in the middle of a message would otherwise take the place of one that can
-    be answered. Past 1,000 requests that arrive, wait or run, further ones are refused. A client that no longer answers
-    pings is disconnected.
+    they are refused at once, as on TensorFlow Serving, with RESOURCE_EXHAUSTED "Server Threadpool Exhausted". Health,
+    status and reflection have no turn to wait for; a reload, which may take minutes, takes none. A request
+    takes its turn when all of it has arrived: grpcio waits for the rest in a thread, and a client that hangs in the
+    middle of a message would otherwise take the place of one that can be answered. Past 1,000 requests that arrive,
+    wait or run, further ones are refused. A client that no longer answers pings is disconnected.
 
     Args:
         models: `ServedModels`.
@@ -70,22 +72,22 @@ class GrpcService:
         # As many as TensorFlow Serving has by default.
         self._turns = threading.BoundedSemaphore(max_threads or at_once or 4 * (os.cpu_count() or 1))
         self._server = None
+        self._threads = None
 
-    def start(self, host, port, socket_path=None):
+    def start(self, port, socket_path=None):
         """Listen on a port, 0 for any, and on a Unix socket where one is named; return the port's number."""
+        self._threads = futures.ThreadPoolExecutor(_MOST_REQUESTS, thread_name_prefix="mmkeras-serving")
         server = grpc.server(
-            futures.ThreadPoolExecutor(_MOST_REQUESTS, thread_name_prefix="mmkeras-serving"),
-            handlers=[_Router(self._handlers())],
+            self._threads,
+            handlers=[_Router(self.handlers())],
             options=self._options(),
             maximum_concurrent_rpcs=_MOST_REQUESTS,
         )
         hint = "" if self.ssl is None else ", or server_key and server_cert are no pair of PEM texts"
         try:
-            bound = self._listen(server, f"{host}:{port}")
+            bound = self._listen(server, f"{HOST}:{port}")
         except RuntimeError as error:
-            raise MmkerasError(
-                f"Expected a port that is free on {host}, or 0 for any. Received: port={port} ({error}{hint})"
-            ) from error
+            raise port_taken(port, f"{error}{hint}") from error
         if socket_path is not None:
             try:
                 self._listen(server, f"unix:{socket_path}")
@@ -107,6 +109,11 @@ class GrpcService:
         """Take no new requests and end with the running ones, at most so long; return an event for when it has."""
         return self._server.stop(seconds)
 
+    def close(self):
+        """Stop at once, and let the threads go, which grpcio leaves to whoever made them."""
+        self.stop(0).wait()
+        self._threads.shutdown(wait=False)
+
     def wait(self, timeout=None):
         """Block until stopped; return False where it still runs after `timeout` seconds."""
         return not self._server.wait_for_termination(timeout)
@@ -126,7 +133,7 @@ class GrpcService:
             options.append(("grpc.max_allowed_incoming_connections", self.max_connections))
         return options
 
-    def _handlers(self):
+    def handlers(self):
         """Return a dict from full method name to gRPC handler."""
         served = {
             "PredictionService/Predict": (protos.PredictRequest, self._infer("Predict", predict)),
@@ -140,24 +147,25 @@ class GrpcService:
                 protos.GetModelMetadataRequest,
                 lambda request, seconds: get_model_metadata(self.models, request),
             ),
-            "ModelService/HandleReloadConfigRequest": (
-                protos.ReloadConfigRequest,
-                lambda request, seconds: handle_reload_config(self.models, request, seconds),
-            ),
         }
-        told = {
+        without_turn = {
             "tensorflow.serving.ModelService/GetModelStatus": (
                 protos.GetModelStatusRequest,
                 lambda request, seconds: get_model_status(self.models, request),
             ),
+            "tensorflow.serving.ModelService/HandleReloadConfigRequest": (
+                protos.ReloadConfigRequest,
+                lambda request, seconds: handle_reload_config(self.models, request, seconds),
+            ),
             "grpc.health.v1.Health/Check": (protos.HealthCheckRequest, lambda request, seconds: check_health(request)),
         }
         methods = {f"tensorflow.serving.{method}": (*route, self._turns) for method, route in served.items()}
-        methods |= {method: (*route, None) for method, route in told.items()}
-        return {
+        methods |= {method: (*route, None) for method, route in without_turn.items()}
+        handlers = {
             f"/{method}": grpc.unary_unary_rpc_method_handler(self._behaviour(*route))
             for method, route in methods.items()
         }
+        return {**handlers, f"/{REFLECTION}/ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(_reflect_all)}
 
     def _infer(self, api, answer):
         spec_of = multi_inference_spec if api == "MultiInference" else model_spec_of
@@ -229,6 +237,15 @@ def _seconds_left(context):
 def _refuse(requests, context):
     context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
     yield b""
+
+
+def _reflect_all(requests, context):
+    for content in requests:
+        try:
+            request = protos.ServerReflectionRequest.FromString(content)
+        except Exception:  # protobuf's DecodeError
+            context.abort(grpc.StatusCode.INTERNAL, "")
+        yield reflect(request).SerializeToString()
 
 
 def _credentials(ssl):

@@ -8,9 +8,9 @@ import threading
 import time
 
 from mmkeras.errors import MmkerasError
+from mmkeras.serving.server.loopback import HOST, bound_socket, check_port_number
 from mmkeras.serving.server.open_files import connection_limit
 
-_HOST = "127.0.0.1"
 _IDLE_SECONDS = 60
 _LARGEST_HEADER = 65536  # bytes of all headers together
 _POLL_SECONDS = 0.01
@@ -45,8 +45,7 @@ class HttpServer:
     """
 
     def __init__(self, application, port=0, max_threads=None, max_body_bytes=128 * 2**20, max_connections=None):
-        if not isinstance(port, int) or not 0 <= port <= 65535:
-            raise MmkerasError(f"Expected port to be a number from 0 to 65535. Received: port={port!r}")
+        check_port_number("port", port)
         if max_threads is not None and max_threads < 1:
             raise MmkerasError(f"Expected max_threads to be at least 1. Received: max_threads={max_threads!r}")
         self.application = application
@@ -83,7 +82,7 @@ class HttpServer:
             log_socket_errors=False,
             ident=None,
         )
-        self.address = f"{_HOST}:{self._server.effective_port}"
+        self.address = f"{HOST}:{self._server.effective_port}"
         self._thread = threading.Thread(target=self._server.run, name="mmkeras-http", daemon=True)
         self._thread.start()
         return self
@@ -111,18 +110,10 @@ class HttpServer:
 
     def _bound_socket(self):
         """Return a socket on the port; before waitress has started its threads, which it would leave behind."""
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener = bound_socket(self.port)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             # Connections inherit it. waitress waits for ever for one that it cannot write to.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _IDLE_SECONDS * 1000)
-        try:
-            listener.bind((_HOST, self.port))
-        except OSError as error:
-            listener.close()
-            raise MmkerasError(
-                f"Expected a port that is free on {_HOST}, or 0 for any. Received: port={self.port} ({error})"
-            ) from error
         return listener
 
     def __enter__(self):

@@ -17,6 +17,7 @@ import numpy as np
 
 from mmkeras.serving import protos
 from mmkeras.serving.errors import ServingError
+from mmkeras.serving.tensors import type_name
 
 _INTEGERS = {"DT_INT8", "DT_INT16", "DT_INT32", "DT_INT64", "DT_UINT8", "DT_UINT32", "DT_UINT64"}
 # The largest integer up to which the type holds every one.
@@ -94,11 +95,6 @@ def echo(value):
 def json_type(value):
     """Return the server's word for a JSON value's type: Object, Array, String, Number, True, False or Null."""
     return str(value) if type(value) is bool else _JSON_TYPES[type(value)]
-
-
-def type_name(data_type):
-    """Return TensorFlow's word for a DataType number: float, int32, string, half, ..."""
-    return protos.DATA_TYPE_NAMES.get(data_type, str(data_type)).removeprefix("DT_").lower()
 
 
 def explain(value, shape, data_type):

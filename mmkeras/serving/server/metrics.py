@@ -27,8 +27,6 @@ _METRICS = {
     "request_count": (("model_name", "status"), None),
     "request_latency": (("model_name", "API", "entrypoint"), _LATENCY),
     "runtime_latency": (("model_name", "API", "runtime"), _LATENCY),
-    "request_example_counts": (("model",), _SIZES),
-    "request_example_count_total": (("model",), None),
     "model_warmup_latency": (("model_path", "status"), _LATENCY),
     "model_warmup_records_read": (("model_path",), None),
     "batching_session:queuing_latency": (("thread_pool_name",), _exponential(100, 1.2, 53)),

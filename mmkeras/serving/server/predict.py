@@ -6,7 +6,7 @@ Reference: tensorflow_serving/servables/tensorflow/predict_util.cc.
 from mmkeras.errors import MmkerasError
 from mmkeras.serving import protos
 from mmkeras.serving.errors import ServingError
-from mmkeras.serving.tensors import as_array, data_type, decode_tensor, write_tensor
+from mmkeras.serving.tensors import as_array, data_type, decode_tensor, type_name, write_tensor
 
 DEFAULT_SIGNATURE = "serving_default"
 
@@ -102,7 +102,7 @@ def check_feeds(signature, feeds):
         if provided != info.dtype:
             raise ServingError(
                 "INVALID_ARGUMENT",
-                f"Expects arg[{position}] to be {_type_name(info.dtype)} but {_type_name(provided)} is provided",
+                f"Expects arg[{position}] to be {type_name(info.dtype)} but {type_name(provided)} is provided",
             )
         rank = len(info.tensor_shape.dim)
         if array.dtype.hasobject and not info.tensor_shape.unknown_rank and array.ndim != rank:
@@ -114,8 +114,3 @@ def check_feeds(signature, feeds):
 
 def _names(names):
     return "{" + ",".join(sorted(names)) + "}"
-
-
-def _type_name(data_type):
-    """Return TensorFlow's word for a dtype: float, double, int32, string, ..."""
-    return protos.DATA_TYPE_NAMES.get(data_type, str(data_type)).removeprefix("DT_").lower()

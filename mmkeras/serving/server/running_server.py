@@ -5,6 +5,7 @@ import os
 
 from mmkeras.serving.server.grpc_service import GrpcService
 from mmkeras.serving.server.loading import load_servable
+from mmkeras.serving.server.loopback import HOST
 from mmkeras.serving.server.open_files import connection_limit
 from mmkeras.serving.server.served_models import ServedModels
 from mmkeras.serving.server.watching import Watch
@@ -18,10 +19,10 @@ class RunningServer:
 
     Args:
         configs: ModelConfigList.
-        host: address to listen on.
         port: gRPC port, 0 for a free one.
         socket_path: a Unix socket for gRPC too, or None.
         rest_port: HTTP port, 0 for a free one; None for no HTTP.
+        rest_timeout: seconds of an HTTP request at most.
         batching: BatchingParameters, or None for none.
         monitoring: MonitoringConfig, or None for no metrics.
         ssl: SSLConfig of the gRPC port, or None.
@@ -40,10 +41,10 @@ class RunningServer:
     def __init__(
         self,
         configs,
-        host,
         port,
         socket_path=None,
         rest_port=None,
+        rest_timeout=30.0,
         batching=None,
         monitoring=None,
         ssl=None,
@@ -51,7 +52,6 @@ class RunningServer:
         max_message_bytes=None,
     ):
         self._watch = None
-        self._http = None
         self._metrics, metrics_path = _metrics(monitoring)
         # What is begun here ends in reverse order, also where a later part cannot begin.
         with contextlib.ExitStack() as begun:
@@ -59,18 +59,21 @@ class RunningServer:
             if self._scheduler is not None:
                 begun.callback(self._scheduler.close)
             self.models = ServedModels(self._load)
-            self.models.start(configs)
-            begun.callback(self.models.close)
             at_once = _requests_at_once(self._scheduler)
             connections = connection_limit(ports=1 if rest_port is None else 2)
+            self._http = None
+            if rest_port is not None:
+                # Before the models, which take seconds to load: what it needs may not be installed.
+                application = {"metrics": self._metrics, "metrics_path": metrics_path, "seconds": rest_timeout}
+                self._http = _http_server(self.models, rest_port, at_once, connections, max_message_bytes, application)
+            self.models.start(configs)
+            begun.callback(self.models.close)
             self._grpc = GrpcService(
                 self.models, at_once, max_threads, max_message_bytes, connections, ssl, self._metrics
             )
-            self.address = f"{host}:{self._grpc.start(host, port, socket_path)}"
-            begun.callback(lambda: self._grpc.stop(0).wait())
-            if rest_port is not None:
-                application = {"metrics": self._metrics, "metrics_path": metrics_path}
-                self._http = _http_server(self.models, rest_port, at_once, connections, max_message_bytes, application)
+            self.address = f"{HOST}:{self._grpc.start(port, socket_path)}"
+            begun.callback(self._grpc.close)
+            if self._http is not None:
                 self._http.start()
             self._begun = begun.pop_all()
         self.rest_address = None if self._http is None else self._http.address

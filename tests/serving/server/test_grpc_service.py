@@ -126,6 +126,31 @@ def test_no_more_than_max_threads_at_once(toy_path):
             assert client.encode_text(["a"]).shape == (1, 2)
 
 
+def test_a_reload_that_takes_long_keeps_nobody_waiting(toy_path):
+    loading, loaded = threading.Event(), threading.Event()
+    with EmbeddedServer(toy_path, max_threads=1, poll_seconds=0) as server:
+        load = server.models.load
+
+        def load_slowly(*arguments):
+            loading.set()
+            loaded.wait(20)
+            return load(*arguments)
+
+        server.models.load = load_slowly
+        config = {"name": "again", "base_path": str(toy_path), "model_platform": "tensorflow"}
+        first = {**config, "name": "toy"}
+        request = protos.ReloadConfigRequest(config={"model_config_list": {"config": [first, config]}})
+        with grpc.insecure_channel(server.address) as channel, futures.ThreadPoolExecutor(1) as pool:
+            ask = asker(channel)
+            reload = pool.submit(ask, "ModelService/HandleReloadConfigRequest", request, protos.ReloadConfigResponse)
+            assert loading.wait(20)
+            with Client(server.address, "toy", retries=0) as client:
+                assert client.encode_text(["xx"])[0, 0] == 2
+            assert not reload.done()
+            loaded.set()
+            assert reload.result().status.error_code == 0
+
+
 def test_a_request_larger_than_max_message_bytes(toy_path):
     with EmbeddedServer(toy_path, max_message_bytes=10_000) as server, grpc.insecure_channel(server.address) as channel:
         request = protos.PredictRequest(

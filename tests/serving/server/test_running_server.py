@@ -2,6 +2,9 @@
 
 import json
 import re
+import sys
+import threading
+import time
 import urllib.request
 from concurrent import futures
 
@@ -56,6 +59,25 @@ def test_everything_at_once(toy_path, files):
     server.stop()
 
 
+def test_no_thread_outlives_the_server(toy_path, files):
+    before = set(threading.enumerate())
+    with EmbeddedServer(toy_path, **files) as server, Client(server.address, "toy", concurrency=8) as client:
+        with futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda n: client.encode_text(["x" * n]), range(1, 40)))
+        assert len(set(threading.enumerate()) - before) > 8
+    deadline = time.monotonic() + 10
+    while left := {thread.name for thread in set(threading.enumerate()) - before}:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.02)
+
+
+def test_what_http_needs_is_looked_for_before_a_model_is_loaded(toy_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "waitress", None)
+    monkeypatch.setattr("mmkeras.serving.server.running_server.load_servable", pytest.fail)
+    with pytest.raises(MmkerasError, match=r"pip install 'mmkeras\[rest\]'"):
+        EmbeddedServer(toy_path, rest_port=0).start()
+
+
 def test_a_part_that_cannot_begin_leaves_nothing_running(toy_path, tmp_path, files):
     files["batching_file"].write_text("max_batch_size { value: 0 }")
     with pytest.raises(MmkerasError, match="max_batch_size"):
@@ -70,3 +92,5 @@ def test_a_part_that_cannot_begin_leaves_nothing_running(toy_path, tmp_path, fil
         EmbeddedServer(toy_path, monitoring_file=files["monitoring_file"])
     with pytest.raises(MmkerasError, match="Expected rest_port"):
         EmbeddedServer(toy_path, rest_port=-1)
+    with pytest.raises(MmkerasError, match="Expected rest_timeout to be seconds above 0. Received: rest_timeout=0"):
+        EmbeddedServer(toy_path, rest_port=0, rest_timeout=0)
