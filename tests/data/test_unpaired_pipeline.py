@@ -54,10 +54,11 @@ def test_a_batch_holds_nothing_that_tells_who_belongs_to_whom():
 def test_an_epoch_shows_an_item_once_whatever_the_number_of_its_pictures():
     seen, styles = [], set()
     for epoch in range(30):
-        items = [IMAGE_ITEM[row] for batch in take(STEPS, epoch * STEPS) for row in rows(batch)[0]]
+        pictures = [row for batch in take(STEPS, epoch * STEPS) for row in rows(batch)[0]]
+        items = [IMAGE_ITEM[row] for row in pictures]
         assert len(set(items)) == STEPS * BATCH
         seen += items
-        styles |= {row for batch in take(STEPS, epoch * STEPS) for row in rows(batch)[0] if IMAGE_ITEM[row] == 10}
+        styles |= {row for row in pictures if IMAGE_ITEM[row] == 10}
     share = np.bincount(seen, minlength=ITEMS) / len(seen)
     assert share.max() < 2 / ITEMS  # not the 3 of 4 that its 30 styles would have
     assert len(styles) > 10  # and they all get their turn

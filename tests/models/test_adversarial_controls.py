@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from mmkeras.layers import CategoryHead
@@ -49,6 +50,7 @@ def agreement(model, batch):
     return (nearest == batch["image_label"]).mean(), (logits.argmax(axis=1) == labels).mean()
 
 
+@pytest.mark.slow
 def test_the_shared_head_is_what_ties_the_modalities_together(text_preprocessor):
     """With heads of their own both modalities learn their classes, and know nothing of each other's."""
     between = []

@@ -93,7 +93,7 @@ def test_predict_gives_the_embeddings_of_a_whole_data_set(model, batch):
     np.testing.assert_allclose(embeddings["text_embedding"], model.encode_text(TEXTS), atol=1e-6)
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)])
 def test_a_loaded_model_goes_on_as_if_it_had_not_been_away(text_preprocessor, batch, tmp_path, policy):
     """Weights, the optimizer's state, its exclusions and its loss scale; the process has gone back to float32."""
     keras.config.set_dtype_policy(policy)

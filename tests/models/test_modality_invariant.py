@@ -42,8 +42,7 @@ def dense(gradient):
     return tf.convert_to_tensor(gradient).numpy()
 
 
-@pytest.mark.parametrize("negatives", ["sum", "hardest", "semi_hard"])
-@pytest.mark.parametrize("form", [{}, ALTERNATING], ids=["joint", "alternating"])
+@pytest.mark.parametrize("negatives, form", [("sum", {}), ("hardest", ALTERNATING), ("semi_hard", {})])
 def test_fitting_lowers_the_triplet_loss_and_names_every_part(text_preprocessor, pairs, negatives, form):
     model = build(text_preprocessor, negatives=negatives, **form)
     with no_user_warning():

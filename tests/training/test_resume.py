@@ -90,7 +90,14 @@ def test_cut_off_again_and_again_a_run_ends_as_if_it_had_not_been(create_run, mo
     assert run.info["parameters"] == whole.info["parameters"]
 
 
-@pytest.mark.parametrize("form", [{}, {"classifier_steps": 2, "objective": "fooling", "gradient_penalty": 0.1}])
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        {"classifier_steps": 2, "objective": "fooling", "gradient_penalty": 0.1},
+    ],
+    ids=["joint", "alternating"],
+)
 def test_an_adversarial_run_resumes_with_its_schedule_and_every_optimizer(
     create_run, monkeypatch, determinism, small_preset, tmp_path, form
 ):
@@ -159,8 +166,8 @@ def staged_recipe(small_preset, tmp_path):
     "arguments, cuts",
     [
         # (epoch, batch) of the cut, step of the last checkpoint; an epoch without a batch ends before its checkpoint
-        ({}, [((0, None), 10), ((1, 0), 12), ((2, 6), 30)]),
-        ({"classifier_steps": 2, "objective": "fooling"}, [((1, 8), 20), ((2, 0), 24), ((3, None), 45)]),
+        pytest.param({}, [((0, None), 10), ((1, 0), 12), ((2, 6), 30)], marks=pytest.mark.slow),
+        ({"classifier_steps": 2, "objective": "fooling"}, [((1, 8), 20), ((2, 0), 24)]),
     ],
     ids=["joint", "alternating"],
 )

@@ -41,7 +41,11 @@ def moved(before, after):
     }
 
 
-@pytest.mark.parametrize("arguments", [{}, {"classifier_steps": 2}], ids=["joint", "alternating"])
+@pytest.mark.parametrize(
+    "arguments",
+    [pytest.param({}, marks=pytest.mark.slow), {"classifier_steps": 2}],
+    ids=["joint", "alternating"],
+)
 def test_a_stage_moves_only_what_it_trains(create_staged, monkeypatch, arguments):
     stages = [
         {"name": "encoders", "epochs": 1, "trains": ENCODERS},
