@@ -8,6 +8,7 @@ from sklearn.decomposition import PCA
 from mmkeras.evaluation.drawing import COLOUR, STYLE, WIDTHS, as_svg, new_figure
 from mmkeras.evaluation.relevance import relevant, relevant_rows
 
+FLAT = 50  # largest over smallest loss, past which a line would look flat: stages weigh losses differently
 MOST_POINTS = 600  # of each modality in the projection
 TRUE_PAIRS = 100
 MOST_NEGATIVES = 20_000
@@ -15,7 +16,7 @@ MOST_TEXTS = 50  # of one picture, among the relevant pairs
 
 
 def line_plot(curves, x_label, y_label, in_a_row=2, starts=None):
-    """Draw curves.
+    """Draw curves; losses that span much on a logarithmic axis.
 
     Args:
         curves: dict from a name to (x values, y values); beside others, names starting with `val_` are dashed.
@@ -36,6 +37,9 @@ def line_plot(curves, x_label, y_label, in_a_row=2, starts=None):
             label = _plain(name.removeprefix("val_") if all(validation) else name)
             axes.plot(x, y, "--" if name.startswith("val_") and not all(validation) else "-", label=label, **few)
         axes.grid(axis="y")
+        values = [value for _, y in curves.values() for value in y]
+        if y_label == "loss" and 0 < min(values) < max(values) / FLAT:
+            axes.set_yscale("log")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if max(len(x) for x, _ in curves.values()) == 1:
             axes.set_xlim(*(axes.dataLim.intervalx + [-0.5, 0.5]))
