@@ -124,13 +124,10 @@ def _parser():
 
 
 def _recipes(options):
-    from mmkeras.training.recipe import Recipe, list_recipes
+    from mmkeras.training.recipe import list_recipes, recipe_title
 
-    rows = []
-    for name in list_recipes():
-        recipe = Recipe.load(name)
-        rows.append((name, recipe.preset, recipe.data, str(recipe.epochs), str(recipe.batch_size)))
-    print_table("Recipes", ("recipe", "preset", "data", "epochs", "batch size"), rows)
+    print_table("Recipes", ("recipe", "what it trains"), [(name, recipe_title(name)) for name in list_recipes()])
+    print("Settings and reasons: mmkeras/training/recipes/NAME.toml")
 
 
 def _train(options):

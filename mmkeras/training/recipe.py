@@ -160,6 +160,12 @@ def list_recipes():
     return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
 
 
+def recipe_title(name):
+    """Return the comment that a recipe inside the package begins with: what it is about, in a line."""
+    file = resources.files("mmkeras.training") / "recipes" / f"{name}.toml"
+    return file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+
+
 def _override(settings, key, text):
     """Lay one setting of the command line over a recipe's, or `stages.NAME.key` over that stage's."""
     if not key.startswith("stages."):

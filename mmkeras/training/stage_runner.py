@@ -105,7 +105,7 @@ class StageRunner:
         run, model, recipe = self.run, self.model, self.recipe
         log.stage = stage.name if recipe.stages else None
         callbacks = [FiniteLoss()]
-        if hasattr(model, "margin"):
+        if "embedding_spread" in getattr(model, "trackers", ()):
             callbacks.append(CollapseDetector())
         callbacks += [RetrievalValidation(validation)]
         if hasattr(model, "gradient_reversal"):

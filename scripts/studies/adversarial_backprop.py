@@ -150,6 +150,7 @@ def _plot(study, options):
                 axes.annotate(name, points[-1], (6, 6), textcoords="offset points", color=colour)
         if points:
             axes.plot(*zip(*points, strict=True), color=colour, linewidth=1, label=title)
+    axes.margins(x=0.1)
     axes.legend(frameon=False)
     axes.axvline(0.5, color="0.6", linestyle=":")
     axes.set(

@@ -9,6 +9,7 @@ import pytest
 
 from mmkeras.errors import MmkerasError
 from mmkeras.training import Recipe, list_recipes
+from mmkeras.training.recipe import recipe_title
 
 
 def test_recipes_lie_in_the_package_as_toml():
@@ -17,6 +18,7 @@ def test_recipes_lie_in_the_package_as_toml():
     assert list_recipes() == sorted(list_recipes())
     for name in list_recipes():
         settings = tomllib.loads((folder / f"{name}.toml").read_text())
+        assert len(recipe_title(name)) > 30 and "=" not in recipe_title(name)
         recipe = Recipe.load(name)
         found = json.loads(json.dumps(dataclasses.asdict(recipe)))
         for stage, given in zip(found["stages"], settings.pop("stages", []), strict=True):
