@@ -1,5 +1,6 @@
 """A run over a frozen backbone trains on features, and leaves a model of pictures."""
 
+import dataclasses
 import io
 import json
 import shutil
@@ -12,12 +13,13 @@ from PIL import Image
 
 from mmkeras.cli import main
 from mmkeras.encoders import FrozenFeatures
+from mmkeras.encoders.image import build_image_encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.run_report import evaluate_run
 from mmkeras.export import export_run
 from mmkeras.parity import check_parity, golden_of, saved_model_predict
 from mmkeras.preprocessing import ImagePreprocessor
-from mmkeras.training import Recipe, Run, train
+from mmkeras.training import Recipe, Run, stage_runner, train
 
 from ..encoders.hub_modules import write_pictures
 
@@ -131,6 +133,40 @@ def test_a_shift_of_pictures_is_refused(place, cache, tmp_path):
     with pytest.raises(MmkerasError, match="Expected augment_shift=0: the backbone is frozen.*augment_shift=2"):
         train(run, verbose=0)
     assert not cache.exists()
+
+
+def test_a_stage_that_trains_the_backbone_reads_pixels(place, cache, computed, tmp_path):
+    settings = dataclasses.asdict(create(tmp_path / "one", place).recipe)
+    encoders = ["image_encoder", "text_encoder"]
+    stages = [
+        {"name": "head", "epochs": 1, "trains": encoders},
+        {"name": "backbone", "epochs": 1, "trains": [*encoders, "image_backbone"], "learning_rate": 0.01},
+    ]
+    recipe = Recipe.from_settings(settings | {"epochs": 2, "stages": stages})
+    run = Run.create(tmp_path / "stages", "frozen", recipe)
+    with pytest.MonkeyPatch.context() as patch:
+        shapes = watch_images(patch)
+        model = train(run, verbose=0)
+    assert shapes == [(16, 5), (16, 4, 6, 3)]
+    size = PRESET["image_preprocessor"] | {"channels": 3}
+    hub = build_image_encoder(**size, **PRESET["image_encoder"], handle=str(place / "pictures")).get_layer("hub")
+    before, after = ([variable.numpy() for variable in layer.weights] for layer in (hub, model.parts["image_backbone"]))
+    assert any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    assert evaluate_run(run).data.images.shape == (12, 4, 6, 3)  # its features are no longer the cached ones
+    assert run.load_model().encode_image(np.zeros((2, 4, 6, 3), np.uint8)).shape == (2, 8)
+
+
+def watch_images(patch):
+    """The shapes of the pictures that each fit was given, as a list that fills."""
+    shapes = []
+    batches = stage_runner.SUPERVISION["pairs"][0]
+
+    def watched(data, *arguments, **options):
+        shapes.append(data.images.shape)
+        return batches(data, *arguments, **options)
+
+    patch.setitem(stage_runner.SUPERVISION, "pairs", (watched, *stage_runner.SUPERVISION["pairs"][1:]))
+    return shapes
 
 
 @pytest.mark.slow
