@@ -19,6 +19,9 @@ class CategoryHead(keras.layers.Layer):
     Args:
         classes: C, 2 or more.
         scale: of the cosines, more than 0; the loss of an embedding that points straight at its category falls with it.
+        initial_bias: where the bias of each category starts. With a sigmoid for each of many categories, of which an
+            item has few, start low: from 0 the quickest way to a lower loss is one point for all embeddings, away from
+            all categories.
 
     Call arguments:
         embedding: (B, D), unit norm.
@@ -33,10 +36,11 @@ class CategoryHead(keras.layers.Layer):
         >>> logits = CategoryHead(classes=35)(embedding)  # (B, 35)
 
     Reference:
-        Wang et al. 2017, NormFace (arXiv 1704.06369), section 3.2, with a bias for the frequency of a category.
+        Wang et al. 2017, NormFace (arXiv 1704.06369), section 3.2, with a bias for the frequency of a category;
+        its start as in Lin et al. 2017, Focal loss (arXiv 1708.02002), section 3.3.
     """
 
-    def __init__(self, classes, scale=10.0, **kwargs):
+    def __init__(self, classes, scale=10.0, initial_bias=0.0, **kwargs):
         super().__init__(**kwargs)
         if classes < 2:
             raise ValueError(f"Expected at least two classes. Received: classes={classes}")
@@ -44,12 +48,14 @@ class CategoryHead(keras.layers.Layer):
             raise ValueError(f"Expected a finite scale of more than 0. Received: scale={scale}")
         self.classes = classes
         self.scale = scale
+        self.initial_bias = float(initial_bias)
 
     def build(self, embedding_shape):
         self.directions = self.add_weight(
             shape=(embedding_shape[-1], self.classes), initializer="orthogonal", name="directions"
         )
-        self.bias = self.add_weight(shape=(self.classes,), initializer="zeros", name="bias")
+        start = keras.initializers.Constant(self.initial_bias)
+        self.bias = self.add_weight(shape=(self.classes,), initializer=start, name="bias")
 
     def call(self, embedding):
         # float32, as the embedding is under any policy: a softmax over halves would round the small probabilities away.
@@ -60,4 +66,5 @@ class CategoryHead(keras.layers.Layer):
         return keras.KerasTensor((*embedding.shape[:-1], self.classes), "float32")
 
     def get_config(self):
-        return {**super().get_config(), "classes": self.classes, "scale": self.scale}
+        config = {"classes": self.classes, "scale": self.scale, "initial_bias": self.initial_bias}
+        return {**super().get_config(), **config}

@@ -1,5 +1,7 @@
 """`AdversarialBackprop`: categories instead of pairs, and an adversary that brings the modalities closer."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -72,7 +74,11 @@ class AdversarialBackprop(AdversarialModel):
         self.multi_label = multi_label
         self.category_weight = category_weight
         self.category_scale = category_scale
-        self.category_head = CategoryHead(len(label_names), category_scale, name="category_head", dtype="float32")
+        # With a sigmoid each, as if one label of an item were expected: a probability of 1 / C.
+        initial_bias = -math.log(len(label_names) - 1) if multi_label else 0.0
+        self.category_head = CategoryHead(
+            len(label_names), category_scale, initial_bias, name="category_head", dtype="float32"
+        )
         self.category_head.build((None, self.embedding_dim))
         self.category_loss = CategoryCrossentropy()
 

@@ -9,7 +9,15 @@ EMBEDDING = np.array([[1.0, 0.0], [0.6, 0.8], [0.0, -1.0]], "float32")
 
 
 def test_is_a_sound_layer(tmp_path):
-    check_layer(CategoryHead, {"classes": 4, "scale": 3.0}, [EMBEDDING], (3, 4), tmp_path, weights=2, cast=False)
+    check_layer(
+        CategoryHead,
+        {"classes": 4, "scale": 3.0, "initial_bias": -1.0},
+        [EMBEDDING],
+        (3, 4),
+        tmp_path,
+        weights=2,
+        cast=False,
+    )
 
 
 def test_logits_are_scaled_cosines_with_a_bias_by_hand():
@@ -20,6 +28,12 @@ def test_logits_are_scaled_cosines_with_a_bias_by_hand():
     head.bias.assign([0.5, 0.0, -0.25])
     cosines = np.array([[1, 0, -0.6], [0.6, 0.8, 0.28], [0, -1, -0.8]])
     np.testing.assert_allclose(head(EMBEDDING), 2 * cosines + [0.5, 0, -0.25], rtol=1e-6, atol=1e-6)
+
+
+def test_the_bias_starts_where_it_is_told_to():
+    head = CategoryHead(3, initial_bias=-2.0)
+    head.build((None, 2))
+    assert head.bias.numpy().tolist() == [-2.0] * 3
 
 
 def test_longer_directions_change_nothing():

@@ -87,6 +87,15 @@ def test_the_loss_is_the_weighted_sum_of_both(text_preprocessor, unpaired, multi
     assert found["loss"] == pytest.approx(2 * category + 0.3 * modality, rel=1e-4)
 
 
+def test_labels_of_which_an_item_has_few_are_expected_to_be_few(text_preprocessor):
+    """From a probability of 1 / C each; from 1/2 all pictures of a training with 108 labels ended in one point."""
+    names = tuple(f"word {position}" for position in range(108))
+    model = build(text_preprocessor, label_names=names, multi_label=True)
+    away = model.category_head(np.zeros((1, model.embedding_dim), "float32"))  # the bias alone
+    np.testing.assert_allclose(keras.ops.sigmoid(away), np.full((1, 108), 1 / 108), rtol=1e-5)
+    assert not np.any(build(text_preprocessor, label_names=names).category_head.bias)
+
+
 PARTS = (*ENCODERS, "category_head", "modality_classifier")
 
 
