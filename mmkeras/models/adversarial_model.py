@@ -13,8 +13,8 @@ from mmkeras.models.image_text_model import ImageTextModel
 
 def not_negative(name, value):
     """Check a weight or a number of steps."""
-    if not value >= 0:
-        raise MmkerasError(f"Expected {name} to be 0 or more. Received: {value}")
+    if not isinstance(value, (int, float)) or not value >= 0:
+        raise MmkerasError(f"Expected {name} to be 0 or more. Received: {value!r}")
 
 
 @keras.saving.register_keras_serializable("mmkeras")

@@ -14,8 +14,8 @@ def _known_negatives(name, value):
 
 
 def _margin(name, value):
-    if not 0 < value < 2:
-        raise MmkerasError(f"Expected {name} to be more than 0 and below 2. Received: {value}")
+    if not isinstance(value, (int, float)) or not 0 < value < 2:
+        raise MmkerasError(f"Expected {name} to be more than 0 and below 2. Received: {value!r}")
 
 
 @keras.saving.register_keras_serializable("mmkeras")

@@ -35,7 +35,7 @@ class Recipe:
         batch_size: pairs a step.
         learning_rate: peak of the schedule, which warms up linearly and decays along a cosine.
         warmup_steps: steps of the warm-up.
-        final_learning_rate: where the decay ends, as a share of the peak.
+        final_learning_rate: where the decay ends, `learning_rate` at most.
         weight_decay: AdamW's, decoupled.
         gradient_clip: global norm the gradient is clipped to; 0 switches it off.
         augment_shift: pictures are shifted by up to so many px in training; 0 where it reads a frozen backbone's

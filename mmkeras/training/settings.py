@@ -7,7 +7,7 @@ import math
 from mmkeras.errors import MmkerasError
 
 POSITIVE = ("epochs", "batch_size", "learning_rate", "checkpoint_steps")
-SHARES = ("reversal_ramp", "final_learning_rate")
+SHARES = ("reversal_ramp",)
 LARGEST_INT = 2**31 - 1  # TensorFlow makes int32 of a Python number
 
 
@@ -55,6 +55,11 @@ def check_range(settings):
     for field in dataclasses.fields(settings):
         if field.type in (int, float):
             _check_number(field.name, getattr(settings, field.name))
+    if settings.final_learning_rate > settings.learning_rate:
+        raise MmkerasError(
+            f"Expected final_learning_rate to be at most learning_rate, {settings.learning_rate}. "
+            f"Received: final_learning_rate={settings.final_learning_rate}"
+        )
 
 
 def parse_setting(settings_class, key, text):

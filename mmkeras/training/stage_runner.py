@@ -53,7 +53,8 @@ class StageRunner:
                 self._compile(stage)
                 if start < done:
                     load_checkpoint(checkpoint, self.model)
-                if self.verbose and self.recipe.stages and done < end:
+            if done < end:
+                if self.verbose and self.recipe.stages:
                     print(f"Stage {position} of {len(self.recipe.stages)}: {stage.name}", flush=True)
                 self._fit(stage, log, max(start, done), end)
             start = end
@@ -68,7 +69,7 @@ class StageRunner:
         schedule = keras.optimizers.schedules.CosineDecay(
             0.0,
             total - warmup,
-            alpha=stage.final_learning_rate,
+            alpha=stage.final_learning_rate / stage.learning_rate,
             warmup_target=stage.learning_rate,
             warmup_steps=warmup,
         )

@@ -69,10 +69,10 @@ def _data_loader(run, verbose):
         )
 
     @functools.cache
-    def load(pixels=False):
-        return tuple(run.load_data(split, preprocessor if pixels else loader) for split in ("train", "dev"))
+    def splits(of_pixels):
+        return tuple(run.load_data(split, preprocessor if of_pixels else loader) for split in ("train", "dev"))
 
-    return encoder, load
+    return encoder, lambda pixels=False: splits(pixels or loader is preprocessor)
 
 
 def _build(recipe, data, image_encoder):

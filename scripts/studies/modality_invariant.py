@@ -22,15 +22,15 @@ def _stage(name, epochs, negatives, trains=(), weight=0.0, **settings):
 
 def _baseline(negatives):
     """The triplet loss alone, for as many epochs as the method has in all."""
-    start = _stage("sum", 2, "sum", ENCODERS, final_learning_rate=1.0)
+    start = _stage("sum", 2, "sum", ENCODERS, final_learning_rate=4e-3)
     return [start, _stage("triplet", 8, negatives, ENCODERS, warmup_steps=0)]
 
 
 def _method(weight=0.1, warm_up=1):
     """The recipe's stages; without the classifier's own the joint one is as much longer."""
     stages = [
-        _stage("sum", 2, "sum", ENCODERS, final_learning_rate=1.0),
-        _stage("triplet", 3, "hardest", ENCODERS, warmup_steps=0, final_learning_rate=0.5),
+        _stage("sum", 2, "sum", ENCODERS, final_learning_rate=4e-3),
+        _stage("triplet", 3, "hardest", ENCODERS, warmup_steps=0, final_learning_rate=2e-3),
     ]
     if warm_up:
         stages.append(_stage("classifier", warm_up, "hardest", ["modality_classifier"], weight))
@@ -46,7 +46,7 @@ VARIANTS = {
     "B2": (
         "B1 and the adversary, one stage",
         [
-            _stage("sum", 2, "sum", ENCODERS, final_learning_rate=1.0),
+            _stage("sum", 2, "sum", ENCODERS, final_learning_rate=4e-3),
             _stage("joint", 8, "hardest", (), 0.1, warmup_steps=0, reversal_ramp=0.3),
         ],
         {},

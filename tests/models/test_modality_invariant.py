@@ -123,6 +123,8 @@ def test_a_saved_model_has_its_arguments_and_answers_alike(text_preprocessor, pa
     "arguments, told",
     [
         ({"margin": 0.0}, "margin to be more than 0"),
+        ({"margin": "0.2"}, "margin to be more than 0.*'0.2'"),
+        ({"triplet_weight": "1"}, "triplet_weight to be 0 or more.*'1'"),
         ({"negatives": "max"}, "sum, hardest, semi_hard"),
         ({"triplet_weight": -1.0}, "triplet_weight to be 0 or more"),
         ({"modality_weight": float("nan")}, "modality_weight to be 0 or more"),

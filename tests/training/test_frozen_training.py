@@ -156,6 +156,13 @@ def test_a_stage_that_trains_the_backbone_reads_pixels(place, cache, computed, t
     assert run.load_model().encode_image(np.zeros((2, 4, 6, 3), np.uint8)).shape == (2, 8)
 
 
+def test_a_backbone_is_not_trained_without_its_encoder(place, cache, tmp_path):
+    settings = dataclasses.asdict(create(tmp_path / "one", place).recipe)
+    recipe = Recipe.from_settings(settings | {"stages": [{"name": "one", "epochs": 1, "trains": ["image_backbone"]}]})
+    with pytest.raises(MmkerasError, match="Expected image_encoder where its image_backbone is trained"):
+        train(Run.create(tmp_path / "run", "frozen", recipe), verbose=0)
+
+
 def watch_images(patch):
     """The shapes of the pictures that each fit was given, as a list that fills."""
     shapes = []

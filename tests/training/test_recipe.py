@@ -136,6 +136,12 @@ def test_a_recipe_without_stages_is_one_of_its_own_settings():
         ({"stages": [{"name": "one", "epoch": 1}]}, "Expected epochs in stage one"),
         ({"stages": [{"name": "one", "epochs": 1, "negativs": 1}]}, "Unknown setting negativs in stage one"),
         ({"stages": [{"name": "one", "epochs": "1"}]}, "Expected epochs in stage one to be of type int"),
+        (
+            {"stages": [{"name": "one", "epochs": 1, "trains": "all"}]},
+            "Expected trains in stage one to be of type list",
+        ),
+        ({"stages": [{"name": "one", "epochs": 1, "trains": [1]}]}, "Expected trains as a list of names"),
+        ({"final_learning_rate": 1e-2}, "at most learning_rate, 0.002. Received: final_learning_rate=0.01"),
         ({"stages": [{"name": "one", "epochs": 0}]}, "Expected epochs to be more than 0"),
         ({"stages": [{"name": "a b", "epochs": 1}]}, "letters, digits"),
         ({"stages": [{"name": "one", "epochs": 1}] * 2}, "different names. Received: one, one"),

@@ -131,7 +131,7 @@ epochs = 1
 trains = ["image_encoder", "text_encoder"]
 arguments = {negatives = "sum", modality_weight = 0.0}
 learning_rate = 3e-3
-final_learning_rate = 0.5
+final_learning_rate = 1.5e-3
 
 [[stages]]
 name = "classifier"
