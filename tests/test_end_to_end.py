@@ -1,5 +1,7 @@
 """The commands one after another, each in a process of its own, as a user types them."""
 
+import contextlib
+import csv
 import json
 import os
 import re
@@ -55,6 +57,21 @@ def address_of(process):
     raise AssertionError(process.stderr.read())
 
 
+@contextlib.contextmanager
+def served(mmkeras, model):
+    """Serve a model, and hand out the option that says where it answers."""
+    server = mmkeras.start("serve", model, "--port", "0")
+    try:
+        yield ("--server", address_of(server))
+    finally:
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.communicate(timeout=60)
+        finally:
+            server.kill()
+    assert server.returncode == 0
+
+
 def test_from_a_recipe_to_an_answer(mmkeras, tmp_path):
     out = mmkeras("train", "glyphs_tiny", "limit=150", "batch_size=32", "epochs=2", "--out", "runs/tiny")
     assert "Next:    mmkeras evaluate runs/tiny" in out
@@ -70,9 +87,7 @@ def test_from_a_recipe_to_an_answer(mmkeras, tmp_path):
         assert f"Exported: savedmodels/tiny/{version}" in out
     assert mmkeras("parity", "savedmodels/tiny").count("equal") == OUTPUTS
 
-    server = mmkeras.start("serve", "savedmodels/tiny", "--port", "0")
-    try:
-        address = ("--server", address_of(server))
+    with served(mmkeras, "savedmodels/tiny") as address:
         index = EmbeddingIndex(tmp_path / "savedmodels" / "tiny" / "2" / "assets.extra" / "index")
         (tmp_path / "glyph.png").write_bytes(index.picture(index.items[3]))
 
@@ -98,13 +113,6 @@ def test_from_a_recipe_to_an_answer(mmkeras, tmp_path):
 
         err = mmkeras("query", "missing.png", *address, code=2)
         assert err == "mmkeras: error: There is no picture missing.png\n"
-    finally:
-        server.send_signal(signal.SIGTERM)
-        try:
-            server.communicate(timeout=60)
-        finally:
-            server.kill()
-    assert server.returncode == 0
 
 
 def test_a_system_of_categories_goes_the_same_way(mmkeras, tmp_path):
@@ -118,14 +126,23 @@ def test_a_system_of_categories_goes_the_same_way(mmkeras, tmp_path):
     mmkeras("export", "runs/tiny", "--to", "savedmodels/tiny")
     extra = tmp_path / "savedmodels" / "tiny" / "1" / "assets.extra"
     assert "No pairs were used in training." in (extra / "model_card.md").read_text()
-
-    server = mmkeras.start("serve", "savedmodels/tiny", "--port", "0")
-    try:
-        address = ("--server", address_of(server))
+    with served(mmkeras, "savedmodels/tiny") as address:
         parity = mmkeras("parity", "savedmodels/tiny", *address)
         assert parity.count("equal") == OUTPUTS + 8  # two outputs of two signatures a modality
-        answer = json.loads(mmkeras("query", "exclamation mark", "--json", *address))
-        assert len(answer["results"]) == 5
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(60)
+        assert len(json.loads(mmkeras("query", "exclamation mark", "--json", *address))["results"]) == 5
+
+
+def test_a_system_in_stages_goes_the_same_way(mmkeras, tmp_path):
+    """Its stages show in the log and the report; what is exported holds nothing of the adversary."""
+    stages = ("triplet_sum", "triplet_hardest", "classifier", "joint")
+    settings = ("limit=150", "batch_size=32", *(f"stages.{name}.epochs=1" for name in stages))
+    out = mmkeras("train", "glyphs_modality_invariant", *settings, "--out", "runs/staged")
+    assert all(f"Stage {position} of 4: {name}" in out for position, name in enumerate(stages, 1))
+    log = csv.DictReader((tmp_path / "runs" / "staged" / "log.csv").open())
+    assert [row["stage"] for row in log] == list(stages)
+    mmkeras("evaluate", "runs/staged")
+    assert all(name in (tmp_path / "runs" / "staged" / "report.html").read_text() for name in stages)
+    mmkeras("export", "runs/staged", "--to", "savedmodels/staged")
+    with served(mmkeras, "savedmodels/staged") as address:
+        assert mmkeras("parity", "savedmodels/staged", *address).count("equal") == OUTPUTS
+        assert len(json.loads(mmkeras("query", "exclamation mark", "--json", *address))["results"]) == 5
