@@ -16,7 +16,15 @@ def study(repository, monkeypatch):
     return importlib.import_module
 
 
-@pytest.mark.parametrize("name", ["studies/adversarial_backprop", "studies/modality_invariant", "benchmarks/latency"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "studies/adversarial_backprop",
+        "studies/modality_invariant",
+        "studies/modality_invariant_flickr8k",
+        "benchmarks/latency",
+    ],
+)
 def test_the_help_is_told(repository, name):
     command = [sys.executable, str(repository / "scripts" / f"{name}.py"), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)

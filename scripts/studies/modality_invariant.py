@@ -15,39 +15,40 @@ RECIPE = "glyphs_modality_invariant"
 ENCODERS = ["image_encoder", "text_encoder"]
 
 
-def _stage(name, epochs, negatives, trains=(), weight=0.0, **settings):
+def stage(name, epochs, negatives, trains=(), weight=0.0, **settings):
+    """One of a recipe's `[[stages]]`."""
     arguments = {"negatives": negatives, "modality_weight": weight}
     return {"name": name, "epochs": epochs, "trains": list(trains), "arguments": arguments, **settings}
 
 
 def _baseline(negatives):
     """The triplet loss alone, for as many epochs as the method has in all."""
-    start = _stage("sum", 2, "sum", ENCODERS, final_learning_rate=4e-3)
-    return [start, _stage("triplet", 8, negatives, ENCODERS, warmup_steps=0)]
+    start = stage("sum", 2, "sum", ENCODERS, final_learning_rate=4e-3)
+    return [start, stage("triplet", 8, negatives, ENCODERS, warmup_steps=0)]
 
 
 def _method(weight=0.1, warm_up=1):
     """The recipe's stages; without the classifier's own the joint one is as much longer."""
     stages = [
-        _stage("sum", 2, "sum", ENCODERS, final_learning_rate=4e-3),
-        _stage("triplet", 3, "hardest", ENCODERS, warmup_steps=0, final_learning_rate=2e-3),
+        stage("sum", 2, "sum", ENCODERS, final_learning_rate=4e-3),
+        stage("triplet", 3, "hardest", ENCODERS, warmup_steps=0, final_learning_rate=2e-3),
     ]
     if warm_up:
-        stages.append(_stage("classifier", warm_up, "hardest", ["modality_classifier"], weight))
+        stages.append(stage("classifier", warm_up, "hardest", ["modality_classifier"], weight))
     joint = {"learning_rate": 2e-3, "warmup_steps": 0, "reversal_ramp": 0.3}
-    return [*stages, _stage("joint", 5 - warm_up, "hardest", (), weight, **joint)]
+    return [*stages, stage("joint", 5 - warm_up, "hardest", (), weight, **joint)]
 
 
 # A variant: its title, its stages, and what it changes in the preset's model.
 VARIANTS = {
-    "B0": ("triplet, all negatives", [_stage("triplet", 10, "sum", ENCODERS)], {}),
+    "B0": ("triplet, all negatives", [stage("triplet", 10, "sum", ENCODERS)], {}),
     "B1": ("triplet, hardest negative", _baseline("hardest"), {}),
     "B1-semi": ("triplet, semi-hard negative", _baseline("semi_hard"), {}),
     "B2": (
         "B1 and the adversary, one stage",
         [
-            _stage("sum", 2, "sum", ENCODERS, final_learning_rate=4e-3),
-            _stage("joint", 8, "hardest", (), 0.1, warmup_steps=0, reversal_ramp=0.3),
+            stage("sum", 2, "sum", ENCODERS, final_learning_rate=4e-3),
+            stage("joint", 8, "hardest", (), 0.1, warmup_steps=0, reversal_ramp=0.3),
         ],
         {},
     ),
