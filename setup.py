@@ -94,6 +94,8 @@ setup(
         "dev": TEST_REQUIRES,
         "rest": REST_REQUIRES,
         "benchmark": ["psutil>=6,<8"],
+        # For scripts/studies: deep CCA as a baseline, which brings PyTorch, and Wikipedia's raw texts.
+        "studies": ["cca-zoo[deep]>=4,<5", "pyarrow>=18,<26"],
     },
     entry_points={"console_scripts": ["mmkeras = mmkeras.cli:main"]},
     zip_safe=False,

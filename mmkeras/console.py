@@ -9,13 +9,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from mmkeras.evaluation.gap_table import gap_table
+from mmkeras.evaluation.representation_table import representation_table
 
 MOST_COLUMNS = 4  # of a comparison, to be read in 100 columns of text
 LONGEST_LABEL = 36  # of a row of numbers, with its markup
 
 
 def print_metrics(title, metrics):
-    """Print metrics as tables: retrieval, a row a direction, and the modality gap, each as far as it was measured."""
+    """Print metrics as tables: retrieval, a row a direction, categories and the modality gap, as far as measured."""
     directions = ("image_to_text", "text_to_image")
     rows = []
     for direction in directions:
@@ -35,6 +36,9 @@ def print_metrics(title, metrics):
     ]
     if maps:
         print_table("By category" if rows else title, ("direction", "MAP", "chance"), maps)
+    raw = [(row["name"], *row["maps"]) for row in representation_table(metrics)]
+    if raw:
+        print_table("Raw representations, MAP", ("direction", "as they are", "queries std.", "both std."), raw)
     gap = [
         (row["name"], row["untrained"] or "-", row["trained"], row["better"])
         for row in gap_table(metrics)

@@ -4,6 +4,7 @@ import importlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from mmkeras.training import Recipe
@@ -22,6 +23,8 @@ def study(repository, monkeypatch):
         "studies/adversarial_backprop",
         "studies/modality_invariant",
         "studies/modality_invariant_flickr8k",
+        "studies/wikipedia_baselines",
+        "studies/wikipedia_texts",
         "benchmarks/latency",
     ],
 )
@@ -55,3 +58,73 @@ def test_the_table_is_markdown_of_what_was_measured(repository, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert "| A0: no adversary | 2 | 0.700 ± 0.141 | 0.500 ± 0.000 |" in done.stdout, done.stderr
     assert done.stdout.count("\n| A") == 1
+
+
+def test_linear_cca_finds_what_two_views_share(study):
+    """One direction is shared, and the second view sums to a constant, as histograms do."""
+    random = np.random.default_rng(0)
+    shared = random.normal(size=400)
+    one = np.column_stack([random.normal(size=400), shared + random.normal(size=400), random.normal(size=400)])
+    other = np.column_stack([shared, random.normal(size=400)])
+    other = np.column_stack([other, 7 - other.sum(axis=1)])
+    variates = [
+        project(rows)
+        for project, rows in zip(study("wikipedia_baselines").fit_cca(one, other), (one, other), strict=True)
+    ]
+    assert [each.shape for each in variates] == [(400, 2), (400, 2)]
+    for each in variates:
+        np.testing.assert_allclose(each.mean(axis=0), 0, atol=1e-9)
+        np.testing.assert_allclose(each.T @ each / 400, np.eye(2), atol=1e-9)
+    between = variates[0].T @ variates[1] / 400
+    np.testing.assert_allclose(between, np.diag(np.diag(between)), atol=1e-9)
+    assert abs(np.corrcoef(variates[1][:, 0], shared)[0, 1]) > 0.99
+    assert 0.6 < between[0, 0] < 0.8 and between[1, 1] < 0.2  # 1 / sqrt(2), and nothing
+    with_regression = np.linalg.lstsq(np.column_stack([other[:, :2], np.ones(400)]), variates[0][:, 0], rcond=None)
+    explained = 1 - with_regression[1][0] / 400
+    assert between[0, 0] == pytest.approx(explained**0.5, rel=1e-6)
+
+
+def test_the_baselines_are_measured_beside_each_other(study, tmp_path, monkeypatch, capsys):
+    """Categories are the signs of a shared number: both methods beat chance, which is about one half."""
+    random = np.random.default_rng(0)
+    arrays = {"categories": np.array(["minus", "plus"])}
+    for split, rows in (("train", 200), ("val", 60)):
+        shared = random.normal(size=rows)
+        arrays |= {
+            f"image_{split}": np.column_stack([random.normal(size=(rows, 3)), shared]),
+            f"text_{split}": np.column_stack([random.normal(size=rows), -shared]),
+            f"label_{split}": 1 + (shared > 0),
+        }
+    np.savez(tmp_path / "toy.npz", **arrays)
+    methods = ["chance", "cca", "semantic"]
+    monkeypatch.setattr(
+        sys, "argv", ["study", "--data", str(tmp_path / "toy.npz"), "--seeds", "0", "1", "--", *methods]
+    )
+    study("wikipedia_baselines").main()
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][1:]
+    assert [row[0].removeprefix("| ").partition(":")[0] for row in rows] == methods
+    assert [row[1] for row in rows] == ["2", "1", "1"]
+    figures = [float(row[2].partition(" ")[0]) for row in rows]
+    assert 0.45 < figures[0] < 0.6 and min(figures[1:]) > 0.75
+
+
+def test_raw_texts_become_captions_with_features_beside_them(study, tmp_path):
+    from mmkeras.data import load_source
+
+    features = {"categories": np.array(["art", "war"])}
+    for split, rows in (("train", [0, 1]), ("val", [2])):
+        features |= {
+            f"id_{split}": np.array([f"section-{row}" for row in rows]),
+            f"image_{split}": np.array([[row, -row] for row in rows], np.float32),
+            f"label_{split}": np.array([1 + row % 2 for row in rows], np.int16),
+        }
+    texts = [{"text_id": f"section-{row}", "text": f"text of \u00fc {row}\n"} for row in range(3)]
+    study("wikipedia_texts").write_captions(features, texts, tmp_path / "out")
+    source, folder = tmp_path / "out" / "captions.jsonl", tmp_path / "out" / "images.npz"
+    data = load_source(source, "train", image_folder=folder, targets="category")
+    assert data.images.tolist() == [[0, 0], [1, -1]]
+    assert [data.label_names[label] for label in data.label] == ["art", "war"]
+    assert [text.strip() for text in data.texts] == ["text of \u00fc 0", "text of \u00fc 1"]
+    assert load_source(source, "dev", image_folder=folder).image_names == ["section-2"]
+    with pytest.raises(SystemExit, match="another order"):
+        study("wikipedia_texts").write_captions(features, texts[::-1], tmp_path / "out")

@@ -17,7 +17,7 @@ class PairedData:
     Args:
         name: for messages and reports, `"glyphs/dev"`.
         images: uint8 (P, H, W, 3), or float32 feature vectors (P, F).
-        texts: list of T strings, none of them blank.
+        texts: list of T strings, none of them blank, or float32 feature vectors (T, F).
         image_id: int64 (P,).
         text_image_id: int64 (T,).
         pairs: int32 (K, 2), rows (picture, text) that train together.
@@ -28,6 +28,8 @@ class PairedData:
         label_names: names of the C categories, with `label`.
         image_names: list of P names, such as `photo.jpg` or `U+03C9`; the strict items where left out.
         pictures_on_demand: `PicturesOnDemand`, the pictures themselves where `images` are features; optional.
+        text_names: list of T strings that stand for the texts where these are features: an id, or what they say; the
+            strict items where left out.
 
     Raises:
         MmkerasError: a shape or a length that does not fit, a blank text, a pair or a label out of range, named by its
@@ -36,7 +38,7 @@ class PairedData:
 
     name: str
     images: np.ndarray
-    texts: list
+    texts: list | np.ndarray
     image_id: np.ndarray
     text_image_id: np.ndarray
     pairs: np.ndarray
@@ -47,6 +49,7 @@ class PairedData:
     label_names: tuple = ()
     image_names: list = None
     pictures_on_demand: object = None
+    text_names: list = None
 
     def __post_init__(self):
         for strict, loose in (("image_item", "image_id"), ("text_item", "text_image_id")):
@@ -54,10 +57,17 @@ class PairedData:
                 object.__setattr__(self, strict, getattr(self, loose))
         if self.image_names is None:
             object.__setattr__(self, "image_names", [str(item) for item in self.image_item])
+        if self.text_features and self.text_names is None:
+            object.__setattr__(self, "text_names", [str(item) for item in self.text_item])
         if np.ndim(self.images) not in (2, 4):
             raise MmkerasError(
                 f"{self.name}: expected images of shape (P, H, W, 3), or features (P, F). "
                 f"Received: shape {np.shape(self.images)}"
+            )
+        if self.text_features and np.ndim(self.texts) != 2:
+            raise MmkerasError(
+                f"{self.name}: expected texts as a list of strings, or features (T, F). "
+                f"Received: an array of shape {np.shape(self.texts)}"
             )
         pictures, texts = len(self.images), len(self.texts)
         for field, rows in (
@@ -68,12 +78,13 @@ class PairedData:
             ("label", pictures),
             ("text_image_id", texts),
             ("text_item", texts),
+            ("text_names", texts),
             ("text_label", texts),
         ):
             value = getattr(self, field)
             if value is not None and len(value) != rows:
                 raise MmkerasError(f"{self.name}: expected {rows} rows in {field}. Received: {len(value)}")
-        for row, text in enumerate(self.texts):
+        for row, text in enumerate(() if self.text_features else self.texts):
             if not isinstance(text, str) or not text.strip():
                 raise MmkerasError(f"{self.name}: text {row} is empty. A text must hold at least one visible character")
         self._check_pairs()
@@ -84,6 +95,16 @@ class PairedData:
     def pictures(self):
         """The pictures to be looked at, uint8 (H, W, C) by row; `None` where there are features alone."""
         return self.images if np.ndim(self.images) == 4 else self.pictures_on_demand
+
+    @property
+    def text_features(self):
+        """Whether `texts` are feature vectors, and no strings."""
+        return isinstance(self.texts, np.ndarray)
+
+    @property
+    def shown_texts(self):
+        """The texts to be looked at, a list of T strings: their names where there are features."""
+        return self.text_names if self.text_features else self.texts
 
     @property
     def paired(self):
@@ -139,7 +160,8 @@ class PairedData:
         return dataclasses.replace(
             self,
             images=self.images[images],
-            texts=[self.texts[row] for row in texts],
+            texts=self.texts[texts] if self.text_features else [self.texts[row] for row in texts],
+            text_names=None if self.text_names is None else [self.text_names[row] for row in texts],
             image_names=[self.image_names[row] for row in images],
             pairs=pairs[(pairs >= 0).all(axis=1)],
             **{

@@ -25,6 +25,18 @@ def unpaired_steps_per_epoch(data, batch_size):
     return _full_batches(len(np.unique(data.image_item)), batch_size, f"{{}} items with pictures of {data.name}")
 
 
+def mismatched_steps_per_epoch(data, batch_size):
+    """Return the batches in which as many samples are drawn as `data` has items with pairs, or a few more.
+
+    Raises:
+        MmkerasError: a batch of one, or data from which `mismatched_batches` cannot draw.
+    """
+    _, item_of_pair = _pairs_by_category(data)
+    if batch_size < 2:
+        raise MmkerasError(f"Expected batch_size of 2 or more. Received: batch_size={batch_size}")
+    return -(-len(np.unique(item_of_pair)) // batch_size)
+
+
 def training_batches(data, batch_size, seed, text_preprocessor=None, augment=None, first_step=0):
     """Endless batches of pairs, each epoch in an order of its own.
 
@@ -35,13 +47,13 @@ def training_batches(data, batch_size, seed, text_preprocessor=None, augment=Non
         data: `PairedData`.
         batch_size: pairs a batch, B.
         seed: int.
-        text_preprocessor: string[N] -> int32 (N, L); without it the batches hold `text`, strings.
+        text_preprocessor: string[N] -> int32 (N, L); without it the batches hold `text`, strings or features.
         augment: function (images (B, H, W, C), seed (2,)) -> images; from `mmkeras.preprocessing.augment`.
         first_step: the step to start at, counted from the beginning of training.
 
     Returns:
-        `tf.data.Dataset` of dicts: `image` (B, H, W, C) or (B, F), `token_ids` int32 (B, L) or `text` string (B,),
-        `image_id` int64 (B,), and `label` (B,) or (B, C) where the data has labels.
+        `tf.data.Dataset` of dicts: `image` (B, H, W, C) or (B, F), `token_ids` int32 (B, L) or `text`, string (B,) or
+        float32 (B, F), `image_id` int64 (B,), and `label` (B,) or (B, C) where the data has labels.
     """
     steps = steps_per_epoch(data, batch_size)
     with tf.device("CPU"):  # where tf.data runs: on a machine with a GPU the pictures would fill its memory
@@ -80,7 +92,7 @@ def unpaired_batches(data, batch_size, seed, text_preprocessor=None, augment=Non
 
     Returns:
         `tf.data.Dataset` of dicts: `image` (B, H, W, C) or (B, F), `image_label` (B,) or (B, C), `token_ids` int32
-        (B, L) or `text` string (B,), `text_label` (B,) or (B, C).
+        (B, L) or `text`, string (B,) or float32 (B, F), `text_label` (B,) or (B, C).
 
     Raises:
         MmkerasError: data without categories, or fewer items or texts than one batch holds.
@@ -120,6 +132,100 @@ def unpaired_batches(data, batch_size, seed, text_preprocessor=None, augment=Non
     return _finished(rows.enumerate(first_step).map(batch, num_parallel_calls=2, deterministic=True))
 
 
+def mismatched_batches(data, batch_size, seed, text_preprocessor=None, augment=None, first_step=0):
+    """Endless batches of pairs with their category, each beside a pair of another category, for adversarial matching.
+
+    For each place in a batch two different categories are drawn, and an item of each, one of whose pairs it is. All
+    categories come as often, however many items they have, and all items of one category do, however many pictures or
+    texts. Draws are independent: an epoch is no more than a count of steps. Every batch follows from (seed, step).
+
+    Args:
+        data: `PairedData` with pairs, and with `label` and `text_label`, one category an item.
+        batch_size: pairs a batch, and pairs of other categories, B.
+        seed: int.
+        text_preprocessor: as in `training_batches`.
+        augment: as in `training_batches`.
+        first_step: as in `training_batches`.
+
+    Returns:
+        `tf.data.Dataset` of dicts: `image` (B, H, W, C) or (B, F), `token_ids` int32 (B, L) or `text`, string (B,) or
+        float32 (B, F), `image_id` int64 (B,), `label` int32 (B,), and the same of the other pair: `other_image`, ...,
+        `other_label`, which is `label` in no row.
+
+    Raises:
+        MmkerasError: data without pairs or categories, with several an item, with pairs of two categories, or with
+            pairs of one category only; a batch of one.
+
+    Reference:
+        Peng, Qi & Yuan 2019 (ACM TOMM 15(1), 22), the sampling of the released training code.
+    """
+    mismatched_steps_per_epoch(data, batch_size)  # raises
+    label, item = _pairs_by_category(data)
+    # Pairs by category and in it by item: an item is a stretch of pairs, and a category a stretch of items.
+    order = np.lexsort([item, label])
+    _, first_pair, pair_counts = np.unique(
+        np.column_stack([label, item])[order], axis=0, return_index=True, return_counts=True
+    )
+    _, first_item, item_counts = np.unique(label[order][first_pair], return_index=True, return_counts=True)
+    categories = len(first_item)
+    with tf.device("CPU"):
+        pairs = tf.constant(data.pairs[order], tf.int32)
+        items = tf.constant(first_pair, tf.int32), tf.constant(pair_counts, tf.float32)
+        stretches = tf.constant(first_item, tf.int32), tf.constant(item_counts, tf.float32)
+        columns = {
+            "image": tf.constant(data.images),
+            "image_id": tf.constant(data.image_id, tf.int64),
+            "label": tf.constant(data.label, tf.int32),
+        }
+        text = _text_column(data.texts, text_preprocessor)
+
+    def drawn(category, share_of_items, share_of_pairs):
+        item = _within(*stretches, category, share_of_items)
+        rows = tf.gather(pairs, _within(*items, item, share_of_pairs))
+        return _gather(columns, rows[:, 0]) | _gather(text, rows[:, 1])
+
+    def batch(step):
+        share = tf.random.stateless_uniform((6, batch_size), tf.stack([tf.cast(seed, tf.int64), step]))
+        category = tf.cast(share[0] * categories, tf.int32)
+        other = (category + 1 + tf.cast(share[1] * (categories - 1), tf.int32)) % categories
+        matched = _augmented(drawn(category, share[2], share[3]), augment, seed, step)
+        # Shifted by draws of their own.
+        mismatched = _augmented(drawn(other, share[4], share[5]), augment, seed + 1, step)
+        return matched | {f"other_{name}": values for name, values in mismatched.items()}
+
+    steps = tf.data.Dataset.counter(first_step)
+    return _finished(steps.map(batch, num_parallel_calls=2, deterministic=True))
+
+
+def _pairs_by_category(data):
+    """The category and the item of each pair of a `PairedData`, int (K,) both."""
+    if data.label is None or data.text_label is None or not len(data.pairs):
+        raise MmkerasError(f"{data.name}: expected pairs with their categories to train on. Received: none")
+    if data.label.ndim != 1:
+        raise MmkerasError(
+            f"{data.name}: expected one category an item, targets=category. "
+            f"Received: any number of {data.label.shape[1]}"
+        )
+    label, of_text = data.label[data.pairs[:, 0]], data.text_label[data.pairs[:, 1]]
+    if (label != of_text).any():
+        pair = int(np.argmax(label != of_text))
+        names = data.label_names[label[pair]], data.label_names[of_text[pair]]
+        raise MmkerasError(
+            f"{data.name}: expected one category of a picture and its text. "
+            f"Received: pair {pair} of {names[0]} and {names[1]}"
+        )
+    if len(present := np.unique(label)) < 2:
+        raise MmkerasError(
+            f"{data.name}: expected pairs of two categories at least. Received: {data.label_names[present[0]]} only"
+        )
+    return label, data.image_item[data.pairs[:, 0]]
+
+
+def _within(first, count, stretch, share):
+    """The row at a share, in [0, 1), of a stretch of `count` rows from `first` on."""
+    return tf.gather(first, stretch) + tf.cast(share * tf.gather(count, stretch), tf.int32)
+
+
 def _full_batches(rows, batch_size, what):
     if not 2 <= batch_size <= rows:
         raise MmkerasError(f"Expected batch_size from 2 to the {what.format(rows)}. Received: batch_size={batch_size}")
@@ -129,6 +235,8 @@ def _full_batches(rows, batch_size, what):
 def _text_column(texts, text_preprocessor):
     if text_preprocessor is None:
         return {"text": tf.constant(texts)}
+    if isinstance(texts, np.ndarray):
+        raise MmkerasError("Expected no text_preprocessor for features of texts. Received: one that takes strings")
     return {"token_ids": text_preprocessor(tf.constant(texts))}
 
 

@@ -4,6 +4,8 @@ import dataclasses
 from pathlib import Path
 
 from mmkeras.data.captions import load_captions
+from mmkeras.data.feature_layouts import is_feature_folder
+from mmkeras.data.features import load_features
 from mmkeras.data.glyphs import Glyphs
 from mmkeras.data.pictures_on_demand import PicturesOnDemand
 from mmkeras.errors import MmkerasError
@@ -13,12 +15,13 @@ def load_source(source, split, image_preprocessor=None, image_folder=None, limit
     """Return one split of a data set, its pictures as `image_preprocessor` makes them.
 
     Args:
-        source: `glyphs`, or the path of a captions file, `.jsonl` or Karpathy's `.json`.
-        split: `train`, `dev`, `test` or `all`; `dev` finds a captions file's `val` too.
+        source: `glyphs`, the path of a captions file, `.jsonl` or Karpathy's `.json`, or that of a feature set, an
+            `.npz` file or a folder, see `load_features`.
+        split: `train`, `dev`, `test` or `all`; `dev` finds a file's `val` too.
         image_preprocessor: `ImagePreprocessor` of the model, or `FrozenFeatures`, which returns features in place of
             pictures; without it the glyphs keep their 32 x 32 px, and of captions only features can be read.
         image_folder: for a captions file, where its pictures lie, a folder or a zip, or their features, an `.npz` file.
-        limit: only the first so many texts (glyphs) or pictures (captions); 0 is all.
+        limit: only the first so many texts (glyphs), pictures (captions) or pairs (features); 0 is all.
         targets: categories to load: `""` none, `category` one an item, `tags` any number.
 
     Returns:
@@ -31,15 +34,29 @@ def load_source(source, split, image_preprocessor=None, image_folder=None, limit
         data = Glyphs().split(split, targets or None)
         data = data.first_texts(limit) if limit else data
         return _resized(data, image_preprocessor)
+    if str(source).endswith(".npz") or (source and is_feature_folder(source)):
+        return _fitting(load_features(source, split, limit, targets), source, image_preprocessor)
     if not str(source).endswith((".jsonl", ".json")):
         raise MmkerasError(
-            f"Expected data to be glyphs or the path of a captions file, .jsonl or .json. Received: {source}"
+            "Expected data to be glyphs, the path of a captions file, .jsonl or .json, or that of a feature set, .npz "
+            f"or a folder of .mat or .txt files. Received: {source}"
         )
     if not Path(source).is_file():
         raise MmkerasError(f"There is no captions file {source}")
     if image_preprocessor is None and not str(image_folder).endswith(".npz"):
         raise MmkerasError(f"Expected an image_preprocessor to read the pictures of {source}. Received: None")
     return load_captions(source, split, image_preprocessor, image_folder, limit, targets)
+
+
+def _fitting(data, source, image_preprocessor):
+    """Return `data` of features, where a model takes such ones of its pictures."""
+    takes = None if image_preprocessor is None else image_preprocessor.output_shape
+    if takes not in (None, data.images.shape[1:]):
+        raise MmkerasError(
+            f"{source} holds {data.images.shape[1]} features a picture, for a model on such features. "
+            f"Received: a model that takes {' x '.join(map(str, takes))} a picture"
+        )
+    return data
 
 
 def _resized(data, image_preprocessor):

@@ -90,7 +90,7 @@ def backbone_image_encoder(
             scaling for "imagenet" only: put their official file into Keras' cache rather than name its path.
         trainable: whether training changes the network.
         hidden: units of each hidden layer.
-        embedding_dim: D.
+        embedding_dim: D; `None` leaves the projection out.
         dropout: rate after each hidden layer.
         name: the model's name.
 

@@ -12,11 +12,13 @@ def embedding_head(features, embedding_dim):
 
     Args:
         features: Keras tensor (B, W).
-        embedding_dim: D.
+        embedding_dim: D; `None` leaves the features as they are, for a system that projects them itself.
 
     Returns:
-        Keras tensor (B, D), float32 under any dtype policy, unit L2 norm.
+        Keras tensor (B, D), float32 under any dtype policy, unit L2 norm; or (B, W), float32, as the features are.
     """
+    if embedding_dim is None:
+        return keras.layers.Identity(dtype="float32", name="features")(features)
     projected = keras.layers.Dense(embedding_dim, use_bias=False, name="projection")(features)
     # Centred and scaled by the modality's own batch statistics, which takes out the offset that two encoders start
     # with between them: embeddings of each modality fill the sphere, not a cone of it.
@@ -43,6 +45,26 @@ def hidden_layers(features, hidden, dropout):
         x = keras.layers.Dense(units, activation="gelu", name=f"dense_{index}")(x)
         x = keras.layers.Dropout(dropout, name=f"dropout_{index}")(x)
     return x
+
+
+def feature_mlp(modality, features, hidden, embedding_dim, dropout, name):
+    """An encoder of feature vectors, the same for either modality.
+
+    Args:
+        modality: `image` or `text`, the name of its input.
+        features: length of the vectors, F.
+        hidden: units of each hidden layer.
+        embedding_dim: D, or `None`: see `embedding_head`; without `hidden` the vectors then pass through as they are.
+        dropout: rate after each hidden layer.
+        name: the model's name.
+
+    Returns:
+        `keras.Model` from float (B, F). It has no tokens.
+    """
+    vectors = keras.Input((features,), name=modality)
+    as_they_are = not hidden and embedding_dim is None
+    x = vectors if as_they_are else hidden_layers(vectors, hidden, dropout)
+    return keras.Model(vectors, {"embedding": embedding_head(x, embedding_dim)}, name=name)
 
 
 def build_by_kind(builders, kind, settings):

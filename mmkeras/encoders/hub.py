@@ -214,7 +214,7 @@ def hub_image_encoder(
         signature: see `HubLayer`.
         output_key: see `HubLayer`.
         hidden: units of each hidden layer.
-        embedding_dim: D.
+        embedding_dim: D; `None` leaves the projection out.
         dropout: rate after each hidden layer.
         name: the model's name.
 
@@ -265,7 +265,7 @@ def hub_text_encoder(
         signature: see `HubLayer`.
         output_key: see `HubLayer`.
         hidden: units of each hidden layer.
-        embedding_dim: D.
+        embedding_dim: D; `None` leaves the projection out.
         dropout: rate after each hidden layer.
         name: the model's name.
 

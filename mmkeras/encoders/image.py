@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from mmkeras.encoders.backbone import backbone_image_encoder
-from mmkeras.encoders.embedding_head import build_by_kind, embedding_head, hidden_layers
+from mmkeras.encoders.embedding_head import build_by_kind, embedding_head, feature_mlp, hidden_layers
 from mmkeras.encoders.hub import hub_image_encoder
 from mmkeras.errors import MmkerasError
 
@@ -34,7 +34,7 @@ def conv_image_encoder(
         widths: feature maps of each stage.
         strides: stride of each stage; 2 in all of them where left out.
         hidden: units of hidden layers between the last feature map and the projection.
-        embedding_dim: D.
+        embedding_dim: D; `None` leaves the projection out.
         dropout: rate on the last feature map and after each hidden layer.
         name: the model's name.
 
@@ -70,19 +70,14 @@ def feature_mlp_encoder(features, hidden=(1024,), embedding_dim=256, dropout=0.1
     Args:
         features: length of the vectors, F.
         hidden: units of each hidden layer.
-        embedding_dim: D.
+        embedding_dim: D; `None` leaves the projection out, and without `hidden` the features are the embedding.
         dropout: rate after each hidden layer.
         name: the model's name.
 
     Returns:
         `keras.Model` from `image`, float (B, F). It has no tokens.
     """
-    # === Layers ===
-    image = keras.Input((features,), name="image")
-    x = hidden_layers(image, hidden, dropout)
-
-    # === Functional Model ===
-    return keras.Model(image, {"embedding": embedding_head(x, embedding_dim)}, name=name)
+    return feature_mlp("image", features, hidden, embedding_dim, dropout, name)
 
 
 IMAGE_ENCODERS = {

@@ -1,12 +1,13 @@
 """Text encoders. Each takes `token_ids` (B, L), 0 is padding, and returns `tokens` (B, L, W) and `embedding` (B, D).
 
-Padding is masked everywhere: more of it changes nothing. The kind `hub` takes strings (B,) and has no tokens.
+Padding is masked everywhere: more of it changes nothing. The kind `hub` takes strings (B,) and the kind `features`
+vectors (B, F), both under the name `text`; they have no tokens.
 """
 
 import keras
 from keras import layers, ops
 
-from mmkeras.encoders.embedding_head import build_by_kind, embedding_head, hidden_layers
+from mmkeras.encoders.embedding_head import build_by_kind, embedding_head, feature_mlp, hidden_layers
 from mmkeras.encoders.hub import hub_text_encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.attention import TransformerBlock
@@ -32,7 +33,7 @@ def transformer_text_encoder(
         width: W, a multiple of `heads`.
         depth: transformer blocks.
         heads: attention heads.
-        embedding_dim: D.
+        embedding_dim: D; `None` leaves the projection out.
         dropout: rate in every block.
         name: the model's name.
 
@@ -76,7 +77,7 @@ def text_cnn_encoder(
         kernel_sizes: filter widths in tokens.
         filters: feature maps a width.
         hidden: units of hidden layers between the pooled maps and the projection.
-        embedding_dim: D.
+        embedding_dim: D; `None` leaves the projection out.
         dropout: rate after pooling and after each hidden layer.
         token_dropout: rate at which whole tokens are hidden in training, so that a text with unknown words still lands
             where its known ones belong.
@@ -122,7 +123,7 @@ def gru_text_encoder(
         sequence_length: not used, taken so that all text encoders are built alike.
         width: of the token embedding.
         units: of the GRU.
-        embedding_dim: D.
+        embedding_dim: D; `None` leaves the projection out.
         dropout: rate on the embedded tokens.
         name: the model's name.
 
@@ -143,7 +144,47 @@ def gru_text_encoder(
     return keras.Model(token_ids, {"tokens": tokens, "embedding": embedding_head(state, embedding_dim)}, name=name)
 
 
+def feature_text_encoder(
+    features,
+    vocabulary_size=None,
+    sequence_length=None,
+    hidden=(1024,),
+    embedding_dim=256,
+    dropout=0.1,
+    name="text_encoder",
+):
+    """An MLP over feature vectors of texts that somebody else has computed.
+
+    Args:
+        features: length of the vectors, F.
+        vocabulary_size: `None`, there being no tokens; taken so that all text encoders are built alike.
+        sequence_length: `None`, likewise.
+        hidden: units of each hidden layer.
+        embedding_dim: D; `None` leaves the projection out, and without `hidden` the features are the embedding.
+        dropout: rate after each hidden layer.
+        name: the model's name.
+
+    Returns:
+        `keras.Model` from `text`, float (B, F). It has no tokens.
+
+    Raises:
+        MmkerasError: a preprocessor of token ids before it.
+    """
+    if vocabulary_size is not None:
+        raise MmkerasError(
+            "Expected no text_preprocessor before a text encoder of kind 'features', which takes feature vectors. "
+            f"Received: a text_preprocessor of token ids, vocabulary_size={vocabulary_size}"
+        )
+    return feature_mlp("text", features, hidden, embedding_dim, dropout, name)
+
+
+def takes_text_features(text_encoder):
+    """Return whether a text encoder takes feature vectors, and neither token ids nor strings."""
+    return text_encoder.input.dtype.startswith("float")
+
+
 TEXT_ENCODERS = {
+    "features": feature_text_encoder,
     "transformer": transformer_text_encoder,
     "text_cnn": text_cnn_encoder,
     "gru": gru_text_encoder,
@@ -152,7 +193,7 @@ TEXT_ENCODERS = {
 
 
 def build_text_encoder(kind, **settings):
-    """Build a text encoder by its name in presets: `transformer`, `text_cnn`, `gru` or `hub`."""
-    if kind in TEXT_ENCODERS and kind != "hub" and settings.get("vocabulary_size", 0) is None:
+    """Build a text encoder by its name in presets: `features`, `transformer`, `text_cnn`, `gru` or `hub`."""
+    if kind in TEXT_ENCODERS and kind not in ("features", "hub") and settings.get("vocabulary_size", 0) is None:
         raise MmkerasError(f"Encoder {kind!r} takes token ids, and the text_preprocessor returns strings")
     return build_by_kind(TEXT_ENCODERS, kind, settings)

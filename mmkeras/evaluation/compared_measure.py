@@ -55,6 +55,8 @@ def _count(key, name, **arguments):
 
 
 RETRIEVAL, CATEGORY, GAP, TRAINING = "Retrieval", "Retrieval by category", "Modality gap", "Training"
+BI_MODAL = {"text_to_image": "text to picture", "image_to_text": "picture to text"}
+ALL_MODAL = {"text_to_all": "text to all", "image_to_all": "picture to all"}
 SECTIONS = {
     RETRIEVAL: [
         *(_share(f"text_to_image_recall@{k}", f"text to picture R@{k}", HIGHER) for k in (1, 5, 10)),
@@ -64,6 +66,15 @@ SECTIONS = {
     CATEGORY: [
         ComparedMeasure("text_to_image_map", "text to picture MAP", HIGHER),
         ComparedMeasure("image_to_text_map", "picture to text MAP", HIGHER),
+        *(
+            ComparedMeasure(f"representation_{direction}_map_{form}", f"{name} MAP, {how}", HIGHER)
+            for form, how, directions in (
+                ("none", "raw", BI_MODAL),
+                ("query", "query std.", BI_MODAL),
+                ("both", "both std.", ALL_MODAL),
+            )
+            for direction, name in directions.items()
+        ),
     ],
     GAP: [
         _share("modality_probe", "probe, MLP", LOWER),

@@ -11,7 +11,10 @@ from mmkeras.data.paired import PairedData
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.relevance import Relevance, map_of_chance
 from mmkeras.metrics.modality_gap import FEWEST_GROUPS, modality_gap_metrics
+from mmkeras.metrics.representation import representation_maps
 from mmkeras.metrics.retrieval import mean_average_precision, retrieval_metrics
+
+REPRESENTATION = "representation_"  # before the name of a metric: of what the embeddings are made of, not of unit norm
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,8 +41,9 @@ def evaluate(model, data):
     """Embed all pictures and texts of `data` and compute the retrieval metrics both ways, and the modality gap.
 
     Args:
-        model: has `encode_image(images) -> (P, D)` and `encode_text(texts) -> (T, D)`, unit norm; and `supervision`,
-            `"pairs"` where it has none.
+        model: has `encode_image(images) -> (P, D)` and `encode_text(texts) -> (T, D)`, unit norm; `supervision`,
+            `"pairs"` where it has none; and where it has a representation of another length than 1 before them,
+            `represent_image(images) -> (P, W)` and `represent_text(texts) -> (T, W)`.
         data: `PairedData`, one picture an item: pass `data.one_image_an_item()`. Without pairs only the mean average
             precision by category and the gap are measured.
 
@@ -47,8 +51,9 @@ def evaluate(model, data):
         `Evaluation`. Its `metrics` hold `pictures` and `texts` (counts); for paired data what `retrieval_metrics`
         returns, by look-alike ids (`image_id`), and again by the strict items (`image_item`) under `strict_...`; with
         categories on both sides `image_to_text_map` and `text_to_image_map` (MAP@all, in [0, 1]) and `map_chance`,
-        what a random order has; and what `modality_gap_metrics` returns, with look-alike ids as groups, where there are
-        at least 10 of them on both sides (of fewer items it would be chance).
+        what a random order has; and of a model with `represent_image` and `represent_text`, what `representation_maps`
+        returns under `representation_...`; and what `modality_gap_metrics` returns, with look-alike ids as groups,
+        where there are at least 10 of them on both sides (of fewer items it would be chance).
 
     Raises:
         MmkerasError: neither pairs nor categories, embeddings that do not fit the data or are not finite, an item
@@ -63,16 +68,7 @@ def evaluate(model, data):
         raise MmkerasError(
             f"{data.name}: expected pairs, or categories of pictures and texts, to evaluate by. Received: neither"
         )
-    image_embeddings = np.asarray(model.encode_image(data.images))
-    text_embeddings = np.asarray(model.encode_text(data.texts))
-    for kind, embeddings, rows in (
-        ("encode_image", image_embeddings, len(data.images)),
-        ("encode_text", text_embeddings, len(data.texts)),
-    ):
-        if embeddings.ndim != 2 or len(embeddings) != rows:
-            raise MmkerasError(
-                f"{data.name}: expected embeddings of shape ({rows}, D) from {kind}. Received: {embeddings.shape}"
-            )
+    image_embeddings, text_embeddings = _embedded(model, data, "encode")
     metrics = {"pictures": len(data.images), "texts": len(data.texts)}
     if data.paired:
         metrics |= retrieval_metrics(image_embeddings, text_embeddings, data.image_id, data.text_image_id)
@@ -86,10 +82,27 @@ def evaluate(model, data):
         ):
             metrics[f"{direction}_map"] = mean_average_precision(queries, gallery, query_label, gallery_label)
         metrics["map_chance"] = map_of_chance(data.label, data.text_label)
+        if hasattr(model, "represent_image") and hasattr(model, "represent_text"):
+            maps = representation_maps(*_embedded(model, data, "represent"), data.label, data.text_label)
+            metrics |= {f"{REPRESENTATION}{key}": value for key, value in maps.items()}
     if min(len(np.unique(ids)) for ids in (data.image_id, data.text_image_id)) >= FEWEST_GROUPS:
         metrics |= modality_gap_metrics(image_embeddings, text_embeddings, data.image_id, data.text_image_id)
     relevance = Relevance.of(data, getattr(model, "supervision", "pairs"))
     return Evaluation(metrics, image_embeddings, text_embeddings, data, relevance)
+
+
+def _embedded(model, data, verb):
+    """What a model makes of all pictures and all texts, by its methods `<verb>_image` and `<verb>_text`."""
+    found = []
+    for modality, rows in (("image", data.images), ("text", data.texts)):
+        vectors = np.asarray(getattr(model, f"{verb}_{modality}")(rows))
+        if vectors.ndim != 2 or len(vectors) != len(rows):
+            raise MmkerasError(
+                f"{data.name}: expected embeddings of shape ({len(rows)}, D) from {verb}_{modality}. "
+                f"Received: {vectors.shape}"
+            )
+        found.append(vectors)
+    return found
 
 
 def save_metrics(metrics, file):

@@ -11,6 +11,8 @@ from mmkeras.evaluation.relevance import best_ranks, relevant
 THUMBNAIL = 112  # px; shown at half of it on screens of double density
 PNG_BYTES = 6000  # above it, a photograph: JPEG keeps a report of some hundred pictures below 2 MB
 
+SHOWN_CHARACTERS = 300  # of a text: an article would be the whole page
+
 
 def draw_queries(evaluation, direction, seed, count=8, results=5):
     """Draw queries whose best relevant result ranks first, and others whose does not, with their top results.
@@ -72,7 +74,7 @@ def _answered(query, gallery):
 
 
 class Items:
-    """How pictures and texts of a data set are shown.
+    """How pictures and texts of a data set are shown: features by their names.
 
     Args:
         data: `PairedData`.
@@ -84,18 +86,19 @@ class Items:
         self.show_categories = show_categories
         self.names = {}
         if len(data.pairs):
-            for item, text in zip(data.text_item.tolist(), data.texts, strict=True):
-                self.names.setdefault(item, text)
+            for item, text in zip(data.text_item.tolist(), data.shown_texts, strict=True):
+                self.names.setdefault(item, _shortened(text))
 
     def picture(self, row, asked=None):
         """Return `picture` (a data URI, `None` for feature vectors), `name`, `text`, its own if known, `category`."""
-        item = int(self.data.image_item[row])
+        item, name = int(self.data.image_item[row]), self.data.image_names[row]
+        text = self.names.get(item, "")
         return {
             "kind": "picture",
             "picture": data_uri(self.data.pictures[row]) if self.data.pictures is not None else None,
-            "text": self.names.get(item, ""),
+            "text": "" if text == name else text,  # features of both go by one name
             "item": item,
-            "name": self.data.image_names[row],
+            "name": name,
             "category": self._category(self.data.label, row, asked),
         }
 
@@ -104,7 +107,7 @@ class Items:
         return {
             "kind": "text",
             "picture": None,
-            "text": self.data.texts[row],
+            "text": _shortened(self.data.shown_texts[row]),
             "item": int(self.data.text_item[row]),
             "category": self._category(self.data.text_label, row, asked),
         }
@@ -118,6 +121,11 @@ class Items:
         if asked is not None:
             chosen = sorted(chosen, key=lambda one: not asked[one])
         return ", ".join(self.data.label_names[one] for one in chosen) or "no category"
+
+
+def _shortened(text):
+    """A text as far as it is shown."""
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1].rstrip() + "…"
 
 
 def data_uri(image):

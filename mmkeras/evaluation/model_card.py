@@ -4,6 +4,7 @@ from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.gap_table import gap_table
 from mmkeras.evaluation.rendering import flattened, render
 from mmkeras.evaluation.report import DIRECTIONS, recall_table
+from mmkeras.evaluation.representation_table import representation_table
 
 CATEGORIES_NAMED = 12  # of the categories; the others are counted
 PAIRS = "It was trained on pairs: every picture was shown together with a text that belongs to it."
@@ -146,10 +147,12 @@ def model_card(
         data=data,
         recall=recall_table(metrics) if measured else [],
         by_category=_by_category(metrics) if measured else [],
+        representations=representation_table(metrics),
         # What the report's table repeats of retrieval stands above here.
         gap=gap_table({key: value for key, value in metrics.items() if not key.endswith(("rsum", "_map"))}),
         metrics=metrics,
         signatures=signatures,
+        sent=_sent(signatures),
         preprocessing={key: _short(value) for key, value in flattened(preprocessing).items()},
         space_id=space_id,
         versions=versions,
@@ -169,6 +172,13 @@ def _by_category(metrics):
         for direction, name in DIRECTIONS
         if f"{direction}_map" in metrics
     ]
+
+
+def _sent(signatures):
+    """What callers send of a picture and of a text, in words."""
+    picture = "feature vectors of pictures" if "encode_features" in signatures else "encoded pictures"
+    text = "feature vectors of texts" if "encode_text_features" in signatures else "plain strings"
+    return f"{picture} and {text}"
 
 
 def _complete(name, given, keys):

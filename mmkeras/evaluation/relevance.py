@@ -27,7 +27,7 @@ class Relevance:
     def of(cls, data, supervision="pairs"):
         """Return what a system that was trained on `supervision` is asked for on a `PairedData`."""
         labelled = data.label is not None and data.text_label is not None
-        if labelled and (supervision == "categories" or not data.paired):
+        if labelled and (supervision != "pairs" or not data.paired):
             return cls("category", data.label, data.text_label)
         return cls("item", data.image_id, data.text_image_id)
 

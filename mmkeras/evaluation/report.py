@@ -7,12 +7,15 @@ from mmkeras.evaluation import figures
 from mmkeras.evaluation.gallery import draw_queries
 from mmkeras.evaluation.gap_table import chance_of, gap_table
 from mmkeras.evaluation.rendering import flattened, number, render
+from mmkeras.evaluation.representation_table import representation_table
 
 DIRECTIONS = (("text_to_image", "Text to picture"), ("image_to_text", "Picture to text"))
 CURVES_A_FIGURE = 4
 CURVE_NOTES = {
     "The adversary": "How often the classifier that trains along names the modality. 0.5 says little: it may lag "
     "behind the encoders. Whether a gap is left, the fresh probe above says.",
+    "The discriminators": "How often each tells real from generated, or matched from not, in the batch that it is "
+    "trained on. Near 1 the generators have lost that game; at 0.5 and below it the discriminator has.",
     "The adversary's pull": "Reversal strength: what the encoders' gradient of the modality loss is multiplied by. "
     "Gradient ratio: its norm at the embeddings, with that, over that of the category loss.",
 }
@@ -49,8 +52,10 @@ def write_report(file, *, title, settings, versions, history, evaluation, untrai
         metrics=metrics,
         by_category=by_category,
         has_pictures=data.pictures is not None,
+        has_texts=not data.text_features,
         headlines=headlines(metrics, by_category),
         recall=recall_table(metrics),
+        representations=representation_table(metrics),
         gap=gap_table(metrics),
         untrained_missing=untrained_missing,
         curves=training_curves(history, by_category),
@@ -145,6 +150,7 @@ def training_curves(history, by_category=False):
         ("Validation by category", "mean average precision", maps),
         ("Parts of the loss", "loss", parts),
         ("The adversary", "accuracy", ["modality_accuracy"]),
+        ("The discriminators", "accuracy", [key for key in curves if key.endswith("discriminator_accuracy")]),
         ("The adversary's pull", "factor", ["gradient_ratio", "reversal_strength"]),
         ("Learning rate", "learning rate", [key for key in curves if key.startswith("learning_rate")]),
     ):

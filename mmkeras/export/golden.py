@@ -22,10 +22,11 @@ def golden_examples(model, data, space_id):
         dict of arrays `<signature>/inputs/<name>` and `<signature>/outputs/<name>`.
     """
     images, texts = _first_rows(data.one_image_an_item())
-    text = np.array([text.encode() for text in texts])
+    of_texts = "text_features" if data.text_features else "text"
+    text = texts if data.text_features else np.array([text.encode() for text in texts])
     text_embedding, image_embedding = model.encode_text(texts), model.encode_image(images)
     examples = {
-        "encode_text": ({"text": text}, {"embedding": text_embedding}),
+        f"encode_{of_texts}": ({"text": text}, {"embedding": text_embedding}),
         "describe": (
             {"probe": np.array([b""] * len(texts))},
             {"space_id": np.array([space_id.encode()] * len(texts))},
@@ -37,19 +38,20 @@ def golden_examples(model, data, space_id):
         # A bytes array drops trailing zeros; a PNG ends with a checksum's 0x82.
         image_bytes = np.array([encode_png(image) for image in images])
         # A PNG keeps every pixel, so both ways in must give the same embedding.
-        score = model.match(tf.constant(images), model.text_preprocessor(tf.constant(texts))).numpy()
         examples["encode_pixels"] = ({"image": images}, {"embedding": image_embedding})
         examples["encode_image"] = ({"image_bytes": image_bytes}, {"embedding": image_embedding})
         examples["encode_image_tolerant"] = _with_a_broken_picture(image_bytes, image_embedding)
-        examples["match"] = ({"image_bytes": image_bytes, "text": text}, {"score": score})
+        if not data.text_features:
+            score = model.match(tf.constant(images), model.text_preprocessor(tf.constant(texts))).numpy()
+            examples["match"] = ({"image_bytes": image_bytes, "text": text}, {"score": score})
     if model.label_names:
         labels = np.array([[name.encode() for name in model.label_names]] * len(texts))
         of_image, of_text = model.classify_image(images), model.classify_text(texts)
         kind = "features" if model.image_preprocessor is None else "image"
         inputs, _ = examples[f"encode_{kind}"]
         examples[f"classify_{kind}"] = (inputs, {"probabilities": of_image, "labels": labels})
-        examples["classify_text"] = ({"text": text}, {"probabilities": of_text, "labels": labels})
-        for name, probabilities in ((f"classify_{kind}", of_image), ("classify_text", of_text)):
+        examples[f"classify_{of_texts}"] = ({"text": text}, {"probabilities": of_text, "labels": labels})
+        for name, probabilities in ((f"classify_{kind}", of_image), (f"classify_{of_texts}", of_text)):
             ((feature, rows),) = examples[name][0].items()
             outputs = {"classes": labels, "scores": probabilities}
             examples[f"{name}_examples"] = ({"inputs": serialized_examples(feature, rows)}, outputs)
@@ -77,7 +79,8 @@ def _first_rows(data):
         rows = np.arange(min(len(data.images), len(data.texts), GOLDEN_ROWS))
         pairs = np.column_stack([rows, rows])
     shown = data.images if data.pictures is None else data.pictures
-    return np.stack([shown[row] for row in pairs[:, 0]]), [data.texts[row] for row in pairs[:, 1]]
+    texts = data.texts[pairs[:, 1]] if data.text_features else [data.texts[row] for row in pairs[:, 1]]
+    return np.stack([shown[row] for row in pairs[:, 0]]), texts
 
 
 def by_signature(golden):

@@ -16,7 +16,7 @@ def write_item_index(folder, model, identity, data, seen):
         folder: `pathlib.Path` of the index, `index`; must not exist.
         model: `ImageTextModel`.
         identity: the model's space id.
-        data: `PairedData` of all items.
+        data: `PairedData` of all items; features of texts are found by their names.
         seen: `PairedData` that was trained on; other items are marked as unseen.
 
     Raises:
@@ -25,7 +25,7 @@ def write_item_index(folder, model, identity, data, seen):
     data = data.one_image_an_item()
     pictures, first_pair = np.unique(data.pairs[:, 0], return_index=True)
     text_of = dict(zip(pictures.tolist(), data.pairs[first_pair, 1].tolist(), strict=True))
-    texts = [data.texts[text_of[row]] if row in text_of else "" for row in range(len(data.images))]
+    texts = [data.shown_texts[text_of[row]] if row in text_of else "" for row in range(len(data.images))]
     paired = len(text_of) == len(data.images) and len(np.unique(data.pairs[:, 1])) == len(data.texts)
     known = np.isin(data.image_item, seen.image_item)
     items = [
@@ -42,13 +42,19 @@ def write_item_index(folder, model, identity, data, seen):
         folder,
         items,
         image_embeddings=model.encode_image(data.images),
-        text_embeddings=model.encode_text(texts) if paired else None,
+        text_embeddings=model.encode_text(_chosen(data.texts, text_of)) if paired else None,
         pictures=pictures,
     )
     if not paired:
         known = np.isin(data.text_item, seen.text_item)
         items = [
             {"id": f"text-{row}", "text": text, "seen": bool(was_seen)}
-            for row, (text, was_seen) in enumerate(zip(data.texts, known, strict=True))
+            for row, (text, was_seen) in enumerate(zip(data.shown_texts, known, strict=True))
         ]
         writer.write(folder.with_name(f"{folder.name}_of_texts"), items, text_embeddings=model.encode_text(data.texts))
+
+
+def _chosen(texts, text_of):
+    """The text of each picture, strings or features, by a dict from a picture's row to its text's."""
+    rows = [text_of[row] for row in range(len(text_of))]
+    return texts[rows] if isinstance(texts, np.ndarray) else [texts[row] for row in rows]

@@ -9,6 +9,7 @@ import numpy as np
 import mmkeras
 from mmkeras.atomic import new_folder
 from mmkeras.encoders.frozen_features import picture_loader
+from mmkeras.encoders.text import takes_text_features
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.model_card import model_card
 from mmkeras.export.golden import golden_examples, write_warm_up
@@ -18,6 +19,10 @@ from mmkeras.export.space import preprocessing_settings, space_id
 
 WITHOUT_CATEGORY_WORD = (
     'The word that names a glyph\'s category, such as "GREEK", was taken out of its text: leave it out of queries too.'
+)
+
+FEATURES_ONLY = (
+    "It takes texts as feature vectors that somebody else computes: mmkeras query cannot ask it with a sentence."
 )
 
 
@@ -87,6 +92,8 @@ def _card(run, model, name, space, saved_model):
     metrics = _metrics(run.file("metrics.json"))
     source, targets = run.recipe.data, run.recipe.targets
     content = "pictures and captions with categories" if targets else "pictures with captions"
+    if takes_text_features(model.text_encoder):
+        content = "features of pictures and of texts, in pairs" + (" with categories" if targets else "")
     own = {"description": f"{content}, from {source}", "licence": "the owner's"}
     taken_out = source == "glyphs" and targets == "category"
     return model_card(
@@ -105,7 +112,10 @@ def _card(run, model, name, space, saved_model):
         embedding_dim=space["dim"],
         label_names=model.label_names,
         multi_label=model.multi_label,
-        limits=[WITHOUT_CATEGORY_WORD] if taken_out else [],
+        limits=[
+            *([WITHOUT_CATEGORY_WORD] if taken_out else []),
+            *([FEATURES_ONLY] if takes_text_features(model.text_encoder) else []),
+        ],
     )
 
 

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from mmkeras.encoders.text import takes_text_features
 from mmkeras.errors import MmkerasError
 from mmkeras.export.signatures import model_signatures
 
@@ -39,6 +40,9 @@ def export_saved_model(model, folder):
     are for PredictionService.Classify: `inputs` are serialized tf.Examples with a feature `text` or `image_bytes`.
     Models over feature vectors have `encode_features` (`image` float32 (N, F)) in place of the four that take pictures,
     `classify_features` in place of `classify_image`, and `classify_features_examples` (a feature `image` of F floats).
+    Models over feature vectors of texts have `encode_text_features` (`text` float32 (N, F)) in place of `encode_text`
+    and as `serving_default`, `classify_text_features` and `classify_text_features_examples` in place of those of
+    strings, and no `match`.
 
     What trains and does not serve, a discriminator or a gradient reversal, is not in the graph.
 
@@ -47,9 +51,10 @@ def export_saved_model(model, folder):
         folder: where to write; it may exist and be empty.
 
     Raises:
-        MmkerasError: a model without a text_preprocessor, or TensorFlow could not write the files.
+        MmkerasError: a model without a text_preprocessor that takes no features either, or TensorFlow could not write
+            the files.
     """
-    if model.text_preprocessor is None:
+    if model.text_preprocessor is None and not takes_text_features(model.text_encoder):
         raise MmkerasError("Expected a model with a text_preprocessor: its signatures take strings. Received: None")
     archive = keras.export.ExportArchive()
     # Tracked inside of a module: as layers, their weights would be written a second time beside those that follow from

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from mmkeras.encoders.text import takes_text_features
 from mmkeras.export.example_signatures import example_signature
 from mmkeras.export.space import space_id
 from mmkeras.preprocessing.tolerant_decoding import decode_tolerantly
@@ -11,13 +12,14 @@ def model_signatures(model):
     """Return the signatures of a model, the default one first; `export_saved_model` lists them.
 
     Args:
-        model: `ImageTextModel` with a text_preprocessor.
+        model: `ImageTextModel` with a text_preprocessor, or over features of texts.
 
     Returns:
         {name: (function of tensors that returns a dict, [tf.TensorSpec, ...])}. XLA stays off, which a stock server
         refuses.
     """
     identity = space_id(model)
+    image_features, text_features = model.image_preprocessor is None, takes_text_features(model.text_encoder)
 
     def strings(name):
         return tf.TensorSpec([None], tf.string, name=name)
@@ -29,14 +31,15 @@ def model_signatures(model):
     def pixels(image_bytes):
         return model.image_preprocessor(tf.ensure_shape(image_bytes, [None]))
 
-    def embed_text(token_ids):
-        return model.text_encoder(token_ids, training=False)["embedding"]
+    def embed_text(inputs):
+        return model.text_encoder(inputs, training=False)["embedding"]
 
     def embed_image(image):
         return model.image_encoder(image, training=False)["embedding"]
 
     def encode_text(text):
-        return {"embedding": _of_any_batch(embed_text, token_ids(text))}
+        inputs = tf.ensure_shape(text, model.text_encoder.input.shape) if text_features else token_ids(text)
+        return {"embedding": _of_any_batch(embed_text, inputs)}
 
     def encode_pixels(image):
         return {"embedding": _of_any_batch(embed_image, tf.ensure_shape(image, model.image_encoder.input.shape))}
@@ -75,22 +78,25 @@ def model_signatures(model):
     def describe(probe):
         return {"space_id": tf.fill(tf.shape(tf.ensure_shape(probe, [None])), identity)}
 
-    over_features = model.image_preprocessor is None
-    image = tf.TensorSpec(model.image_encoder.input.shape, tf.float32 if over_features else tf.uint8, name="image")
-    signatures = {"encode_text": (encode_text, [strings("text")])}
-    if over_features:
+    image = tf.TensorSpec(model.image_encoder.input.shape, tf.float32 if image_features else tf.uint8, name="image")
+    text = strings("text")
+    if text_features:
+        text = tf.TensorSpec(model.text_encoder.input.shape, tf.float32, name="text")
+    signatures = {"encode_text_features" if text_features else "encode_text": (encode_text, [text])}
+    if image_features:
         signatures["encode_features"] = (encode_pixels, [image])
     else:
         signatures["encode_image"] = (encode_image, [strings("image_bytes")])
         signatures["encode_image_tolerant"] = (encode_image_tolerant, [strings("image_bytes")])
         signatures["encode_pixels"] = (encode_pixels, [image])
+    if not image_features and not text_features:
         signatures["match"] = (match, [strings("image_bytes"), strings("text")])
     if model.label_names:
         of_pictures = ("classify_image", classify_image, strings("image_bytes"))
         of_features = ("classify_features", classify_pixels, image)
         for name, classify, spec in (
-            ("classify_text", classify_text, strings("text")),
-            of_features if over_features else of_pictures,
+            ("classify_text_features" if text_features else "classify_text", classify_text, text),
+            of_features if image_features else of_pictures,
         ):
             signatures[name] = (classify, [spec])
             signatures[f"{name}_examples"] = example_signature(classify, spec)

@@ -15,6 +15,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "modality_probe": "probe",
         "proxy_a_distance": "probe",
         "ranks": "retrieval",
+        "representation_map": "representation",
+        "representation_maps": "representation",
         "retrieval_metrics": "retrieval",
     },
 )

@@ -157,7 +157,7 @@ def mean_average_precision(
         query_label: non-negative integers (N,), or multi-hot 0/1 (N, C).
         gallery_label: as `query_label`, (M,) or (M, C).
         k: the cut-off, positive, or None for the whole ranking.
-        exclude_self: whether queries and gallery are the same items in the same order, none being its own result.
+        exclude_self: whether query i is gallery item i, and none of its own results; the gallery may go on after them.
         chunk_size: queries scored and sorted at a time, rounded up to a multiple of 16; about 30 bytes x `chunk_size`
             x M of memory.
 
@@ -180,9 +180,9 @@ def mean_average_precision(
             "Expected labels of one kind, both (rows,) or both (rows, C) with the same C. Received: "
             f"query_label of shape {query_label.shape}, gallery_label of shape {gallery_label.shape}"
         )
-    if exclude_self and len(queries) != len(gallery):
+    if exclude_self and len(queries) > len(gallery):
         raise MmkerasError(
-            "Expected with exclude_self=True as many queries as gallery items, in the same order. Received: "
+            "Expected with exclude_self=True the queries as the first items of the gallery. Received: "
             f"{len(queries)} queries, {len(gallery)} gallery items"
         )
     size = len(gallery)

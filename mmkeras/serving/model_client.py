@@ -123,6 +123,10 @@ class ModelClient(abc.ABC):
         """Return the embeddings of image features of shape (N, F), float32 (N, D), of a model that takes these."""
         return self._run(self._requests.embeddings("encode_features", {"image": _features(features)}), timeout)
 
+    def encode_text_features(self, features, timeout=None):
+        """Return the embeddings of text features of shape (N, F), float32 (N, D), of a model that takes these."""
+        return self._run(self._requests.embeddings("encode_text_features", {"text": _features(features)}), timeout)
+
     def match(self, images, texts, timeout=None):
         """Return the scores of N pairs of a picture (as in `encode_image`) and a string, float32 of shape (N,)."""
         columns = {"image_bytes": Pictures(images), "text": _texts(texts)}
@@ -144,6 +148,10 @@ class ModelClient(abc.ABC):
     def classify_features(self, features, timeout=None):
         """Return (probabilities float32 (N, C), labels) of image features of shape (N, F)."""
         return self._run(self._requests.classes("classify_features", {"image": _features(features)}), timeout)
+
+    def classify_text_features(self, features, timeout=None):
+        """Return (probabilities float32 (N, C), labels) of text features of shape (N, F)."""
+        return self._run(self._requests.classes("classify_text_features", {"text": _features(features)}), timeout)
 
     def classify(self, *, images=None, texts=None, k=5, timeout=None):
         """Return for each picture or text a list of its `k` most probable (label, probability) pairs, best first.

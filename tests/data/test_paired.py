@@ -75,6 +75,23 @@ def test_features_and_unpaired_data_are_allowed():
     assert data.one_image_an_item().images.shape == (2, 5)
 
 
+def test_texts_may_be_features_too():
+    """They are shown by their names, and chosen with them."""
+    data = small(texts=np.arange(8, dtype=np.float32).reshape(4, 2), text_item=np.array([70, 80, 81, 71]))
+    assert data.text_features and data.shown_texts == ["70", "80", "81", "71"]
+    assert data.first_texts(2).texts.tolist() == [[0, 1], [2, 3]]
+    named = small(texts=data.texts, text_names=["a", "b", "c", "d"])
+    chosen = named.chosen(np.array([2, 1]), np.array([3, 1]))
+    assert chosen.texts.tolist() == [[6, 7], [2, 3]] and chosen.shown_texts == ["d", "b"]
+    assert chosen.pairs.tolist() == [[1, 1], [0, 0]]
+    words = small()
+    assert not words.text_features and words.shown_texts is words.texts
+    with pytest.raises(MmkerasError, match=r"texts as a list of strings, or features.* an array of shape \(4,\)"):
+        small(texts=np.array(["a", "b", "c", "d"]))
+    with pytest.raises(MmkerasError, match="expected 4 rows in text_names. Received: 1"):
+        small(texts=data.texts, text_names=["a"])
+
+
 def test_one_image_an_item_keeps_the_first():
     data = small(label=np.array([4, 5, 6]), label_names=tuple("abcdefg")).one_image_an_item()
     assert data.images[:, 0, 0, 0].tolist() == [0, 1]

@@ -59,7 +59,7 @@ def test_captions_need_a_preprocessor(captions):
 
 @pytest.mark.parametrize("source", ["glyph", "Glyphs", "", "captions.csv"])
 def test_no_such_source(source):
-    with pytest.raises(MmkerasError, match=f"Expected data to be glyphs or .* .jsonl or .json. Received: {source}$"):
+    with pytest.raises(MmkerasError, match=f"Expected data to be glyphs, .*feature set.* Received: {source}$"):
         load_source(source, "train")
 
 

@@ -33,6 +33,16 @@ def test_features_is_a_sound_model(tmp_path):
     check_model(build, FEATURES, {"embedding": (3, 5)}, tmp_path, weights=7)
 
 
+def test_features_without_a_projection_are_what_they_are(tmp_path):
+    """No weight, no norm, no unit length: what a system takes that projects them itself."""
+    check_model(lambda: feature_mlp_encoder(10, (), None), FEATURES, {"embedding": (3, 10)}, tmp_path, weights=0)
+    np.testing.assert_array_equal(feature_mlp_encoder(10, (), None)(FEATURES)["embedding"], FEATURES)
+    assert feature_mlp_encoder(10, (8, 7), None)(FEATURES)["embedding"].shape == (3, 7)
+    pictures = conv(hidden=(9,), embedding_dim=None)
+    assert pictures(IMAGES)["embedding"].shape == (3, 9)
+    assert np.ptp(np.linalg.norm(pictures(IMAGES)["embedding"], axis=1)) > 1e-4
+
+
 @pytest.mark.parametrize("encoder", ["conv", "features"])
 def test_inputs_and_outputs_have_the_names_of_the_seam(encoder):
     model = conv() if encoder == "conv" else feature_mlp_encoder(10)

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from mmkeras.encoders import build_text_encoder
+from mmkeras.encoders import build_text_encoder, takes_text_features
 from mmkeras.errors import MmkerasError
 
 from ..model_checks import check_model
@@ -127,6 +127,32 @@ def test_dropout_works_in_training_only(kind):
     assert np.abs(one - other).max() > 1e-2
 
 
+def test_features_of_texts_go_through_an_mlp_or_stay_as_they_are(tmp_path):
+    features = np.random.default_rng(0).normal(size=(3, 10)).astype("float32")
+
+    def mlp():
+        return build_text_encoder("features", features=10, hidden=[8], embedding_dim=5)
+
+    def identity():
+        return build_text_encoder("features", features=10, hidden=[], embedding_dim=None)
+
+    check_model(mlp, features, {"embedding": (3, 5)}, tmp_path, weights=2 + 2 + 1)
+    check_model(identity, features, {"embedding": (3, 10)}, tmp_path, weights=0)
+    np.testing.assert_array_equal(identity()(features)["embedding"], features)
+    assert (mlp().input.name, mlp().input.dtype, mlp().name) == ("text", "float32", "text_encoder")
+    assert takes_text_features(mlp()) and not takes_text_features(build("gru"))
+    with pytest.raises(MmkerasError, match="Expected no text_preprocessor before .* vocabulary_size=12"):
+        build_text_encoder("features", features=10, vocabulary_size=12)
+    assert build_text_encoder("features", features=10, vocabulary_size=None, sequence_length=None)
+
+
+def test_without_a_projection_the_pooled_maps_are_the_embedding():
+    """Kim's 3 x 100 maps, of which a system makes its own space."""
+    model = build("text_cnn", embedding_dim=None, kernel_sizes=(3, 4, 5), filters=100)
+    embedding = np.asarray(model(IDS)["embedding"])
+    assert embedding.shape == (4, 300) and embedding.min() == 0 < embedding.max()
+
+
 def test_token_dropout_hides_whole_tokens():
     """At a rate near 1 nearly every text looks empty in training, and none does outside it."""
     model = build("text_cnn", token_dropout=0.999, kernel_sizes=(1,))
@@ -147,5 +173,5 @@ def test_heads_must_divide_the_width():
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(MmkerasError, match="kind of gru, hub, text_cnn, transformer. Received: kind='lstm'"):
+    with pytest.raises(MmkerasError, match="kind of features, gru, hub, text_cnn, transformer. Received: kind='lstm'"):
         build_text_encoder("lstm")

@@ -72,6 +72,32 @@ def model():
     return WrittenDown()
 
 
+class Represented(WrittenDown):
+    """A model over features of texts too, with a representation before its embedding: twice or thrice as long."""
+
+    supervision = "pairs_and_categories"
+
+    def encode_text(self, texts):
+        return np.asarray(texts)
+
+    def represent_image(self, images):
+        return 2 * self.encode_image(images) + [0, 5]
+
+    def represent_text(self, texts):
+        return 3 * self.encode_text(texts) + [1, 0]
+
+
+@pytest.fixture
+def represented(make_data):
+    """A model with representations and its data: features of texts with names, and categories."""
+    label = np.array([0, 0, 1, 1], np.int32)
+    texts = np.array(list(WrittenDown.texts.values()), np.float32)
+    names = ["name of one", "<b>two</b>", "three " * 100, "four"]
+    return Represented(), make_data(
+        texts=texts, text_names=names, label=label, text_label=label, label_names=("greek", "latin")
+    )
+
+
 @pytest.fixture
 def evaluation(model, make_data):
     return evaluate(model, make_data())

@@ -44,6 +44,15 @@ def test_figures_that_look_equal_are_all_the_best(make_run):
     assert cells(Comparison(runs), "rsum ↑") == ["310.0*", "310.0*", "300.0"]
 
 
+def test_raw_representations_have_rows_where_a_run_has_some(make_run):
+    raw = {"representation_text_to_image_map_query": 0.2512, "representation_image_to_all_map_both": 0.5}
+    comparison = Comparison([make_run("a", metrics=METRICS | raw), make_run("b", epochs=3)])
+    assert cells(comparison, "text to picture MAP, query std. ↑") == ["0.251", "–"]
+    assert cells(comparison, "picture to all MAP, both std. ↑") == ["0.500", "–"]
+    (section,) = [section for section in comparison.sections() if section["title"] == "Retrieval by category"]
+    assert len(section["rows"]) == 2
+
+
 def test_time_and_size_of_new_runs_and_a_dash_for_old_ones(make_run):
     parameters = {"image_encoder": 4_000_000, "text_encoder": 1_000_000, "rest": 500}
     new = make_run("new", "learning_rate=0.01", parameters=parameters, training_seconds=1234.4, model=b"x" * 2_340_000)

@@ -6,7 +6,7 @@ import pytest
 
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.evaluate import evaluate, save_metrics
-from mmkeras.metrics import modality_gap_metrics
+from mmkeras.metrics import modality_gap_metrics, representation_maps
 
 # Scores (picture x text) of the embeddings in conftest.py:
 #            one   two   three  four
@@ -89,6 +89,24 @@ def test_the_gap_of_few_items_is_left_out(evaluation, dozen):
     ids = np.array([0, 0, 0, 0, *range(4, 12)])  # 9 of them
     few = dataclasses.replace(data, image_id=ids, text_image_id=ids)
     assert "modality_probe" not in evaluate(model, few).metrics
+
+
+def test_raw_representations_are_measured_where_a_model_has_them(represented, model, make_data):
+    system, data = represented
+    found = evaluate(system, data)
+    maps = representation_maps(
+        system.represent_image(data.images), system.represent_text(data.texts), data.label, data.text_label
+    )
+    measured = {key: value for key, value in found.metrics.items() if key.startswith("representation_")}
+    assert measured == {f"representation_{key}": value for key, value in maps.items()} and len(maps) == 10
+    assert measured["representation_image_to_text_map_none"] != found.metrics["image_to_text_map"]
+    assert found.relevance.by == "category"  # pairs it had too, but what is asked for is the category
+    unlabelled = dataclasses.replace(data, label=None, text_label=None, label_names=())
+    for metrics in (evaluate(system, unlabelled).metrics, evaluate(model, make_data()).metrics):
+        assert not [key for key in metrics if key.startswith("representation_")]
+    system.represent_text = lambda texts: np.zeros(4)
+    with pytest.raises(MmkerasError, match=r"shape \(4, D\) from represent_text. Received: \(4,\)"):
+        evaluate(system, data)
 
 
 def test_embeddings_that_do_not_fit_are_refused(model, make_data):

@@ -43,6 +43,17 @@ def test_the_terminal_shows_what_was_measured(capsys):
     assert "rsum" not in printed and "R@1" not in printed
 
 
+def test_the_terminal_shows_raw_representations(capsys):
+    names = [f"representation_text_to_image_map_{form}" for form in ("none", "query", "both")]
+    forms = dict(zip(names, (0.1234, 0.2468, 0.3702), strict=True))
+    print_metrics("raw", METRICS | forms)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Raw representations, MAP" in printed
+    assert all(figure in printed for figure in ("Text to picture", "0.123", "0.247", "0.370"))
+    print_metrics("raw", METRICS)
+    assert "Raw representations" not in capsys.readouterr().out
+
+
 def test_chance_stands_beside_the_mean_average_precision(capsys):
     metrics = METRICS | {"map_chance": 0.0876}
     meanings = [row["meaning"] for row in gap_table(metrics) if "MAP" in row["name"]]

@@ -1,6 +1,7 @@
 import pytest
 
 from mmkeras.errors import MmkerasError
+from mmkeras.evaluation.evaluate import evaluate
 from mmkeras.evaluation.model_card import SYSTEMS, model_card
 
 
@@ -129,3 +130,15 @@ def test_the_card_is_tidy_with_every_section(card, evaluation, more):
     for block in text.split("\n\n"):
         rows = [line.replace("\\|", "") for line in block.splitlines() if line.startswith("|")]
         assert len({row.count("|") for row in rows}) <= 1 and len(rows) in (0, len(block.splitlines())), block
+
+
+def test_a_model_over_features_says_what_callers_send_and_how_its_representations_did(card, represented):
+    tensors = {"inputs": {"text": "float32 (N, 2)"}, "outputs": {"embedding": "float32 (N, 8)"}}
+    metrics = evaluate(*represented).metrics
+    text = card(signatures={"encode_text_features": tensors, "encode_features": tensors}, metrics=metrics)
+    assert "callers send feature vectors of pictures and feature vectors of texts." in text
+    figures = [metrics[f"representation_text_to_image_map_{form}"] for form in ("none", "query", "both")]
+    assert f"| Text to picture | {' | '.join(f'{value:.3f}' for value in figures)} |" in text
+    assert "callers send encoded pictures and plain strings." in card()
+    assert "Raw representations" not in card()
+    assert "\n\n\n" not in text

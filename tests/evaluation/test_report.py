@@ -74,7 +74,7 @@ def test_feature_vectors_show_their_items(model, make_data, write):
     images = np.arange(4, dtype=np.float32)[:, None] * np.ones(5, np.float32)
     data = make_data(images=images, image_names=[f"item-{row}" for row in range(4)])
     page = Page(write(evaluation=evaluate(model, data)))
-    assert "four/dev: 4 feature vectors, 4 texts" in page.text
+    assert "four/dev: 4 feature vectors of pictures, 4 texts" in page.text
     assert "img" not in page.tags
     assert "item-3" in page.text
 
@@ -101,7 +101,7 @@ def test_a_system_of_categories_is_shown_by_category_on_paired_data_too(model, m
     model.supervision = "categories"
     page = Page(write(evaluation=evaluate(model, data))).text
     assert page.index("MAP") < page.index("R@1")
-    assert "never asked for the very item" in page
+    assert "trained for the category" in page
     assert "Similarity of pairs by category" in page
     assert "Picture to text, by category Queries drawn" in page
     assert "two greek" in page and "four latin" in page
@@ -210,3 +210,29 @@ def test_a_failure_leaves_the_old_report(tmp_path, write, monkeypatch):
         write(title="another")
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == before
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_features_of_texts_are_shown_by_their_names(represented, write):
+    model, data = represented
+    source = write(evaluation=evaluate(model, dataclasses.replace(data, images=data.images[:, 0, 0, :].astype(float))))
+    page = Page(source).text
+    assert "four/dev: 4 feature vectors of pictures, 4 feature vectors of texts" in page
+    assert "name of one" in page and "<b>two</b>" in page and "<b>two" not in source
+    assert "three three" in page and "three " * 60 not in page and "three…" in page
+
+
+def test_raw_representations_have_a_table(represented, write, evaluation):
+    model, data = represented
+    found = evaluate(model, data)
+    page = Page(write(evaluation=found)).text
+    figures = [found.metrics[f"representation_text_to_image_map_{form}"] for form in ("none", "query", "both")]
+    assert f"Text to picture {' '.join(f'{value:.3f}' for value in figures)}" in page
+    every = [found.metrics[f"representation_image_to_all_map_{form}"] for form in ("none", "both")]
+    assert f"Picture to all {every[0]:.3f} – {every[1]:.3f}" in page
+    assert "Raw representations" not in Page(write()).text
+
+
+def test_discriminators_have_curves_of_their_own():
+    history = [{"epoch": epoch, "loss": 1.0, "image_discriminator_accuracy": 0.5 + epoch / 10} for epoch in range(2)]
+    (curve,) = [curve for curve in report.training_curves(history) if curve["title"] == "The discriminators"]
+    assert curve["summary"] == "image_discriminator_accuracy from 0.5 to 0.6" and "real from generated" in curve["note"]

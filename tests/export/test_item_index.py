@@ -78,3 +78,29 @@ def test_pictures_are_shown_by_a_query(write, tmp_path, size, suffix, kind):
     assert [name for name, _ in shown] == [kind, kind]
     with Image.open(io.BytesIO(base64.b64decode(shown[0][1]))) as picture:
         assert (picture.format, picture.size, picture.getpixel((1, 1))) == (kind.upper(), (size, size), (1, 1, 1))
+
+
+def test_features_of_texts_are_found_by_their_names(tmp_path):
+    """One by one in reverse, so that the embedding beside a picture must be that of its own text."""
+
+    class AxesOfFeatures(Axes):
+        def encode_text(self, texts):
+            assert texts.dtype == np.float32
+            return np.eye(3, dtype=np.float32)[texts[:, 0].astype(int)]
+
+    images = np.arange(3, dtype=np.float32)[:, None] * np.ones((1, 2), np.float32)
+    model = AxesOfFeatures()
+    model.encode_image = lambda images: np.eye(3, dtype=np.float32)[images[:, 0].astype(int)]
+    texts, names = np.arange(3, dtype=np.float32)[::-1, None], ["up", "east", "north"]
+    for folder, pairs in (("paired", [[0, 2], [1, 1], [2, 0]]), ("apart", [])):
+        pairs = np.array(pairs, np.int32).reshape(-1, 2)
+        ids = np.array([1, 2, 3])
+        data = PairedData("three/all", images, texts, ids, ids[::-1], pairs, text_names=names)
+        write_item_index(tmp_path / folder, model, "space", data, data)
+    index = EmbeddingIndex(tmp_path / "paired")
+    assert [item["text"] for item in index.items] == ["north", "east", "up"]
+    assert "picture" not in index.items[0]
+    for modality in ("image", "text"):
+        assert index.search(np.eye(3)[2:], modality, 1)[0][0].item["text"] == "up"
+    apart = EmbeddingIndex(tmp_path / "apart_of_texts")
+    assert apart.search(np.eye(3)[2:], "text", 1)[0][0].item == {"id": "text-0", "text": "up", "seen": True}

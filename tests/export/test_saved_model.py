@@ -10,12 +10,15 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
+from mmkeras.data import PairedData
 from mmkeras.encoders.image import build_image_encoder
 from mmkeras.encoders.text import build_text_encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.export import export_saved_model, space_id
+from mmkeras.export.golden import by_signature, golden_examples
 from mmkeras.export.saved_model import written_signatures
-from mmkeras.models import DualEncoder
+from mmkeras.models import AdversarialBackprop, DualEncoder
+from mmkeras.parity import check_parity, saved_model_predict
 from mmkeras.serving import Client, ServingError, protos
 
 D = 16  # of the small preset
@@ -211,6 +214,49 @@ def test_a_model_over_feature_vectors_has_its_own_signature(tiny_model, tmp_path
     answer = loaded.signatures["encode_features"](image=tf.constant(features))["embedding"].numpy()
     np.testing.assert_allclose(answer, model.encode_image(features), atol=1e-6)
     assert set(loaded.signatures) >= {"serving_default"}
+
+
+class OverFeatures(AdversarialBackprop):
+    """Takes features of texts as well; the plainest form of it."""
+
+    def encode_text(self, texts, batch_size=256):
+        return self.text_encoder(texts)["embedding"].numpy()
+
+
+def test_a_model_over_features_of_both_has_signatures_of_its_own(tmp_path):
+    keras.utils.set_random_seed(0)
+    model = OverFeatures(
+        build_image_encoder("features", features=6, hidden=[8], embedding_dim=D),
+        build_text_encoder("features", features=4, hidden=[8], embedding_dim=D),
+        label_names=("a", "b"),
+    )
+    export_saved_model(model, tmp_path / "1")
+    words = written_signatures(tmp_path / "1")
+    classify = [f"classify_{kind}{form}" for kind in ("features", "text_features") for form in ("", "_examples")]
+    assert sorted(words) == sorted([*classify, "describe", "encode_features", "encode_text_features"])
+    assert words["encode_text_features"] == {
+        "inputs": {"text": "float32 (N, 4)"},
+        "outputs": {"embedding": f"float32 (N, {D})"},
+    }
+    loaded = tf.saved_model.load(str(tmp_path / "1"))
+    random = np.random.default_rng(0)
+    texts = random.normal(size=(20, 4)).astype(np.float32)
+    answer = loaded.signatures["serving_default"](text=tf.constant(texts))["embedding"].numpy()
+    np.testing.assert_allclose(answer, model.encode_text(texts), atol=1e-6)
+    assert loaded.signatures["encode_text_features"](text=tf.zeros([0, 4]))["embedding"].shape == (0, D)
+    data = PairedData(
+        name="features/dev",
+        images=random.normal(size=(20, 6)).astype(np.float32),
+        texts=texts,
+        image_id=np.arange(20),
+        text_image_id=np.arange(20),
+        pairs=np.column_stack([np.arange(20), np.arange(20)]),
+    )
+    golden = golden_examples(model, data, space_id(model))
+    compared = check_parity(by_signature(golden), saved_model_predict(tmp_path / "1"))
+    assert {row.signature for row in compared} == set(words)
+    assert [row.signature for row in compared if not row.passed] == []
+    np.testing.assert_array_equal(golden["encode_text_features/inputs/text"], texts[:16])
 
 
 class Halved(keras.layers.Layer):

@@ -71,6 +71,7 @@ def test_named_methods(open_client, tmp_path):
     assert embeddings[:, 0].tolist() == [0, 2] and valid.dtype == bool and valid.tolist() == [False, True]
     assert client.encode_pixels(np.full([2, 4, 4, 3], 7, np.uint8)).tolist() == [[7, 3], [7, 3]]
     assert client.encode_features([[1, 2], [3, 4]]).tolist() == [[1.5, 3], [3.5, 3]]
+    assert client.encode_text_features([[1, 2], [3, 4]]).tolist() == [[1.5, 3], [3.5, 3]]
     assert client.match([b"a", b"a"], ["a", "b"]).tolist() == [1, 0]
     assert client.space_id() == "space-3"
 
@@ -81,6 +82,7 @@ def test_classes(open_client):
         lambda: client.classify_text(["a", "bb", ""]),
         lambda: client.classify_image([b"a", b"bb", b""]),
         lambda: client.classify_features([[1], [2], [0]]),
+        lambda: client.classify_text_features([[1], [2], [0]]),
     ):
         probabilities, labels = call()
         assert labels == LABELS
