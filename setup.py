@@ -96,6 +96,7 @@ setup(
         "benchmark": ["psutil>=6,<8"],
         # For scripts/studies: deep CCA as a baseline, which brings PyTorch, and Wikipedia's raw texts.
         "studies": ["cca-zoo[deep]>=4,<5", "pyarrow>=18,<26"],
+        "pytorch": ["torch>=2.6,<3"],  # what scripts/benchmarks/pytorch.py measures beside; in no lock, for its size
     },
     entry_points={"console_scripts": ["mmkeras = mmkeras.cli:main"]},
     zip_safe=False,

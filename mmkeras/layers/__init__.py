@@ -5,6 +5,7 @@ from mmkeras._lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "BatchNormalization": "batch_normalization",
         "CategoryHead": "category_head",
         "GradientReversal": "gradient_reversal",
         "MaskedMaxPooling": "masked_pooling",

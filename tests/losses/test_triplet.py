@@ -68,7 +68,7 @@ def test_all_embeddings_in_one_point_lose_twice_the_margin():
 
 
 def test_equal_in_pytorch_with_its_gradient():
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install torch)")
+    torch = pytest.importorskip("torch", reason='PyTorch is not installed (pip install -e ".[pytorch]")')
     import tensorflow as tf
 
     generator = np.random.default_rng(1)
