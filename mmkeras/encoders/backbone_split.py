@@ -30,7 +30,7 @@ def feature_head(image_encoder):
         image_encoder: functional model for which `frozen_backbone` returns a model.
 
     Returns:
-        `keras.Model` from `features` (B, F) to a dict with `embedding` (B, D). It has no tokens.
+        `keras.Model` from `features` (B, F) to what the encoder returns, but for the tokens: `embedding` (B, D), ...
 
     Raises:
         MmkerasError: an encoder without a frozen backbone.
@@ -40,7 +40,17 @@ def feature_head(image_encoder):
             f"Expected pixels of shape (N, {', '.join(map(str, image_encoder.input.shape[1:]))}): this image encoder "
             "has no frozen backbone whose features it could take in their place"
         )
-    return keras.Model(_features(image_encoder), {"embedding": image_encoder.output["embedding"]}, name="feature_head")
+    return keras.Model(_features(image_encoder), vectors_of(image_encoder.output), name="feature_head")
+
+
+def taking(encoder, inputs):
+    """Return what takes these inputs: the encoder, or of features of its frozen backbone the rest of it."""
+    return feature_head(encoder) if len(inputs.shape) == 2 < len(encoder.input.shape) else encoder
+
+
+def vectors_of(encoded):
+    """Return what an encoder makes of an item as a whole: its outputs without the tokens, a dict of (B, D)."""
+    return {name: value for name, value in encoded.items() if name != "tokens"}
 
 
 def _features(image_encoder):

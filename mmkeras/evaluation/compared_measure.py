@@ -91,6 +91,7 @@ SECTIONS = {
         _count("parameters", "parameters", always=True),
         _count("image_encoder_parameters", "in the image encoder"),
         _count("text_encoder_parameters", "in the text encoder"),
+        _count("both_encoders_parameters", "in both encoders"),
         _count("rest_parameters", "in the rest"),
         ComparedMeasure("model_megabytes", "model.keras", LOWER, form=",.1f", unit="MB", always=True),
     ],

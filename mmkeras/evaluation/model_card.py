@@ -40,7 +40,7 @@ SYSTEMS = {
         "supervision": "pairs of a picture and a text, and categories",
         "mechanism": "weight-shared cross-modal autoencoders against intra- and inter-modality discriminators",
         "trained_on": "It was trained on pairs and categories: every picture was shown together with a text that "
-        "belongs to it, and with their category.",
+        "belongs to it, with their category, and with a pair of another one.",
     },
     "SoftMask": {
         "paper": "Park & Han, Multi-Modal Representation Learning with Text-Driven Soft Masks, CVPR 2023",

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from mmkeras.encoders.backbone_split import vectors_of
 from mmkeras.encoders.text import takes_text_features
 from mmkeras.export.example_signatures import example_signature
 from mmkeras.export.space import space_id
@@ -31,18 +32,19 @@ def model_signatures(model):
     def pixels(image_bytes):
         return model.image_preprocessor(tf.ensure_shape(image_bytes, [None]))
 
-    def embed_text(inputs):
-        return model.text_encoder(inputs, training=False)["embedding"]
+    def encoded_text(text):
+        inputs = tf.ensure_shape(text, model.text_encoder.input.shape) if text_features else token_ids(text)
+        return _of_any_batch(lambda batch: vectors_of(model.text_encoder(batch, training=False)), inputs)
 
-    def embed_image(image):
-        return model.image_encoder(image, training=False)["embedding"]
+    def encoded_pixels(image):
+        image = tf.ensure_shape(image, model.image_encoder.input.shape)
+        return _of_any_batch(lambda batch: vectors_of(model.image_encoder(batch, training=False)), image)
 
     def encode_text(text):
-        inputs = tf.ensure_shape(text, model.text_encoder.input.shape) if text_features else token_ids(text)
-        return {"embedding": _of_any_batch(embed_text, inputs)}
+        return {"embedding": encoded_text(text)["embedding"]}
 
     def encode_pixels(image):
-        return {"embedding": _of_any_batch(embed_image, tf.ensure_shape(image, model.image_encoder.input.shape))}
+        return {"embedding": encoded_pixels(image)["embedding"]}
 
     def encode_image(image_bytes):
         return encode_pixels(pixels(image_bytes))
@@ -61,19 +63,19 @@ def model_signatures(model):
         with tf.control_dependencies([same]):
             return {"score": _of_any_batch(model.match, pixels(image_bytes), token_ids(text))}
 
-    def classified(embedding):
-        rows = tf.shape(embedding)[0]
+    def classified(encoded, modality):
+        rows = tf.shape(encoded["embedding"])[0]
         labels = tf.tile(tf.constant([model.label_names], tf.string), [rows, 1])
-        return {"probabilities": model.classify(embedding), "labels": labels}
+        return {"probabilities": model.classify(encoded, modality), "labels": labels}
 
     def classify_text(text):
-        return classified(**encode_text(text))
+        return classified(encoded_text(text), "text")
 
     def classify_pixels(image):
-        return classified(**encode_pixels(image))
+        return classified(encoded_pixels(image), "image")
 
     def classify_image(image_bytes):
-        return classified(**encode_image(image_bytes))
+        return classify_pixels(pixels(image_bytes))
 
     def describe(probe):
         return {"space_id": tf.fill(tf.shape(tf.ensure_shape(probe, [None])), identity)}
@@ -110,4 +112,4 @@ def _of_any_batch(function, *batches):
     padded = [tf.pad(batch, [[0, missing], *[[0, 0]] * (batch.shape.rank - 1)]) for batch in batches]
     for batch, one in zip(batches, padded, strict=True):
         one.set_shape([None, *batch.shape[1:]])
-    return function(*padded)[:rows]
+    return tf.nest.map_structure(lambda output: output[:rows], function(*padded))

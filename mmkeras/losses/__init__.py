@@ -6,10 +6,13 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "CategoryCrossentropy": "category",
+        "DiscriminatorCrossentropy": "discriminator",
         "InfoNCE": "contrastive",
         "ModalityCrossentropy": "adversarial",
         "Triplet": "triplet",
         "category_crossentropy": "category",
+        "discriminator_crossentropy": "discriminator",
+        "fooling_crossentropy": "discriminator",
         "info_nce": "contrastive",
         "modality_crossentropy": "adversarial",
         "triplet_loss": "triplet",

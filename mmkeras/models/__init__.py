@@ -6,9 +6,11 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "AdversarialBackprop": "adversarial_backprop",
+        "CMGAN": "cm_gan",
         "DualEncoder": "dual_encoder",
         "ImageTextModel": "image_text_model",
         "ModalityInvariant": "modality_invariant",
+        "RepeatedSteps": "repeated_steps",
         "list_presets": "preset",
         "load_preset": "preset",
     },

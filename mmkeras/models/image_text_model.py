@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from mmkeras.encoders.backbone_split import feature_head, frozen_backbone
-from mmkeras.encoders.text import build_text_encoder
+from mmkeras.encoders.backbone_split import feature_head, frozen_backbone, taking, vectors_of
+from mmkeras.encoders.text import build_text_encoder, takes_text_features
 from mmkeras.errors import MmkerasError
 from mmkeras.models.preset import (
     load_preset,
@@ -17,6 +17,7 @@ from mmkeras.models.preset import (
     preset_text_preprocessor,
 )
 from mmkeras.models.staged import Staged
+from mmkeras.models.weight_decay import without_decay_of_scales
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -24,18 +25,20 @@ class ImageTextModel(Staged, keras.Model):
     """Two encoders into one space, with the preprocessing that feeds them.
 
     It trains nothing by itself: a system subclasses it and puts its arithmetic into `compute_loss`. A system with
-    categories sets `label_names`, `multi_label` and `category_head`, a layer from embeddings to logits.
+    categories sets `label_names`, `multi_label` and `category_head`, a layer from embeddings to logits, or overrides
+    `category_logits_of`.
 
     Args:
         image_encoder: functional model from `image` to a dict with `embedding` (B, D).
-        text_encoder: functional model from `token_ids` to a dict with `embedding` (B, D).
+        text_encoder: functional model from `token_ids`, or from features (B, F), to a dict with `embedding` (B, D).
         image_preprocessor: `ImagePreprocessor`; `None` for models over feature vectors.
-        text_preprocessor: `TextPreprocessor`; `None` for models that are only given `token_ids`.
+        text_preprocessor: `TextPreprocessor`; `None` for models over feature vectors, or only given `token_ids`.
 
     Call arguments:
-        inputs: dict with `image` (B, H, W, C) or (B, F), and `token_ids` int (B, L) or `text`, strings (B,). Other
-            keys of a batch are let through. An encoder of pictures takes (B, F) too where its backbone is frozen: the
-            features that the backbone made of them, see `mmkeras.encoders.FrozenFeatures`.
+        inputs: dict with `image` (B, H, W, C) or (B, F), and `token_ids` int (B, L) or `text`, strings (B,) or features
+            (B, F), as the text encoder takes them. Other keys of a batch are let through. An encoder of pictures takes
+            (B, F) too where its backbone is frozen: the features that the backbone made of them, see
+            `mmkeras.encoders.FrozenFeatures`.
 
     Returns:
         dict: `image_embedding` and `text_embedding`, float32 (B, D), unit norm.
@@ -44,7 +47,7 @@ class ImageTextModel(Staged, keras.Model):
         MmkerasError: encoders whose embeddings differ in length.
     """
 
-    supervision = "pairs"  # or "categories": which batches a system trains on
+    supervision = "pairs"  # or "categories", "pairs_and_categories": which batches a system trains on
     label_names = ()
     multi_label = False
     category_head = None
@@ -69,7 +72,7 @@ class ImageTextModel(Staged, keras.Model):
 
         Args:
             preset: a name from `list_presets()`, the path of a JSON file, or a dict.
-            texts: training texts that the tokenizer is learnt from.
+            texts: training texts that the tokenizer is learnt from. A preset over features of texts needs neither.
             text_preprocessor: a ready `TextPreprocessor`, in place of `texts`.
             image_encoder: what `preset_image_encoder` returned for this preset; built here where left out.
             **overrides: further constructor arguments, over the preset's own.
@@ -83,15 +86,16 @@ class ImageTextModel(Staged, keras.Model):
         settings = load_preset(preset)
         if settings["model"] != cls.__name__:
             raise MmkerasError(f"Preset {preset!r} is of {settings['model']}. Received: {cls.__name__}.from_preset")
-        if (texts is None) == (text_preprocessor is None):
-            raise MmkerasError("Expected either texts, to learn the tokenizer from, or a text_preprocessor")
-        if text_preprocessor is None:
-            text_preprocessor = preset_text_preprocessor(preset, texts)
+        if settings["text_encoder"]["kind"] != "features":
+            if (texts is None) == (text_preprocessor is None):
+                raise MmkerasError("Expected either texts, to learn the tokenizer from, or a text_preprocessor")
+            if text_preprocessor is None:
+                text_preprocessor = preset_text_preprocessor(preset, texts)
         return cls(
             image_encoder=preset_image_encoder(settings) if image_encoder is None else image_encoder,
             text_encoder=build_text_encoder(
-                vocabulary_size=text_preprocessor.vocabulary_size,
-                sequence_length=text_preprocessor.sequence_length,
+                vocabulary_size=getattr(text_preprocessor, "vocabulary_size", None),
+                sequence_length=getattr(text_preprocessor, "sequence_length", None),
                 **settings["text_encoder"],
             ),
             image_preprocessor=preset_image_preprocessor(settings),
@@ -104,26 +108,24 @@ class ImageTextModel(Staged, keras.Model):
         self.built = True
 
     def call(self, inputs, training=None):
-        token_ids = inputs["token_ids"] if "token_ids" in inputs else self._tokenize(inputs["text"])
+        image, text = inputs["image"], self._text_input(inputs)
         return {
-            "image_embedding": self._image_embedding(inputs["image"], training),
-            "text_embedding": _run(self.text_encoder, token_ids, training),
+            "image_embedding": _run(taking(self.image_encoder, image), image, training, self.image_encoder.trainable),
+            "text_embedding": _run(self.text_encoder, text, training, self.text_encoder.trainable),
         }
 
-    def _image_embedding(self, images, training):
-        if len(images.shape) == 2 < len(self.image_encoder.input.shape):
-            if frozen_backbone(self.image_encoder) is None:  # it may have been, when the head was made
-                feature_head(self.image_encoder)  # raises
-            training = bool(training) and self.image_encoder.trainable
-            return self._feature_head(images, training=training)["embedding"]
-        return _run(self.image_encoder, images, training)
+    def _text_input(self, batch):
+        """What the text encoder takes of a batch."""
+        if "token_ids" in batch:
+            return batch["token_ids"]
+        return batch["text"] if takes_text_features(self.text_encoder) else self._tokenize(batch["text"])
 
     def match(self, images, token_ids):
         """Score pairs: the cosine of their embeddings. Systems with a fusion encoder override it.
 
         Args:
             images: (B, H, W, C) or (B, F).
-            token_ids: int (B, L).
+            token_ids: int (B, L), or features (B, F).
 
         Returns:
             float32 (B,), in [-1, 1].
@@ -131,17 +133,22 @@ class ImageTextModel(Staged, keras.Model):
         embeddings = self({"image": images, "token_ids": token_ids}, training=False)
         return ops.sum(embeddings["image_embedding"] * embeddings["text_embedding"], axis=-1)
 
-    def classify(self, embedding):
-        """Turn embeddings into category probabilities: of all categories together, or each alone when `multi_label`.
+    def classify(self, encoded, modality):
+        """Turn what an encoder returned into category probabilities: of all together, or each alone if `multi_label`.
 
         Args:
-            embedding: (B, D), unit norm, of either modality.
+            encoded: dict of the encoder's outputs, `embedding` (B, D) among them.
+            modality: the encoder's, `"image"` or `"text"`.
 
         Returns:
             float32 (B, C), in [0, 1]; rows sum to 1 unless `multi_label`.
         """
-        logits = self.category_head(embedding)
+        logits = self.category_logits_of(encoded, modality)
         return ops.sigmoid(logits) if self.multi_label else ops.softmax(logits, axis=-1)
+
+    def category_logits_of(self, encoded, modality):
+        """Return category logits, (B, C), of what an encoder returned; see `classify`."""
+        return self.category_head(encoded["embedding"])
 
     # --- Training ---
 
@@ -157,11 +164,7 @@ class ImageTextModel(Staged, keras.Model):
         """
         if optimizer == "auto":
             optimizer = keras.optimizers.AdamW(learning_rate=1e-3, weight_decay=0.01, global_clipnorm=1.0)
-        optimizer = keras.optimizers.get(optimizer)
-        decaying = getattr(optimizer, "inner_optimizer", optimizer)  # what a LossScaleOptimizer wraps
-        if not decaying.built:  # compiled before, it has its exclusions; Keras takes them only until then
-            # Decay shrinks directions of matrices; scales, offsets and the temperature it would only bias towards 0.
-            decaying.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "log_temperature"])
+        optimizer = without_decay_of_scales(keras.optimizers.get(optimizer))
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
 
     def compile_from_config(self, config):
@@ -175,16 +178,11 @@ class ImageTextModel(Staged, keras.Model):
 
     # --- Encoding ---
 
-    @functools.cached_property
-    def _embed_image(self):
-        return _embedder(self.image_encoder)
-
     # Functions, and no models: as an attribute a model would be saved, a second time.
 
     @functools.cached_property
-    def _feature_head(self):
-        head = feature_head(self.image_encoder)
-        return lambda features, training=None: head(features, training=training)
+    def _embed_image(self):
+        return _embedder(self.image_encoder)
 
     @functools.cached_property
     def _embed_features(self):
@@ -208,6 +206,10 @@ class ImageTextModel(Staged, keras.Model):
         Raises:
             MmkerasError: an array of another shape than the encoder's input, or a picture that cannot be read.
         """
+        return self._encoded_images(images, batch_size)["embedding"]
+
+    def _encoded_images(self, images, batch_size=256):
+        """What the image encoder returns of pictures, but for their tokens; see `encode_image`."""
         if not isinstance(images, np.ndarray):
             if self.image_preprocessor is None:
                 raise MmkerasError("Expected an array of feature vectors: this model has no image_preprocessor")
@@ -227,15 +229,31 @@ class ImageTextModel(Staged, keras.Model):
         """Embed texts.
 
         Args:
-            texts: list of N strings.
+            texts: list of N strings; for an encoder over features an array (N, F).
             batch_size: texts a call.
 
         Returns:
             float32 (N, D), unit norm.
 
         Raises:
-            MmkerasError: one string in place of a list, or an entry that is no string.
+            MmkerasError: one string in place of a list, an entry that is no string, or no features of the encoder's
+                length.
         """
+        return self._encoded_texts(texts, batch_size)["embedding"]
+
+    def _encoded_texts(self, texts, batch_size=256):
+        """What the text encoder returns of texts, but for their tokens; see `encode_text`."""
+        if takes_text_features(self.text_encoder):
+            expected = tuple(self.text_encoder.input.shape[1:])
+            if np.ndim(texts) != 2 or np.shape(texts)[1:] != expected:
+                received = (
+                    f"texts of shape {np.shape(texts)}" if isinstance(texts, np.ndarray) else type(texts).__name__
+                )
+                raise MmkerasError(
+                    f"Expected an array (N, {expected[0]}), features of texts, as the text encoder takes them. "
+                    f"Received: {received}"
+                )
+            return self._in_batches(self._embed_text, np.asarray(texts), batch_size)
         if isinstance(texts, (str, bytes)):
             raise MmkerasError(f"Expected a list of strings. Received: texts={texts!r}; write [texts]")
         texts = list(texts)
@@ -251,7 +269,8 @@ class ImageTextModel(Staged, keras.Model):
         Raises:
             MmkerasError: a system without categories, or as `encode_image`.
         """
-        return self._probabilities(self.encode_image(images, batch_size))
+        self._check_categories()
+        return ops.convert_to_numpy(self.classify(self._encoded_images(images, batch_size), "image"))
 
     def classify_text(self, texts, batch_size=256):
         """Category probabilities of texts, float32 (N, C), in the order of `label_names`; see `encode_text`.
@@ -259,12 +278,12 @@ class ImageTextModel(Staged, keras.Model):
         Raises:
             MmkerasError: a system without categories, or as `encode_text`.
         """
-        return self._probabilities(self.encode_text(texts, batch_size))
+        self._check_categories()
+        return ops.convert_to_numpy(self.classify(self._encoded_texts(texts, batch_size), "text"))
 
-    def _probabilities(self, embeddings):
-        if self.category_head is None:
+    def _check_categories(self):
+        if not self.label_names:
             raise MmkerasError(f"Expected a system with categories. Received: {type(self).__name__}, which has none")
-        return ops.convert_to_numpy(self.classify(embeddings))
 
     def _tokenize(self, texts):
         if self.text_preprocessor is None:
@@ -272,14 +291,22 @@ class ImageTextModel(Staged, keras.Model):
         return self.text_preprocessor(texts)
 
     def _in_batches(self, embed, rows, batch_size):
+        if not len(rows):
+            return {name: np.zeros((0, tensor.shape[-1]), np.float32) for name, tensor in self._vectors.items()}
         parts = [embed(rows[start : start + batch_size]) for start in range(0, len(rows), batch_size)]
-        return np.concatenate(parts) if parts else np.zeros((0, self.embedding_dim), np.float32)
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    @property
+    def _vectors(self):
+        """What both encoders return of an item as a whole, by name."""
+        return vectors_of(self.image_encoder.output)
 
     # --- Config ---
 
     def get_config(self):
-        parts = ("image_encoder", "text_encoder", "image_preprocessor", "text_preprocessor")
-        config = {part: keras.saving.serialize_keras_object(getattr(self, part)) for part in parts}
+        preprocessors = {part: getattr(self, part) for part in ("image_preprocessor", "text_preprocessor")}
+        parts = self.given_encoders | preprocessors
+        config = {part: keras.saving.serialize_keras_object(value) for part, value in parts.items()}
         # With the dtype policy: without it a mixed_float16 model would be compiled without loss scaling when loaded.
         return {**super().get_config(), **config}
 
@@ -294,17 +321,17 @@ class ImageTextModel(Staged, keras.Model):
         )
 
 
-def _run(encoder, inputs, training):
+def _run(encoder, inputs, training, trainable):
     """Embed a batch; a frozen encoder drops nothing and keeps its batch statistics, whatever else trains."""
-    return encoder(inputs, training=bool(training) and encoder.trainable)["embedding"]
+    return encoder(inputs, training=bool(training) and trainable)["embedding"]
 
 
 def _embedder(encoder):
-    """Return a function from an array, a batch, to its embeddings; traced once for any batch size and dtype."""
+    """Return a function from an array, a batch, to what `vectors_of` has of it; traced once for any size and dtype."""
     signature = tf.TensorSpec(encoder.input.shape, encoder.input.dtype)
 
     @tf.function(input_signature=[signature])
     def embed(batch):
-        return encoder(batch, training=False)["embedding"]
+        return vectors_of(encoder(batch, training=False))
 
     return lambda batch: embed(tf.cast(batch, signature.dtype))

@@ -16,12 +16,18 @@ class Staged:
     _trained_parts = None  # those that were trainable before the first stage
 
     @property
+    def given_encoders(self):
+        """The encoders as the constructor took them, by its arguments' names; a system may build more upon them."""
+        return {"image_encoder": self.image_encoder, "text_encoder": self.text_encoder}
+
+    @property
     def parts(self):
         """What training may change or leave alone, by name: a dict of layers.
 
-        A pretrained network within an encoder is a part of its own, `image_backbone` or `text_backbone`.
+        The encoders are those of the constructor. A pretrained network within one is a part of its own,
+        `image_backbone` or `text_backbone`.
         """
-        parts = {"image_encoder": self.image_encoder, "text_encoder": self.text_encoder}
+        parts = self.given_encoders
         for modality in ("image", "text"):
             for layer in parts[f"{modality}_encoder"].layers:
                 if layer.name in BACKBONES:

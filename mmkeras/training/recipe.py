@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from mmkeras.errors import MmkerasError
-from mmkeras.training.settings import check_range, checked_settings, parse_setting
+from mmkeras.training.settings import check_range, check_schedule, checked_settings, parse_setting
 from mmkeras.training.stage import INHERITED, Stage, read_stages
 
 CHOICES = {
@@ -33,9 +33,12 @@ class Recipe:
             the kind `hub`, weights for the kind `backbone`.
         epochs: passes over the training pairs; of all stages together where there are `stages`.
         batch_size: pairs a step.
-        learning_rate: peak of the schedule, which warms up linearly and decays along a cosine.
-        warmup_steps: steps of the warm-up.
-        final_learning_rate: where the decay ends, `learning_rate` at most.
+        learning_rate: peak of the schedule.
+        warmup_steps: steps in which it is reached, linearly; none with `halving`.
+        final_learning_rate: where the cosine ends, `learning_rate` at most.
+        decay: of the learning rate after that: along a `cosine` to the last step, or by `halving` it.
+        halving_epochs: epochs between two halvings.
+        adam_beta_1: Adam's memory of past gradients, a share below 1; against an adversary that moves on, a short one.
         weight_decay: AdamW's, decoupled.
         gradient_clip: global norm the gradient is clipped to; 0 switches it off.
         augment_shift: pictures are shifted by up to so many px in training; 0 where it reads a frozen backbone's
@@ -46,7 +49,7 @@ class Recipe:
         reversal_strength: largest strength of the gradient reversal, for systems with a modality classifier.
         reversal_ramp: share of the training in which it grows to that, along the schedule of DANN; 0 is at once.
         select: the weights kept at the end: of the `last` epoch, or of the one `best` in `val_rsum` (`val_map` for
-            systems that train on categories).
+            systems that train on categories, with or without pairs).
         checkpoint_steps: steps between two checkpoints; one is written at the end of each epoch too.
         limit: only the first so many texts of each split, to try things out; 0 is all.
         stages: parts of a training that goes in several, one after the other; each has its own `epochs` then, and may
@@ -64,6 +67,9 @@ class Recipe:
     learning_rate: float = 1e-3
     warmup_steps: int = 100
     final_learning_rate: float = 0.0
+    decay: str = "cosine"
+    halving_epochs: int = 100
+    adam_beta_1: float = 0.9
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
     augment_shift: int = 0
@@ -83,6 +89,8 @@ class Recipe:
                 raise MmkerasError(
                     f"Expected {key} to be one of {', '.join(map(repr, allowed))}. Received: {getattr(self, key)!r}"
                 )
+        if not self.stages:  # each of them has a schedule of its own, checked by itself
+            check_schedule(self)
         check_range(self)
 
     @property

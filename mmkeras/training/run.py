@@ -117,8 +117,10 @@ class Run:
         """
         digest = hashlib.sha256()
         labels = [label for label in (data.label, data.text_label) if label is not None]
-        texts = "\n".join([*data.texts, *data.label_names]).encode()
-        for part in (data.images, data.image_id, data.text_image_id, data.pairs, texts, *labels):
+        names = list(data.label_names) if data.text_features else [*data.texts, *data.label_names]
+        features = [data.texts] if data.text_features else []
+        words = "\n".join(names).encode()
+        for part in (data.images, *features, data.image_id, data.text_image_id, data.pairs, words, *labels):
             digest.update(part)
         if self.info["data_digest"] is None:
             self.update(data_digest=digest.hexdigest())

@@ -6,8 +6,9 @@ import math
 
 from mmkeras.errors import MmkerasError
 
-POSITIVE = ("epochs", "batch_size", "learning_rate", "checkpoint_steps")
-SHARES = ("reversal_ramp",)
+POSITIVE = ("epochs", "batch_size", "learning_rate", "checkpoint_steps", "halving_epochs")
+SHARES = ("reversal_ramp", "adam_beta_1")
+DECAYS = ("cosine", "halving")
 LARGEST_INT = 2**31 - 1  # TensorFlow makes int32 of a Python number
 
 
@@ -55,10 +56,27 @@ def check_range(settings):
     for field in dataclasses.fields(settings):
         if field.type in (int, float):
             _check_number(field.name, getattr(settings, field.name))
+    if settings.adam_beta_1 == 1:
+        raise MmkerasError("Expected adam_beta_1 to be below 1. Received: adam_beta_1=1.0")
     if settings.final_learning_rate > settings.learning_rate:
         raise MmkerasError(
             f"Expected final_learning_rate to be at most learning_rate, {settings.learning_rate}. "
             f"Received: final_learning_rate={settings.final_learning_rate}"
+        )
+
+
+def check_schedule(settings):
+    """Check that the settings of a learning rate's schedule go together.
+
+    Raises:
+        MmkerasError: an unknown decay, or settings that it does not know.
+    """
+    if settings.decay not in DECAYS:
+        raise MmkerasError(f"Expected decay to be one of {', '.join(map(repr, DECAYS))}. Received: {settings.decay!r}")
+    if settings.decay == "halving" and (settings.warmup_steps or settings.final_learning_rate):
+        raise MmkerasError(
+            'Expected warmup_steps = 0 and final_learning_rate = 0 with decay = "halving". Received: '
+            f"warmup_steps={settings.warmup_steps}, final_learning_rate={settings.final_learning_rate}"
         )
 
 

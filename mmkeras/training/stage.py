@@ -3,9 +3,18 @@
 import dataclasses
 
 from mmkeras.errors import MmkerasError
-from mmkeras.training.settings import check_range, checked_settings
+from mmkeras.training.settings import check_range, check_schedule, checked_settings
 
-INHERITED = ("learning_rate", "warmup_steps", "final_learning_rate", "reversal_strength", "reversal_ramp")
+INHERITED = (
+    "learning_rate",
+    "warmup_steps",
+    "final_learning_rate",
+    "decay",
+    "halving_epochs",
+    "adam_beta_1",
+    "reversal_strength",
+    "reversal_ramp",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,11 +27,15 @@ class Stage:
         name: for logs, plots and the command line, where `stages.NAME.epochs=3` changes it.
         epochs: passes over the training data.
         trains: parts of the model that are trained, the others stay as they are: `image_encoder`, `text_encoder`,
-            `modality_classifier`, `category_head`, `image_backbone`, ...; empty for all that the preset trains.
+            `modality_classifier`, `category_head`, `image_backbone`, `autoencoder`, ...; empty for all that the preset
+            trains.
         arguments: arguments of the model that hold from this stage on, such as `negatives` and weights of losses.
         learning_rate: see `Recipe`, whose value holds where it is left out; so for the others below.
         warmup_steps: see `Recipe`.
         final_learning_rate: see `Recipe`.
+        decay: see `Recipe`.
+        halving_epochs: see `Recipe`; epochs of this stage.
+        adam_beta_1: see `Recipe`.
         reversal_strength: see `Recipe`.
         reversal_ramp: see `Recipe`; a share of this stage.
 
@@ -37,6 +50,9 @@ class Stage:
     learning_rate: float = 1e-3
     warmup_steps: int = 0
     final_learning_rate: float = 0.0
+    decay: str = "cosine"
+    halving_epochs: int = 100
+    adam_beta_1: float = 0.9
     reversal_strength: float = 1.0
     reversal_ramp: float = 0.0
 
@@ -46,6 +62,7 @@ class Stage:
         if not all(isinstance(part, str) for part in self.trains):
             raise MmkerasError(f"Expected trains as a list of names. Received: trains={self.trains!r}")
         check_range(self)
+        check_schedule(self)
 
 
 def read_stages(tables, inherited):

@@ -2,7 +2,14 @@
 
 import keras
 
-from mmkeras.data.pipeline import steps_per_epoch, training_batches, unpaired_batches, unpaired_steps_per_epoch
+from mmkeras.data.pipeline import (
+    mismatched_batches,
+    mismatched_steps_per_epoch,
+    steps_per_epoch,
+    training_batches,
+    unpaired_batches,
+    unpaired_steps_per_epoch,
+)
 from mmkeras.preprocessing.augment import RandomShift
 from mmkeras.training.callbacks import BestWeights, Checkpoint, EpochLog, FiniteLoss, RetrievalValidation, TrainingTime
 from mmkeras.training.checkpoint import load_checkpoint, load_weights, metric_states, saved_step
@@ -13,6 +20,7 @@ from mmkeras.training.reversal_schedule import ReversalSchedule
 SUPERVISION = {
     "pairs": (training_batches, steps_per_epoch, "val_rsum"),
     "categories": (unpaired_batches, unpaired_steps_per_epoch, "val_map"),
+    "pairs_and_categories": (mismatched_batches, mismatched_steps_per_epoch, "val_map"),
 }
 
 
@@ -64,18 +72,30 @@ class StageRunner:
     def _compile(self, stage):
         """Give the model the stage's optimizers, built and ready for a checkpoint."""
         recipe = self.recipe
+        self.model.compile(
+            keras.optimizers.AdamW(  # without decay just Adam
+                self._schedule(stage),
+                beta_1=stage.adam_beta_1,
+                weight_decay=recipe.weight_decay,
+                global_clipnorm=recipe.gradient_clip or None,
+            )
+        )
+        self.model.build_optimizers()
+
+    def _schedule(self, stage):
+        """The learning rate by the stage's own steps."""
+        if stage.decay == "halving":
+            period = stage.halving_epochs * self.steps
+            return keras.optimizers.schedules.ExponentialDecay(stage.learning_rate, period, 0.5, staircase=True)
         total = stage.epochs * self.steps
         warmup = min(stage.warmup_steps, total - 1)
-        schedule = keras.optimizers.schedules.CosineDecay(
+        return keras.optimizers.schedules.CosineDecay(
             0.0,
             total - warmup,
             alpha=stage.final_learning_rate / stage.learning_rate,
             warmup_target=stage.learning_rate,
             warmup_steps=warmup,
         )
-        clip = recipe.gradient_clip or None
-        self.model.compile(keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay, global_clipnorm=clip))
-        self.model.build_optimizers()
 
     def _fit(self, stage, log, first_step, end):
         steps, recipe = self.steps, self.recipe

@@ -1,6 +1,7 @@
 """Training: from a run folder with a recipe in it to a trained model in that folder."""
 
 import functools
+import math
 import sys
 
 import keras
@@ -79,7 +80,7 @@ def _build(recipe, data, image_encoder):
     """Build the preset's model around its image encoder."""
     system = getattr(mmkeras.models, load_preset(recipe.preset)["model"])
     categories = {}
-    if system.supervision == "categories":
+    if "categories" in system.supervision:
         if data.label is None:
             raise MmkerasError(
                 f"{system.__name__} trains on categories. Expected targets to be category or tags. "
@@ -90,6 +91,20 @@ def _build(recipe, data, image_encoder):
 
 
 def _parameters(model):
-    """Count a model's weights by part, frozen ones too: each encoder, with a backbone within, and the rest."""
-    counts = {name: model.parts[name].count_params() for name in ("image_encoder", "text_encoder")}
-    return counts | {"rest": model.count_params() - sum(counts.values())}
+    """Count a model's weights by part, frozen ones too: each encoder, with a backbone within, and the rest.
+
+    What the encoders share counts by itself.
+    """
+    sizes = [
+        {id(variable): math.prod(variable.shape) for variable in part.weights}
+        for part in (model.image_encoder, model.text_encoder, model)
+    ]
+    image, text, whole = sizes
+    shared = image.keys() & text.keys()
+    groups = {
+        "image_encoder": image.keys() - shared,
+        "text_encoder": text.keys() - shared,
+        **({"both_encoders": shared} if shared else {}),
+        "rest": whole.keys() - image.keys() - text.keys(),
+    }
+    return {name: sum(whole[key] for key in keys) for name, keys in groups.items()}

@@ -18,16 +18,21 @@ def test_every_preset_builds_and_embeds(name, text_preprocessor, tmp_path):
     settings = load_preset(name)
     assert settings["description"]
     system = getattr(mmkeras.models, settings["model"])
-    categories = {"label_names": ("one", "two")} if system.supervision == "categories" else {}
+    categories = {"label_names": ("one", "two")} if "categories" in system.supervision else {}
     preset = name
     if settings["image_encoder"].get("handle") == "":  # its user names the backbone
         preset = with_backbone(name, write_pictures(tmp_path, 224, 224))
         preset["image_encoder"]["output_key"] = "vector"
-    model = system.from_preset(preset, text_preprocessor=text_preprocessor, **categories)
-    embedding = model.encode_text(["latin small letter a"])
-    assert embedding.shape == (1, settings["text_encoder"]["embedding_dim"])
+    of_text_features = settings["text_encoder"]["kind"] == "features"
+    model = system.from_preset(preset, text_preprocessor=None if of_text_features else text_preprocessor, **categories)
+    texts = np.ones((1, settings["text_encoder"].get("features", 0)), "float32")
+    embedding = model.encode_text(texts if of_text_features else ["latin small letter a"])
+    arguments, encoder = settings.get("arguments", {}), settings["text_encoder"]
+    assert embedding.shape == (1, arguments.get("representation_dim", encoder["embedding_dim"]))
+    np.testing.assert_allclose(np.linalg.norm(embedding), 1, rtol=1e-5)
     preprocessor = preset_image_preprocessor(name)
-    assert model.image_encoder.input.shape[1:] == (preprocessor.height, preprocessor.width, preprocessor.channels)
+    shape = (settings["image_encoder"].get("features"),) if preprocessor is None else preprocessor.output_shape
+    assert model.image_encoder.input.shape[1:] == shape
 
 
 def test_a_preset_may_be_a_name_a_file_or_a_dict(tmp_path):

@@ -60,6 +60,11 @@ def test_a_whole_number_in_toml_serves_as_a_float(tmp_path):
         ("weight_decay=-1", "Expected weight_decay to be 0 or more. Received: weight_decay=-1.0"),
         ("reversal_ramp=1.5", "Expected reversal_ramp to be a share, 1 at most. Received: reversal_ramp=1.5"),
         ("reversal_strength=-1", "Expected reversal_strength to be 0 or more. Received: reversal_strength=-1.0"),
+        ("adam_beta_1=1", "Expected adam_beta_1 to be below 1. Received: adam_beta_1=1.0"),
+        ("adam_beta_1=2", "Expected adam_beta_1 to be a share, 1 at most. Received: adam_beta_1=2.0"),
+        ("halving_epochs=0", "Expected halving_epochs to be more than 0. Received: halving_epochs=0"),
+        ("decay=linear", "Expected decay to be one of 'cosine', 'halving'. Received: 'linear'"),
+        ("decay=halving", 'Expected warmup_steps = 0 and final_learning_rate = 0 with decay = "halving". Received: '),
         ("targets=colour", "Expected targets to be one of '', 'category', 'tags'. Received: 'colour'"),
         ("limit=-1", "Expected limit to be 0 or more. Received: limit=-1"),
         ("seed=2147483648", "Expected seed to be 2147483647 at most. Received: seed=2147483648"),
@@ -122,6 +127,13 @@ def test_stages_take_what_they_leave_out_from_the_recipe():
     assert Recipe.from_settings(json.loads(json.dumps(dataclasses.asdict(recipe)))) == recipe
 
 
+def test_each_stage_has_its_own_decay_and_the_recipe_beside_them_none():
+    halving = {"name": "two", "epochs": 3, "decay": "halving", "halving_epochs": 2, "warmup_steps": 0}
+    recipe = Recipe.from_settings(STAGED | {"adam_beta_1": 0.5, "stages": [STAGED["stages"][0], halving]})
+    found = [(stage.decay, stage.halving_epochs, stage.adam_beta_1) for stage in recipe.training_stages]
+    assert found == [("cosine", 100, 0.5), ("halving", 2, 0.5)]
+
+
 def test_a_recipe_without_stages_is_one_of_its_own_settings():
     (stage,) = Recipe.from_settings({"preset": "some", "epochs": 4, "reversal_ramp": 0.25}).training_stages
     assert (stage.epochs, stage.reversal_ramp, stage.trains, stage.arguments) == (4, 0.25, [], {})
@@ -144,6 +156,8 @@ def test_a_recipe_without_stages_is_one_of_its_own_settings():
         ({"final_learning_rate": 1e-2}, "at most learning_rate, 0.002. Received: final_learning_rate=0.01"),
         ({"stages": [{"name": "one", "epochs": 0}]}, "Expected epochs to be more than 0"),
         ({"stages": [{"name": "a b", "epochs": 1}]}, "letters, digits"),
+        ({"stages": [{"name": "one", "epochs": 1, "decay": "linear"}]}, "Expected decay to be one of"),
+        ({"decay": "halving"}, 'with decay = "halving". Received: warmup_steps=5, final_learning_rate=0.0'),
         ({"stages": [{"name": "one", "epochs": 1}] * 2}, "different names. Received: one, one"),
         ({"stages": ["one"]}, r"\[\[stages\]\] in TOML"),
     ],

@@ -32,7 +32,8 @@ def assert_equal_runs(resumed, whole):
         a, b = arrays(resumed.file(name)), arrays(whole.file(name))
         assert set(a) == set(b)
         assert [key for key in b if not np.array_equal(a[key], b[key])] == [], name
-        assert {key.partition("/")[0] for key in b} - {"classifier_optimizer"} == {
+        groups = {key.partition("/")[0] for key in b}
+        assert {group for group in groups if not group.endswith("_optimizer")} == {
             "model",
             "optimizer",
             "metrics",
@@ -122,6 +123,51 @@ def test_an_adversarial_run_resumes_with_its_schedule_and_every_optimizer(
     assert ("classifier_optimizer" in keys) == bool(form)
     model = run.load_model()
     assert float(model.gradient_reversal.strength) == pytest.approx(strengths[-1])
+
+
+GAME = """
+[[stages]]
+name = "features"
+epochs = 1
+trains = ["image_encoder", "text_encoder"]
+[[stages]]
+name = "game"
+epochs = 2
+trains = ["autoencoder", "discriminators"]
+warmup_steps = 0
+decay = "halving"
+halving_epochs = 1
+adam_beta_1 = 0.5
+"""
+
+
+@pytest.mark.slow
+def test_a_cross_modal_game_resumes_with_all_six_optimizers(
+    create_run, monkeypatch, determinism, small_preset, tmp_path
+):
+    """Cut in the training of the features, and again in the game upon them."""
+    preset = json.loads(Path(small_preset).read_text())
+    preset |= {"model": "CMGAN", "arguments": {"representation_dim": 16, "discriminator_hidden": 8}}
+    file = tmp_path / "game.json"
+    file.write_text(json.dumps(preset))
+    settings = [f"preset={file}", "targets=category", "batch_size=4", *RANDOM[1:]]
+    runs = []
+    for name in ("whole", "cut"):
+        run = create_run(name, *settings)
+        run.update(settings={**run.info["settings"], "epochs": 3, "stages": tomllib.loads(GAME)["stages"]})
+        runs.append(Run(run.folder))
+    whole, cut = runs
+    train(whole, verbose=0)
+    for epoch, batch in ((0, 6), (2, 6)):
+        cut = interrupt(cut, monkeypatch, epoch, batch)
+        assert saved_step(cut.folder) % 8 == 5 or saved_step(cut.folder) > 0
+    train(cut, verbose=0)
+    assert_equal_runs(cut, whole)
+    rows = callbacks.read_log(whole.file("log.csv"))
+    assert [row["stage"] for row in rows] == ["features", "game", "game"]
+    assert rows[2]["learning_rate"] == pytest.approx(rows[1]["learning_rate"] / 2)
+    checkpoint = {key.partition("/")[0] for key in arrays(whole.file("checkpoint.npz"))}
+    assert sum(group.endswith("optimizer") for group in checkpoint) == 6
 
 
 STAGES = """

@@ -1,0 +1,92 @@
+"""The block that cross-modal GANs are built of, with batch statistics for each modality that goes through it."""
+
+import keras
+from keras import ops
+
+from mmkeras.layers.linear import linear
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class ProjectionBlock(keras.layers.Layer):
+    """A linear layer, batch normalisation and a leaky ReLU; several streams may share it.
+
+        y = LeakyReLU( gamma * (Wx + b - mean_k) / sqrt(variance_k + epsilon) + beta )
+
+    Kernel, bias, gamma and beta are those of all streams; each stream k has moving statistics of its own, since one
+    moving average over two modalities fits neither. In training a call is normalised by its own batch.
+
+    Args:
+        units: outputs, 1 or more.
+        streams: how many distributions go through it, each in calls of its own, 1 or more.
+        momentum: of the moving statistics, in [0, 1).
+        epsilon: added to the variance.
+        negative_slope: of the leaky ReLU.
+
+    Call arguments:
+        inputs: (B, F).
+        stream: int, whose statistics are used and updated.
+        training: whether the batch's own statistics are used.
+
+    Returns:
+        float32 (B, units), also under mixed precision: it is normalised in float32.
+
+    Raises:
+        ValueError: no units, no stream, a momentum outside [0, 1).
+
+    Example:
+        >>> block = ProjectionBlock(1024, streams=2)
+        >>> image, text = block(image, stream=0, training=True), block(text, stream=1, training=True)
+
+    Reference:
+        The building block of Peng, Qi & Yuan 2019 (arXiv 1710.05106) in the authors' code, where gamma starts from
+        N(1, 0.02). The moving variance is the batch's own, as in Keras, and not scaled by B / (B - 1), as in Torch.
+    """
+
+    def __init__(self, units, streams=1, momentum=0.9, epsilon=1e-5, negative_slope=0.2, **kwargs):
+        super().__init__(**kwargs)
+        if units < 1 or streams < 1:
+            raise ValueError(f"Expected one unit and one stream or more. Received: units={units}, streams={streams}")
+        if not 0 <= momentum < 1:
+            raise ValueError(f"Expected a momentum in [0, 1). Received: momentum={momentum}")
+        self.units = units
+        self.streams = streams
+        self.momentum = momentum
+        self.epsilon = epsilon
+        self.negative_slope = negative_slope
+
+    def build(self, input_shape):
+        self.projection = linear(self.units, input_shape[-1], dtype=self.dtype_policy, name="projection")
+
+        def add(name, initializer, trainable=True):
+            return self.add_weight(
+                shape=(self.units,),
+                initializer=initializer,
+                trainable=trainable,
+                dtype="float32",
+                autocast=False,
+                name=name,
+            )
+
+        self.gamma = add("gamma", keras.initializers.RandomNormal(1.0, 0.02))
+        self.beta = add("beta", "zeros")
+        self.moving_means = [add(f"moving_mean_{stream}", "zeros", False) for stream in range(self.streams)]
+        self.moving_variances = [add(f"moving_variance_{stream}", "ones", False) for stream in range(self.streams)]
+
+    def call(self, inputs, stream=0, training=None):
+        x = ops.cast(self.projection(inputs), "float32")
+        moving = self.moving_means[stream], self.moving_variances[stream]
+        if training and self.trainable:
+            statistics = ops.moments(x, axes=0)
+            for average, value in zip(moving, statistics, strict=True):
+                average.assign(average * self.momentum + value * (1 - self.momentum))
+        else:
+            statistics = moving
+        x = ops.batch_normalization(x, *statistics, axis=-1, offset=self.beta, scale=self.gamma, epsilon=self.epsilon)
+        return ops.leaky_relu(x, self.negative_slope)
+
+    def compute_output_spec(self, inputs, stream=0, training=None):
+        return keras.KerasTensor((*inputs.shape[:-1], self.units), "float32")
+
+    def get_config(self):
+        names = ("units", "streams", "momentum", "epsilon", "negative_slope")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
