@@ -115,17 +115,24 @@ def test_from_a_recipe_to_an_answer(mmkeras, tmp_path):
         assert err == "mmkeras: error: There is no picture missing.png\n"
 
 
-def test_a_system_of_categories_goes_the_same_way(mmkeras, tmp_path):
+@pytest.mark.parametrize(
+    "recipe, settings, told",
+    [
+        ("glyphs_adversarial_backprop", ("epochs=2", "reversal_ramp=1.0"), "No pairs were used in training."),
+        ("glyphs_cm_gan", ("stages.features.epochs=1", "stages.game.epochs=1"), "and with a pair of another one."),
+    ],
+    ids=["AdversarialBackprop", "CMGAN"],
+)
+def test_a_system_of_categories_goes_the_same_way(mmkeras, tmp_path, recipe, settings, told):
     """Train, evaluate, export, parity, serve, query: and its signatures name categories."""
-    settings = ("limit=150", "batch_size=32", "epochs=2", "reversal_ramp=1.0")
-    mmkeras("train", "glyphs_adversarial_backprop", *settings, "--out", "runs/tiny")
+    mmkeras("train", recipe, "limit=150", "batch_size=32", *settings, "--out", "runs/tiny")
     assert "map" in mmkeras("evaluate", "runs/tiny").lower()
     metrics = json.loads((tmp_path / "runs" / "tiny" / "metrics.json").read_text())
     assert 0 <= metrics["image_to_text_map"] <= 1
     assert 0 <= metrics["modality_probe"] <= 1 and 0 <= metrics["untrained_modality_probe"] <= 1
     mmkeras("export", "runs/tiny", "--to", "savedmodels/tiny")
     extra = tmp_path / "savedmodels" / "tiny" / "1" / "assets.extra"
-    assert "No pairs were used in training." in (extra / "model_card.md").read_text()
+    assert told in (extra / "model_card.md").read_text()
     with served(mmkeras, "savedmodels/tiny") as address:
         parity = mmkeras("parity", "savedmodels/tiny", *address)
         assert parity.count("equal") == OUTPUTS + 8  # two outputs of two signatures a modality
