@@ -15,13 +15,14 @@ def golden_examples(model, data, space_id):
 
     Args:
         model: `ImageTextModel`.
-        data: `PairedData`; its first pairs are used, and where it has none its first pictures and texts.
+        data: `PairedData`; its first pairs are used, and where it has none its first pictures and texts. Of a model of
+            pictures that was trained on features of them alone, the pictures are made up.
         space_id: what `describe` answers.
 
     Returns:
         dict of arrays `<signature>/inputs/<name>` and `<signature>/outputs/<name>`.
     """
-    images, texts = _first_rows(data.one_image_an_item())
+    images, texts = _first_rows(model, data.one_image_an_item())
     of_texts = "text_features" if data.text_features else "text"
     text = texts if data.text_features else np.array([text.encode() for text in texts])
     text_embedding, image_embedding = model.encode_text(texts), model.encode_image(images)
@@ -72,15 +73,26 @@ def _with_a_broken_picture(image_bytes, embedding):
     )
 
 
-def _first_rows(data):
-    """As many pictures (or vectors, where there are none) as texts, at most `GOLDEN_ROWS`."""
+def _first_rows(model, data):
+    """As many pictures (or vectors, for a model of these) as texts, at most `GOLDEN_ROWS`."""
     pairs = data.pairs[:GOLDEN_ROWS]
     if not len(pairs):
         rows = np.arange(min(len(data.images), len(data.texts), GOLDEN_ROWS))
         pairs = np.column_stack([rows, rows])
-    shown = data.images if data.pictures is None else data.pictures
     texts = data.texts[pairs[:, 1]] if data.text_features else [data.texts[row] for row in pairs[:, 1]]
-    return np.stack([shown[row] for row in pairs[:, 0]]), texts
+    if model.image_preprocessor is None:
+        return data.images[pairs[:, 0]], texts
+    if data.pictures is None:
+        return _made_up_pictures(len(pairs), model.image_preprocessor.output_shape), texts
+    return np.stack([data.pictures[row] for row in pairs[:, 0]]), texts
+
+
+def _made_up_pictures(count, shape):
+    """Tiles of random colours, uint8 (count, H, W, C): a few kilobytes each as PNG, where noise would fill a hundred."""
+    height, width, channels = shape
+    tile = 16
+    tiles = np.random.default_rng(0).integers(0, 256, (count, -(-height // tile), -(-width // tile), channels), np.uint8)
+    return tiles.repeat(tile, axis=1).repeat(tile, axis=2)[:, :height, :width]
 
 
 def by_signature(golden):

@@ -167,7 +167,6 @@ class CMGAN(CrossModalGame, ImageTextModel):
 
     # --- Parts ---
 
-    @property
     def given_encoders(self):
         return {"image_encoder": self.image_network, "text_encoder": self.text_network}
 

@@ -305,7 +305,7 @@ class ImageTextModel(Staged, keras.Model):
 
     def get_config(self):
         preprocessors = {part: getattr(self, part) for part in ("image_preprocessor", "text_preprocessor")}
-        parts = self.given_encoders | preprocessors
+        parts = self.given_encoders() | preprocessors
         config = {part: keras.saving.serialize_keras_object(value) for part, value in parts.items()}
         # With the dtype policy: without it a mixed_float16 model would be compiled without loss scaling when loaded.
         return {**super().get_config(), **config}

@@ -15,9 +15,11 @@ class Staged:
     stage_arguments = {}
     _trained_parts = None  # those that were trainable before the first stage
 
-    @property
     def given_encoders(self):
-        """The encoders as the constructor took them, by its arguments' names; a system may build more upon them."""
+        """Return the encoders as the constructor took them, by its arguments' names; more may be built upon them.
+
+        No property: Keras would take it for one more place where layers are kept, and name weights in files after it.
+        """
         return {"image_encoder": self.image_encoder, "text_encoder": self.text_encoder}
 
     @property
@@ -27,7 +29,7 @@ class Staged:
         The encoders are those of the constructor. A pretrained network within one is a part of its own,
         `image_backbone` or `text_backbone`.
         """
-        parts = self.given_encoders
+        parts = self.given_encoders()
         for modality in ("image", "text"):
             for layer in parts[f"{modality}_encoder"].layers:
                 if layer.name in BACKBONES:

@@ -63,6 +63,18 @@ def test_without_pairs_the_first_pictures_and_texts_are_examples(tiny_model, gol
     assert len(by_signature(golden_examples(tiny_model, few, "0"))["match"]["outputs"]["score"]) == 3
 
 
+def test_a_model_of_pictures_that_read_features_of_them_has_made_up_pictures(tiny_model):
+    """Trained on a feature file over a frozen backbone: no picture is at hand, and `encode_image` takes some."""
+    data = load_source("glyphs", "dev", tiny_model.image_preprocessor, limit=20)
+    features = dataclasses.replace(data, images=np.zeros((len(data.images), 7), np.float32))
+    examples = by_signature(golden_examples(tiny_model, features, "0"))
+    pixels = examples["encode_pixels"]["inputs"]["image"]
+    assert pixels.dtype == np.uint8 and pixels.shape[1:] == tiny_model.image_preprocessor.output_shape
+    assert len(np.unique(pixels, axis=0)) == len(pixels)
+    given = list(examples["encode_image"]["inputs"]["image_bytes"])
+    np.testing.assert_array_equal(tiny_model.image_preprocessor.load(given), pixels)
+
+
 def test_the_exported_version_holds_its_examples(tiny_version):
     assert set(golden_of(tiny_version)) == ROWS
 

@@ -1,3 +1,4 @@
+import h5py
 import numpy as np
 import pytest
 
@@ -6,6 +7,16 @@ from mmkeras.errors import MmkerasError
 from mmkeras.models import DualEncoder, ImageTextModel
 
 from .conftest import PRESET, TEXTS, png
+
+
+def test_a_file_holds_each_weight_once_under_the_encoders(model, tmp_path):
+    """Keras looks for layers in every attribute: one more that hands out an encoder would rename what files hold."""
+    model.save_weights(tmp_path / "model.weights.h5")
+    places = []
+    with h5py.File(tmp_path / "model.weights.h5") as file:
+        file.visititems(lambda name, node: places.append((name, node.size)) if hasattr(node, "size") else None)
+    assert {name.split("/")[0] for name, _ in places} <= {"image_encoder", "text_encoder", "layers", "vars"}
+    assert sum(size for _, size in places) == model.count_params()
 
 
 def test_encode_image_takes_arrays_paths_bytes_and_lists_of_arrays(model, images, tmp_path):
