@@ -144,7 +144,7 @@ class Run:
         return load_source(recipe.data, split, image_preprocessor, folder, recipe.limit, recipe.targets)
 
     def load_model(self):
-        """Load the trained model.
+        """Load the trained model, ready to embed; `compile` it before it is trained any further.
 
         Raises:
             MmkerasError: the run has not finished, or its model cannot be read.
@@ -158,7 +158,8 @@ class Run:
             )
         file = self.file("model.keras")
         try:
-            return keras.saving.load_model(file)
+            # Optimizers of a last stage that left some parts alone would not fit the whole model.
+            return keras.saving.load_model(file, compile=False)
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise MmkerasError(f"{file} is no readable model: {str(error).partition(chr(10))[0]}") from error
 

@@ -10,6 +10,7 @@ import time
 import tomllib
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -40,7 +41,7 @@ def assert_equal_runs(resumed, whole):
             "step",
         }
     assert resumed.file("log.csv").read_text() == whole.file("log.csv").read_text()
-    models = [run.load_model() for run in (resumed, whole)]
+    models = [keras.saving.load_model(run.file("model.keras")) for run in (resumed, whole)]
     # The states of random seeds are the checkpoint's: Keras does not keep them in its files.
     variables = [[*model.weights, *model.optimizer.variables] for model in models]
     assert len(variables[0]) > 40
