@@ -4,7 +4,9 @@
 #     scripts/test.sh                      # lint, and every test that takes seconds
 #     scripts/test.sh --slow               # the end-to-end ones too; so does CI=true
 #     scripts/test.sh tests/metrics -k recall -x
+#     scripts/test.sh -n 0 -s tests/data   # in one process, for a debugger or to see what is printed
 #
+# The suite runs in as many processes as there are cores, four at most, a test file in one of them.
 # Success ends with pytest's line of passed tests and exit code 0.
 set -euo pipefail
 
@@ -40,4 +42,7 @@ else
   say "tests without the slow ones (--slow runs them too)"
   arguments=(-m "not slow" "${arguments[@]}")
 fi
-exec "$python" -m pytest "${arguments[@]}"
+cores="$("$python" -c 'import os; print(min(4, os.cpu_count() or 1))')"
+# One thread each, so that the processes do not fight over the cores; a session's models are trained once in each.
+export OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1
+exec "$python" -m pytest -n "$cores" --dist loadfile "${arguments[@]}"
