@@ -1,5 +1,6 @@
 """The studies behind the tables in docs/: they start, and what they say of their variants is so."""
 
+import dataclasses
 import importlib
 import subprocess
 import sys
@@ -40,6 +41,16 @@ def test_every_variant_of_the_stages_has_as_many_epochs_in_all(study, name, epoc
         stages = next(part for part in parts if isinstance(part, list))
         settings = {"preset": "modality_invariant_glyphs", "learning_rate": 4e-3, "stages": stages}
         assert not stages or Recipe.from_settings(settings).epochs == epochs, variant
+
+
+def test_the_method_of_the_study_is_the_recipe(study):
+    recipe = Recipe.load("glyphs_modality_invariant")
+    settings = {"preset": recipe.preset, "learning_rate": recipe.learning_rate, "warmup_steps": recipe.warmup_steps}
+    measured = Recipe.from_settings(settings | {"stages": study("modality_invariant").ALL_NEGATIVES}).stages
+    for one, other in zip(measured, recipe.stages, strict=True):
+        # Arguments that a stage before has set hold on.
+        other = dataclasses.replace(other, arguments=one.arguments | other.arguments)
+        assert one == other
 
 
 def test_the_plot_joins_variants_that_there_are(study):

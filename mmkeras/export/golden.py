@@ -88,10 +88,11 @@ def _first_rows(model, data):
 
 
 def _made_up_pictures(count, shape):
-    """Tiles of random colours, uint8 (count, H, W, C): a few kilobytes each as PNG, where noise would fill a hundred."""
+    """Tiles of random colours, uint8 (count, H, W, C): of a few kilobytes as PNG, where noise takes a hundred."""
     height, width, channels = shape
     tile = 16
-    tiles = np.random.default_rng(0).integers(0, 256, (count, -(-height // tile), -(-width // tile), channels), np.uint8)
+    grid = count, -(-height // tile), -(-width // tile), channels
+    tiles = np.random.default_rng(0).integers(0, 256, grid, np.uint8)
     return tiles.repeat(tile, axis=1).repeat(tile, axis=2)[:, :height, :width]
 
 
