@@ -48,12 +48,14 @@ def training_batches(data, batch_size, seed, text_preprocessor=None, augment=Non
         batch_size: pairs a batch, B.
         seed: int.
         text_preprocessor: string[N] -> int32 (N, L); without it the batches hold `text`, strings or features.
-        augment: function (images (B, H, W, C), seed (2,)) -> images; from `mmkeras.preprocessing.augment`.
+        augment: function (images (B, H, W, C), seed (2,)) -> images, such as `mmkeras.preprocessing.RandomShift`; or to
+            a dict of several views by their key of the batch, `image` among them, such as `PictureViews`.
         first_step: the step to start at, counted from the beginning of training.
 
     Returns:
         `tf.data.Dataset` of dicts: `image` (B, H, W, C) or (B, F), `token_ids` int32 (B, L) or `text`, string (B,) or
-        float32 (B, F), `image_id` int64 (B,), and `label` (B,) or (B, C) where the data has labels.
+        float32 (B, F), `image_id` int64 (B,), and `label` (B,) or (B, C) where the data has labels; further views of
+        `augment`.
     """
     steps = steps_per_epoch(data, batch_size)
     with tf.device("CPU"):  # where tf.data runs: on a machine with a GPU the pictures would fill its memory
@@ -248,7 +250,8 @@ def _augmented(batch, augment, seed, step):
     if augment is None:
         return batch
     # The +1 keeps the seeds of augmentation apart from those of the epochs' orders.
-    return batch | {"image": augment(batch["image"], tf.stack([tf.cast(seed + 1, tf.int64), step]))}
+    views = augment(batch["image"], tf.stack([tf.cast(seed + 1, tf.int64), step]))
+    return batch | (views if isinstance(views, dict) else {"image": views})
 
 
 def _stream(order_of, steps, batch_size, first_step):

@@ -6,6 +6,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "ImagePreprocessor": "image",
+        "PictureViews": "picture_views",
+        "RandomCrop": "random_crop",
+        "RandomDistortion": "random_distortion",
         "RandomShift": "augment",
         "StringPreprocessor": "strings",
         "TextPreprocessor": "text",

@@ -9,6 +9,7 @@ import tensorflow as tf
 from mmkeras.data import PairedData, training_batches
 from mmkeras.data.pipeline import steps_per_epoch
 from mmkeras.errors import MmkerasError
+from mmkeras.preprocessing import PictureViews, RandomCrop
 from mmkeras.preprocessing.augment import RandomShift
 
 PICTURES = 23
@@ -75,7 +76,11 @@ def test_epochs_differ_in_order_and_in_what_they_leave_out():
     assert set(np.concatenate(epochs).tolist()) == set(range(100, 100 + PICTURES))
 
 
-@pytest.mark.parametrize("augment", [None, RandomShift(1), noise], ids=["plain", "shift", "noise"])
+@pytest.mark.parametrize(
+    "augment",
+    [None, RandomShift(1), noise, PictureViews(RandomCrop(), noise)],
+    ids=["plain", "shift", "noise", "views"],
+)
 def test_starting_at_a_step_gives_the_rest_of_an_uninterrupted_stream(augment):
     whole = take(3 * STEPS, augment=augment)
     for first_step in (1, STEPS - 1, STEPS, STEPS + 2, 2 * STEPS):
@@ -85,6 +90,16 @@ def test_starting_at_a_step_gives_the_rest_of_an_uninterrupted_stream(augment):
 def test_seeds():
     assert equal(take(STEPS), take(STEPS))
     assert not equal(take(STEPS), take(STEPS, seed=4))
+
+
+def test_several_views_stand_side_by_side():
+    def views(images, seed):
+        return {"image": images + 1, "weak_image": images}
+
+    for batch in take(STEPS, augment=views):
+        assert set(batch) == {"image", "weak_image", "text", "image_id"}
+        assert np.array_equal(batch["weak_image"][:, 0, 0, 0], batch["image_id"] - 100)
+        assert np.array_equal(batch["image"], batch["weak_image"] + 1)
 
 
 def test_augmentation_changes_from_step_to_step_and_leaves_the_order():
