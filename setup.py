@@ -54,8 +54,12 @@ INSTALL_REQUIRES = [
 # The embedded server's HTTP port. 3.0.1 mends what let a client confuse or busy the server (CVE-2024-49768, -49769).
 REST_REQUIRES = ["waitress>=3.0.1,<4"]
 
+# Published weights as transformers and timm keep them; .npz files need nothing.
+PRETRAINED_REQUIRES = ["safetensors>=0.5,<1"]
+
 TEST_REQUIRES = [
     *REST_REQUIRES,
+    *PRETRAINED_REQUIRES,
     "pytest>=8,<10",
     "pytest-xdist>=3.6,<4",
     "ruff>=0.9,<0.18",
@@ -93,6 +97,7 @@ setup(
         "test": TEST_REQUIRES,
         "dev": TEST_REQUIRES,
         "rest": REST_REQUIRES,
+        "pretrained": PRETRAINED_REQUIRES,
         "benchmark": ["psutil>=6,<8"],
         # For scripts/studies: deep CCA as a baseline, which brings PyTorch, and Wikipedia's raw texts.
         "studies": ["cca-zoo[deep]>=4,<5", "pyarrow>=18,<26"],

@@ -7,24 +7,26 @@ from mmkeras.errors import MmkerasError
 INPUT_NORM = "input_norm"  # the first layer of an MLP over feature vectors; what stands before it makes them
 
 
-def embedding_head(features, embedding_dim):
+def embedding_head(features, embedding_dim, batch_norm=True):
     """Project features to the shared space.
 
     Args:
         features: Keras tensor (B, W).
         embedding_dim: D; `None` leaves the features as they are, for a system that projects them itself.
+        batch_norm: whether batch statistics centre and scale what is projected; without it the projection has a bias.
 
     Returns:
         Keras tensor (B, D), float32 under any dtype policy, unit L2 norm; or (B, W), float32, as the features are.
     """
     if embedding_dim is None:
         return keras.layers.Identity(dtype="float32", name="features")(features)
-    projected = keras.layers.Dense(embedding_dim, use_bias=False, name="projection")(features)
-    # Centred and scaled by the modality's own batch statistics, which takes out the offset that two encoders start
-    # with between them: embeddings of each modality fill the sphere, not a cone of it.
-    projected = keras.layers.BatchNormalization(
-        momentum=0.9, center=False, scale=False, dtype="float32", name="projection_norm"
-    )(projected)
+    projected = keras.layers.Dense(embedding_dim, use_bias=not batch_norm, name="projection")(features)
+    if batch_norm:
+        # Centred and scaled by the modality's own batch statistics, which takes out the offset that two encoders start
+        # with between them: embeddings of each modality fill the sphere, not a cone of it.
+        projected = keras.layers.BatchNormalization(
+            momentum=0.9, center=False, scale=False, dtype="float32", name="projection_norm"
+        )(projected)
     # float32, also under mixed precision: similarities near 1 differ by less than float16 can tell.
     return keras.layers.UnitNormalization(dtype="float32", name="unit_norm")(projected)
 

@@ -6,6 +6,7 @@ from keras import layers
 from mmkeras.encoders.backbone import backbone_image_encoder
 from mmkeras.encoders.embedding_head import build_by_kind, embedding_head, feature_mlp, hidden_layers
 from mmkeras.encoders.hub import hub_image_encoder
+from mmkeras.encoders.vit import vit_image_encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.batch_normalization import BatchNormalization
 
@@ -86,9 +87,10 @@ IMAGE_ENCODERS = {
     "conv": conv_image_encoder,
     "features": feature_mlp_encoder,
     "hub": hub_image_encoder,
+    "vit": vit_image_encoder,
 }
 
 
 def build_image_encoder(kind, **settings):
-    """Build an image encoder by its name in presets: `backbone`, `conv`, `features` or `hub`."""
+    """Build an image encoder by its name in presets: `backbone`, `conv`, `features`, `hub` or `vit`."""
     return build_by_kind(IMAGE_ENCODERS, kind, settings)

@@ -7,12 +7,13 @@ vectors (B, F), both under the name `text`; they have no tokens.
 import keras
 from keras import layers, ops
 
+from mmkeras.encoders.bert import bert_text_encoder
 from mmkeras.encoders.embedding_head import build_by_kind, embedding_head, feature_mlp, hidden_layers
 from mmkeras.encoders.hub import hub_text_encoder
 from mmkeras.errors import MmkerasError
-from mmkeras.layers.attention import TransformerBlock
 from mmkeras.layers.masked_pooling import MaskedMaxPooling, MaskedMeanPooling
 from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
+from mmkeras.layers.transformer_block import TransformerBlock
 
 
 def transformer_text_encoder(
@@ -184,6 +185,7 @@ def takes_text_features(text_encoder):
 
 
 TEXT_ENCODERS = {
+    "bert": bert_text_encoder,
     "features": feature_text_encoder,
     "transformer": transformer_text_encoder,
     "text_cnn": text_cnn_encoder,
@@ -193,7 +195,7 @@ TEXT_ENCODERS = {
 
 
 def build_text_encoder(kind, **settings):
-    """Build a text encoder by its name in presets: `features`, `transformer`, `text_cnn`, `gru` or `hub`."""
+    """Build a text encoder by its name in presets: `bert`, `features`, `transformer`, `text_cnn`, `gru` or `hub`."""
     if kind in TEXT_ENCODERS and kind not in ("features", "hub") and settings.get("vocabulary_size", 0) is None:
         raise MmkerasError(f"Encoder {kind!r} takes token ids, and the text_preprocessor returns strings")
     return build_by_kind(TEXT_ENCODERS, kind, settings)

@@ -6,12 +6,14 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("mmkeras")
 class TokenAndPositionEmbedding(keras.layers.Layer):
-    """Sum of a token's and its position's learnt vectors (BERT, Devlin et al. 2019, section 3).
+    """Sum of a token's, its position's and, if asked, its segment type's learnt vectors.
 
     Args:
         vocabulary_size: token ids are 0 to `vocabulary_size` - 1.
         sequence_length: the longest sequence, L.
         width: W.
+        types: segment types that there is a vector for, 0 or more. All tokens are of the first one: one text is one
+            segment. BERT has two.
 
     Call arguments:
         token_ids: int (B, l), l <= L.
@@ -20,19 +22,26 @@ class TokenAndPositionEmbedding(keras.layers.Layer):
         (B, l, W).
 
     Raises:
-        ValueError: a size below 1, or a sequence longer than L where its length is known beforehand.
+        ValueError: a size below 1, a negative number of types, or a sequence longer than L where its length is known
+            beforehand.
+
+    Reference:
+        BERT, Devlin et al. 2019 (arXiv 1810.04805), section 3.
     """
 
-    def __init__(self, vocabulary_size, sequence_length, width, **kwargs):
+    def __init__(self, vocabulary_size, sequence_length, width, types=0, **kwargs):
         super().__init__(**kwargs)
         if min(vocabulary_size, sequence_length, width) < 1:
             raise ValueError(
                 "Expected sizes of 1 or more. "
                 f"Received: vocabulary_size={vocabulary_size}, sequence_length={sequence_length}, width={width}"
             )
+        if types < 0:
+            raise ValueError(f"Expected 0 types or more. Received: types={types}")
         self.vocabulary_size = vocabulary_size
         self.sequence_length = sequence_length
         self.width = width
+        self.types = types
         self.token_embedding = keras.layers.Embedding(
             vocabulary_size, width, _initializer(), dtype=self.dtype_policy, name="token_embedding"
         )
@@ -42,13 +51,19 @@ class TokenAndPositionEmbedding(keras.layers.Layer):
         self.position_embedding = self.add_weight(
             shape=(self.sequence_length, self.width), initializer=_initializer(), name="position_embedding"
         )
+        if self.types:
+            self.type_embedding = self.add_weight(
+                shape=(self.types, self.width), initializer=_initializer(), name="type_embedding"
+            )
 
     def call(self, token_ids):
         length = token_ids.shape[1]
         if length is not None and length > self.sequence_length:
             raise ValueError(f"Expected at most {self.sequence_length} token ids a row. Received: {length}")
-        positions = ops.cast(self.position_embedding[: ops.shape(token_ids)[1]], self.compute_dtype)
-        return self.token_embedding(token_ids) + positions
+        added = self.position_embedding[: ops.shape(token_ids)[1]]  # (l, W)
+        if self.types:
+            added = added + self.type_embedding[0]
+        return self.token_embedding(token_ids) + ops.cast(added, self.compute_dtype)
 
     def get_config(self):
         return {
@@ -56,6 +71,7 @@ class TokenAndPositionEmbedding(keras.layers.Layer):
             "vocabulary_size": self.vocabulary_size,
             "sequence_length": self.sequence_length,
             "width": self.width,
+            "types": self.types,
         }
 
 

@@ -10,7 +10,8 @@ from mmkeras.preprocessing.image import ImagePreprocessor
 from mmkeras.preprocessing.strings import StringPreprocessor
 from mmkeras.preprocessing.text import TextPreprocessor
 
-BACKBONE_KEYS = {"backbone": "weights", "hub": "handle"}  # where an encoder kind says what its backbone is read from
+# Where an encoder kind says what its backbone is read from.
+BACKBONE_KEYS = {"backbone": "weights", "hub": "handle", "vit": "weights"}
 REQUIRED = {"model", "image_encoder", "text_encoder"}
 OPTIONAL = {"description", "image_preprocessor", "text_preprocessor", "arguments"}
 
@@ -53,7 +54,7 @@ def with_backbone(preset, backbone):
 
     Args:
         preset: see `load_preset`.
-        backbone: for the kind `hub` its `handle`, for the kind `backbone` its `weights`.
+        backbone: for the kind `hub` its `handle`, for the kinds `backbone` and `vit` its `weights`.
 
     Raises:
         MmkerasError: a preset whose image encoder has no pretrained network.
@@ -62,7 +63,7 @@ def with_backbone(preset, backbone):
     kind = settings["image_encoder"]["kind"]
     if kind not in BACKBONE_KEYS:
         raise MmkerasError(
-            f"Expected backbone for a preset with an image encoder of kind {' or '.join(BACKBONE_KEYS)}. "
+            f"Expected backbone for a preset with an image encoder of kind {', '.join(BACKBONE_KEYS)}. "
             f"Received: backbone={backbone!r} for preset {preset}, of kind {kind}"
         )
     return {**settings, "image_encoder": {**settings["image_encoder"], BACKBONE_KEYS[kind]: backbone}}

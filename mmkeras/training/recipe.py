@@ -30,7 +30,7 @@ class Recipe:
         image_folder: where the captions file's pictures lie, a folder or a zip, or their features, an `.npz` file of
             `names` and `features`; by default the folder of the file.
         backbone: the pretrained network of the preset's image encoder, in place of the preset's own: a hub handle for
-            the kind `hub`, weights for the kind `backbone`.
+            the kind `hub`, weights for the kinds `backbone` and `vit`.
         epochs: passes over the training pairs; of all stages together where there are `stages`.
         batch_size: pairs a step.
         learning_rate: peak of the schedule.

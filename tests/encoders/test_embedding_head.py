@@ -33,6 +33,18 @@ def test_features_of_zeros_give_finite_values_and_gradients():
     assert np.isfinite(tape.gradient(total, kernel)).all()
 
 
+def test_without_batch_statistics_it_is_a_linear_layer_on_the_sphere():
+    features = keras.Input((6,))
+    model = keras.Model(features, embedding_head(features, 4, batch_norm=False))
+    kernel, bias = np.random.default_rng(0).normal(size=(6, 4)), np.arange(4.0)
+    model.set_weights([kernel, bias])
+    rows = np.random.default_rng(1).normal(size=(3, 6))
+    expected = rows @ kernel + bias
+    for training in (False, True):
+        embedding = model(rows.astype("float32"), training=training)
+        np.testing.assert_allclose(embedding, expected / np.linalg.norm(expected, axis=-1, keepdims=True), rtol=1e-5)
+
+
 def test_kinds_are_told_to_who_asks_for_another():
     with pytest.raises(MmkerasError, match="Expected an encoder kind of a, b. Received: kind='c'"):
         build_by_kind({"b": None, "a": None}, "c", {})

@@ -85,7 +85,7 @@ def test_an_encoder_is_built_by_its_kind(kind):
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(MmkerasError, match="kind of backbone, conv, features, hub. Received: kind='resnet'"):
+    with pytest.raises(MmkerasError, match="kind of backbone, conv, features, hub, vit. Received: kind='resnet'"):
         build_image_encoder("resnet")
 
 

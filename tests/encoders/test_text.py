@@ -173,5 +173,7 @@ def test_heads_must_divide_the_width():
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(MmkerasError, match="kind of features, gru, hub, text_cnn, transformer. Received: kind='lstm'"):
+    with pytest.raises(
+        MmkerasError, match="kind of bert, features, gru, hub, text_cnn, transformer. Received: kind='lstm'"
+    ):
         build_text_encoder("lstm")

@@ -13,6 +13,19 @@ def test_is_a_sound_layer(tmp_path):
     check_layer(TokenAndPositionEmbedding, ARGUMENTS, [IDS], (2, 3, 4), tmp_path, weights=2)
 
 
+def test_with_types_all_tokens_are_of_the_first(tmp_path):
+    check_layer(TokenAndPositionEmbedding, {**ARGUMENTS, "types": 2}, [IDS], (2, 3, 4), tmp_path, weights=3)
+    layer, without = TokenAndPositionEmbedding(**ARGUMENTS, types=2), TokenAndPositionEmbedding(**ARGUMENTS)
+    layer.build(IDS.shape)
+    without.build(IDS.shape)
+    without.set_weights([layer.position_embedding, layer.token_embedding.embeddings])
+    np.testing.assert_allclose(
+        layer(IDS) - without(IDS), np.broadcast_to(layer.type_embedding[0], (2, 3, 4)), atol=1e-7
+    )
+    with pytest.raises(ValueError, match="Received: types=-1"):
+        TokenAndPositionEmbedding(**ARGUMENTS, types=-1)
+
+
 def test_is_the_sum_of_two_table_rows():
     layer = TokenAndPositionEmbedding(**ARGUMENTS)
     out = np.asarray(layer(IDS))

@@ -184,3 +184,22 @@ def test_the_temperature_stops_at_its_floor(model, batch):
 def test_a_temperature_out_of_range_is_refused(model, temperature):
     with pytest.raises(MmkerasError, match=f"initial_temperature={temperature}"):
         DualEncoder(model.image_encoder, model.text_encoder, initial_temperature=temperature)
+
+
+@pytest.mark.slow
+def test_a_vision_transformer_and_bert_are_encoders_like_the_others(batch, text_preprocessor, tmp_path):
+    sizes = {"depth": 1, "heads": 2, "embedding_dim": 8, "initializer_range": None}
+    preset = {
+        **PRESET,
+        "image_encoder": {"kind": "vit", "patch": 4, "token_width": 16, **sizes},
+        "text_encoder": {"kind": "bert", "width": 16, **sizes},
+    }
+    model = DualEncoder.from_preset(preset, text_preprocessor=text_preprocessor)
+    with no_user_warning():
+        model.compile()
+        history = fit(model, batch, steps=8, epochs=2)
+        model.save(tmp_path / "model.keras")
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert history[-1] < 0.7 * history[0]
+    np.testing.assert_array_equal(loaded.encode_text(TEXTS), model.encode_text(TEXTS))
+    np.testing.assert_array_equal(loaded.encode_image(batch["image"]), model.encode_image(batch["image"]))

@@ -104,5 +104,5 @@ def test_a_preset_takes_another_backbone(tmp_path):
     network = {**PRESET, "image_encoder": {"kind": "backbone", "backbone": "MobileNetV2"}}
     assert with_backbone(network, "own.weights.h5")["image_encoder"]["weights"] == "own.weights.h5"
     assert "weights" not in network["image_encoder"]
-    with pytest.raises(MmkerasError, match="kind backbone or hub. Received: backbone='x' for preset .*of kind conv"):
+    with pytest.raises(MmkerasError, match="kind backbone, hub, vit. Received: backbone='x' for preset .*of kind conv"):
         with_backbone("dual_encoder_glyphs", "x")

@@ -1,0 +1,105 @@
+"""BERT as a text encoder."""
+
+import keras
+from keras import layers, ops
+
+from mmkeras.encoders.embedding_head import embedding_head
+from mmkeras.layers.prepend_token import PrependToken
+from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
+from mmkeras.layers.transformer_block import TransformerBlock
+
+
+def bert_text_encoder(
+    vocabulary_size,
+    sequence_length,
+    width=768,
+    depth=6,
+    heads=12,
+    mlp_ratio=4,
+    embedding_dim=256,
+    dropout=0.1,
+    class_id=2,
+    types=2,
+    batch_norm=False,
+    initializer_range=0.02,
+    name="text_encoder",
+):
+    """BERT, post-norm, whose class token becomes the embedding.
+
+    The defaults are the lower half of BERT-base, ALBEF's text encoder, which `load_bert` fills; its upper half is
+    `FusionEncoder`. The encoder itself puts the class token before a text: an id that the preprocessor reserves and
+    never gives to a word, so that whatever hands it a text, in training, in a server or on a device, is served alike,
+    and the class token is a row of the token table like any other. Hence there is one token more than ids;
+    `with_class_token` returns the ids that stand behind the tokens.
+
+    Args:
+        vocabulary_size: ids are 0 to `vocabulary_size` - 1.
+        sequence_length: the longest sequence of ids, L.
+        width: W, a multiple of `heads`.
+        depth: transformer blocks.
+        heads: attention heads.
+        mlp_ratio: hidden units of the feed-forward part over W.
+        embedding_dim: D; `None` leaves the projection out.
+        dropout: rate on the embedded tokens and in every block.
+        class_id: the id put before every text: 2 is what `TextPreprocessor` reserves for it; `None` where the ids begin
+            with one already, as those of a WordPiece tokenizer do ([CLS], 101).
+        types: segment types in the embedding; all tokens are of the first.
+        batch_norm: whether the projection ends in batch normalisation as the other encoders' does; ALBEF's does not.
+        initializer_range: standard deviation of the kernels' start; `None` is Glorot, for narrow nets.
+        name: the model's name.
+
+    Returns:
+        `keras.Model` from `token_ids`, int32 (B, l <= L), 0 is padding; `tokens` are (B, 1 + l, W), or (B, l, W) with
+        `class_id=None`.
+
+    Example:
+        >>> encoder = bert_text_encoder(vocabulary_size=8000, sequence_length=25)
+        >>> encoder(token_ids)["tokens"].shape
+        (8, 26, 768)
+
+    Reference:
+        Devlin et al. 2019 (arXiv 1810.04805), section 3; its halves are of Li et al. 2021 (arXiv 2107.07651), section
+        3.1.
+    """
+    # === Layers ===
+    token_ids = keras.Input((None,), dtype="int32", name="token_ids")
+    ids, positions = token_ids, sequence_length
+    if class_id is not None:
+        ids, positions = PrependToken(class_id, name="class_token")(token_ids), sequence_length + 1
+    mask = ops.not_equal(ids, 0)
+    x = TokenAndPositionEmbedding(vocabulary_size, positions, width, types, name="embedding")(ids)
+    x = layers.LayerNormalization(epsilon=1e-12, name="embedding_norm")(x)
+    x = layers.Dropout(dropout, name="embedding_dropout")(x)
+    for index in range(depth):
+        block = TransformerBlock(
+            heads,
+            mlp_ratio * width,
+            dropout,
+            post_norm=True,
+            epsilon=1e-12,
+            initializer_range=initializer_range,
+            name=f"block_{index}",
+        )
+        x = block(x, mask)
+    tokens = layers.Identity(name="tokens")(x)
+
+    # === Functional Model ===
+    outputs = {"tokens": tokens, "embedding": embedding_head(tokens[:, 0], embedding_dim, batch_norm)}
+    return keras.Model(token_ids, outputs, name=name)
+
+
+def with_class_token(text_encoder, token_ids):
+    """Return the ids that stand behind the `tokens` of an encoder: 0 where there is none, the class token's first.
+
+    Args:
+        text_encoder: what `bert_text_encoder` returned.
+        token_ids: int (B, L), what it takes.
+
+    Returns:
+        int (B, T), T as of `tokens`.
+
+    Example:
+        >>> fused = fusion(text_encoder(ids)["tokens"], patches, mask=with_class_token(text_encoder, ids) != 0)
+    """
+    layer = {layer.name: layer for layer in text_encoder.layers}.get("class_token")
+    return ops.convert_to_tensor(token_ids) if layer is None else layer(token_ids)

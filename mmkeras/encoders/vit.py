@@ -1,0 +1,134 @@
+"""The vision transformer as an image encoder."""
+
+import keras
+import numpy as np
+from keras import layers
+
+from mmkeras.encoders.embedding_head import embedding_head
+from mmkeras.encoders.position_embedding import resize_position_embedding
+from mmkeras.encoders.pretrained_weights import load_deit
+from mmkeras.errors import MmkerasError
+from mmkeras.layers.patch_embedding import PatchEmbedding
+from mmkeras.layers.transformer_block import TransformerBlock
+
+# Of CLIP's training pictures, in 0..1; ALBEF normalises by them.
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+DEVIATION = (0.26862954, 0.26130258, 0.27577711)
+
+
+def vit_image_encoder(
+    height,
+    width,
+    channels=3,
+    patch=16,
+    depth=12,
+    token_width=768,
+    heads=12,
+    mlp_ratio=4,
+    embedding_dim=256,
+    dropout=0.0,
+    batch_norm=False,
+    mean=MEAN,
+    deviation=DEVIATION,
+    initializer_range=0.02,
+    weights=None,
+    name="image_encoder",
+):
+    """A vision transformer, pre-norm, whose class token becomes the embedding.
+
+    The defaults are ViT-B/16, which `load_deit` fills; the scaling of pixels is part of the encoder. Its first token is
+    the class token, the others are the patches, row by row.
+
+    Args:
+        height: px, a multiple of `patch`.
+        width: px, likewise.
+        channels: 1 or 3; `mean` and `deviation` hold one value, or one for each.
+        patch: px, height and width of a patch.
+        depth: transformer blocks.
+        token_width: W, a multiple of `heads`.
+        heads: attention heads.
+        mlp_ratio: hidden units of the feed-forward part over W.
+        embedding_dim: D; `None` leaves the projection out.
+        dropout: rate in every block; ViT-B/16 in ALBEF has none.
+        batch_norm: whether the projection ends in batch normalisation as the other encoders' does; ALBEF's does not.
+        mean: of pixels in 0..1.
+        deviation: of pixels in 0..1.
+        initializer_range: standard deviation of the kernels' start; `None` is Glorot, for narrow nets.
+        weights: path of a file that `load_deit` fills the encoder from; `None` leaves it random. A saved encoder does
+            not need it again.
+        name: the model's name.
+
+    Returns:
+        `keras.Model` from `image`, uint8 or float 0..255 (B, height, width, channels); `tokens` are (B, 1 + N, W).
+
+    Raises:
+        ValueError: pictures that the patches do not fill, a width that the heads do not divide.
+        MmkerasError: not one mean and deviation a channel, or weights that do not fit.
+
+    Example:
+        >>> encoder = vit_image_encoder(256, 256)
+        >>> encoder(images)["tokens"].shape
+        (8, 257, 768)
+
+    Reference:
+        Dosovitskiy et al. 2021 (arXiv 2010.11929), section 3.1; the sizes of Touvron et al. 2021 (arXiv 2012.12877),
+        table 1.
+    """
+    # === Layers ===
+    image = keras.Input((height, width, channels), name="image")
+    x = _normalisation(channels, mean, deviation)(image)
+    x = PatchEmbedding(patch, token_width, initializer_range, name="patch_embedding")(x)
+    for index in range(depth):
+        block = TransformerBlock(
+            heads, mlp_ratio * token_width, dropout, initializer_range=initializer_range, name=f"block_{index}"
+        )
+        x = block(x)
+    tokens = layers.LayerNormalization(epsilon=1e-6, name="final_norm")(x)
+
+    # === Functional Model ===
+    outputs = {"tokens": tokens, "embedding": embedding_head(tokens[:, 0], embedding_dim, batch_norm)}
+    model = keras.Model(image, outputs, name=name)
+    if weights is not None:
+        load_deit(model, weights)
+    return model
+
+
+def copy_vit_weights(source, target):
+    """Give an encoder the weights of another one that takes pictures of another size.
+
+    Args:
+        source: what `vit_image_encoder` returned.
+        target: likewise, of the same settings but for `height` and `width`.
+
+    Raises:
+        MmkerasError: encoders that differ in more.
+
+    Example:
+        >>> larger = vit_image_encoder(384, 384)
+        >>> copy_vit_weights(encoder, larger)  # trained at 256 px, to be tuned at 384
+    """
+    grids = [encoder.get_layer("patch_embedding").grid for encoder in (source, target)]
+    weights = source.get_weights()
+    position = [variable.path for variable in source.weights].index(
+        source.get_layer("patch_embedding").position_embedding.path
+    )
+    weights[position] = resize_position_embedding(weights[position], *grids)
+    shapes = [value.shape for value in weights], [tuple(variable.shape) for variable in target.weights]
+    if shapes[0] != shapes[1]:
+        raise MmkerasError("Expected two vision transformers that differ in height and width alone")
+    target.set_weights(weights)
+
+
+def _normalisation(channels, mean, deviation):
+    """Pixels in 0..255 less their mean and over their deviation."""
+    mean, deviation = (
+        np.broadcast_to(np.asarray(value, float), np.shape(value) or (channels,)) for value in (mean, deviation)
+    )
+    if {mean.shape, deviation.shape} != {(channels,)}:
+        raise MmkerasError(
+            f"Expected one mean and one deviation, or {channels}, one a channel. "
+            f"Received: mean={mean.tolist()}, deviation={deviation.tolist()}"
+        )
+    scale, offset = 1 / (255 * deviation), -mean / deviation
+    # float32, also under mixed precision: a half would round the pixels.
+    return layers.Rescaling(scale.tolist(), offset.tolist(), dtype="float32", name="rescaling")

@@ -1,0 +1,38 @@
+"""A token before every text."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class PrependToken(keras.layers.Layer):
+    """Put one id before every row of token ids.
+
+    Args:
+        token_id: int, the id, 0 or more.
+
+    Call arguments:
+        token_ids: int (B, L).
+
+    Returns:
+        int (B, 1 + L), of the dtype of `token_ids`.
+
+    Raises:
+        ValueError: a negative id.
+
+    Example:
+        >>> PrependToken(2)(np.array([[7, 9, 0]]))
+        [[2, 7, 9, 0]]
+    """
+
+    def __init__(self, token_id, **kwargs):
+        super().__init__(**{"autocast": False, **kwargs})
+        if token_id < 0:
+            raise ValueError(f"Expected an id of 0 or more. Received: token_id={token_id}")
+        self.token_id = token_id
+
+    def call(self, token_ids):
+        return ops.pad(token_ids, ((0, 0), (1, 0)), constant_values=self.token_id)
+
+    def get_config(self):
+        return {**super().get_config(), "token_id": self.token_id}

@@ -1,0 +1,151 @@
+"""Transformer blocks."""
+
+import keras
+
+from mmkeras.layers.kernel_initializer import kernel_initializer
+from mmkeras.layers.multi_head_attention import MultiHeadAttention
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class TransformerBlock(keras.layers.Layer):
+    """Self-attention and feed-forward block, if asked with attention to another modality's tokens between the two.
+
+    Normalised before each part (Xiong et al. 2020, figure 1b), as ViT is, which trains without a long warm-up; or after
+    each sum (figure 1a), as BERT is and with it all that starts from its weights.
+
+    Args:
+        heads: attention heads; `width` of the input must be a multiple of it.
+        feed_forward: hidden units of the feed-forward part.
+        dropout: rate in [0, 1), on attention probabilities and on every branch.
+        post_norm: whether to normalise after each sum in place of before each part.
+        cross_attention: whether the tokens look at a `context` after they looked at each other.
+        epsilon: of the normalisations.
+        initializer_range: of all kernels, see `kernel_initializer`.
+
+    Call arguments:
+        tokens: (B, L, W).
+        mask: bool (B, L), True where there is a token; optional.
+        context: (B, N, V), with `cross_attention` and only with it; all of it is looked at.
+        probe: (B, heads, L, N), added to the probabilities of the attention to the context, see `MultiHeadAttention`;
+            optional.
+        return_probabilities: whether to return these as well.
+
+    Returns:
+        (B, L, W); with `return_probabilities` also float32 (B, heads, L, N).
+
+    Raises:
+        ValueError: fewer than one head or hidden unit, a dropout outside [0, 1), an epsilon that is not positive, a
+            width that the heads do not divide; a context or `return_probabilities` without `cross_attention`, or that
+            without a context.
+
+    Example:
+        >>> block = TransformerBlock(heads=4, feed_forward=512, dropout=0.1)
+        >>> tokens = block(tokens, mask=token_ids != 0)  # (B, L, 128)
+    """
+
+    def __init__(
+        self,
+        heads,
+        feed_forward,
+        dropout=0.0,
+        post_norm=False,
+        cross_attention=False,
+        epsilon=1e-6,
+        initializer_range=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if heads < 1:
+            raise ValueError(f"Expected at least one attention head. Received: heads={heads}")
+        if feed_forward < 1:
+            raise ValueError(f"Expected at least one hidden unit. Received: feed_forward={feed_forward}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"Expected a rate in [0, 1). Received: dropout={dropout}")
+        if epsilon <= 0:
+            raise ValueError(f"Expected an epsilon above 0. Received: epsilon={epsilon}")
+        self.heads = heads
+        self.feed_forward = feed_forward
+        self.dropout = dropout
+        self.post_norm = post_norm
+        self.cross_attention = cross_attention
+        self.epsilon = epsilon
+        self.initializer_range = initializer_range
+
+    def build(self, tokens_shape, context_shape=None):
+        self._check_context(context_shape)
+        width, policy = tokens_shape[-1], self.dtype_policy
+        self.attention_norm = self._norm("attention_norm")
+        self.attention = self._attention("attention")
+        self.feed_forward_norm = self._norm("feed_forward_norm")
+        self.expand = self._dense(self.feed_forward, "gelu", "expand")
+        self.contract = self._dense(width, None, "contract")
+        self.residual_dropout = keras.layers.Dropout(self.dropout, dtype=policy, name="residual_dropout")
+        self.attention_norm.build(tokens_shape)
+        self.attention.build(tokens_shape)
+        if self.cross_attention:
+            self.context_norm = self._norm("context_norm")
+            self.context_attention = self._attention("context_attention")
+            self.context_norm.build(tokens_shape)
+            self.context_attention.build(tokens_shape, context_shape)
+        self.feed_forward_norm.build(tokens_shape)
+        self.expand.build(tokens_shape)
+        self.contract.build((*tokens_shape[:-1], self.feed_forward))
+
+    def _norm(self, name):
+        return keras.layers.LayerNormalization(epsilon=self.epsilon, dtype=self.dtype_policy, name=name)
+
+    def _dense(self, units, activation, name):
+        kernel = kernel_initializer(self.initializer_range)
+        return keras.layers.Dense(units, activation, kernel_initializer=kernel, dtype=self.dtype_policy, name=name)
+
+    def _attention(self, name):
+        return MultiHeadAttention(self.heads, self.dropout, self.initializer_range, dtype=self.dtype_policy, name=name)
+
+    def _check_context(self, context):
+        if (context is not None) != self.cross_attention:
+            raise ValueError(
+                "Expected a context with cross_attention and only with it. "
+                f"Received: {'no context' if context is None else 'a context'}, cross_attention={self.cross_attention}"
+            )
+
+    def call(self, tokens, mask=None, context=None, probe=None, return_probabilities=False, training=None):
+        self._check_context(context)
+        if return_probabilities and not self.cross_attention:
+            raise ValueError("Expected cross_attention with return_probabilities. Received: cross_attention=False")
+        x = self._before(self.attention_norm, tokens)
+        x = self.attention(x, attention_mask=mask, training=training)
+        tokens = self._after(self.attention_norm, tokens, x, training)
+        if self.cross_attention:
+            x = self._before(self.context_norm, tokens)
+            x = self.context_attention(
+                x, context, probe=probe, return_probabilities=return_probabilities, training=training
+            )
+            x, probabilities = x if return_probabilities else (x, None)
+            tokens = self._after(self.context_norm, tokens, x, training)
+        x = self.contract(self.expand(self._before(self.feed_forward_norm, tokens)))
+        tokens = self._after(self.feed_forward_norm, tokens, x, training)
+        return (tokens, probabilities) if return_probabilities else tokens
+
+    def _before(self, norm, tokens):
+        """What goes into a part of the block."""
+        return tokens if self.post_norm else norm(tokens)
+
+    def _after(self, norm, tokens, branch, training):
+        """What comes of the tokens and the part's output."""
+        tokens = tokens + self.residual_dropout(branch, training=training)
+        return norm(tokens) if self.post_norm else tokens
+
+    def compute_mask(self, inputs, previous_mask):
+        return None  # masks go by argument; attached to a tensor, Keras would hand them to layers that take none
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "heads": self.heads,
+            "feed_forward": self.feed_forward,
+            "dropout": self.dropout,
+            "post_norm": self.post_norm,
+            "cross_attention": self.cross_attention,
+            "epsilon": self.epsilon,
+            "initializer_range": self.initializer_range,
+        }
