@@ -22,6 +22,7 @@ def study(repository, monkeypatch):
     "name",
     [
         "studies/adversarial_backprop",
+        "studies/cm_gan",
         "studies/modality_invariant",
         "studies/modality_invariant_flickr8k",
         "studies/wikipedia_baselines",
@@ -51,6 +52,32 @@ def test_the_method_of_the_study_is_the_recipe(study):
         # Arguments that a stage before has set hold on.
         other = dataclasses.replace(other, arguments=one.arguments | other.arguments)
         assert one == other
+def test_every_variant_of_cm_gan_is_built_and_differs_from_the_others(study):
+    from mmkeras.models import CMGAN
+
+    module = study("cm_gan")
+    presets = {variant: module.preset_of(variant) for variant in module.VARIANTS}
+    settings = [module.VARIANTS[variant][1] for variant in presets]
+    assert len({str(each) for each in zip(presets.values(), settings, strict=True)}) == len(presets)
+    for variant, preset in presets.items():
+        Recipe.load(module.RECIPE, [f"{key}={value}" for key, value in module.VARIANTS[variant][1].items()])
+        if preset["model"] == "CMGAN":
+            small = preset["arguments"] | {"representation_dim": 2, "discriminator_hidden": 2}
+            assert CMGAN.from_preset(preset | {"arguments": small}, label_names=("art", "war"))
+    Recipe.load(module.RECIPE, [f"{key}={value}" for key, value in module.BACKPROP_SETTINGS.items()])
+
+
+def test_the_authors_settings_are_the_defaults_of_cm_gan(study):
+    import inspect
+
+    from mmkeras.models import CMGAN
+
+    defaults = {name: one.default for name, one in inspect.signature(CMGAN).parameters.items()}
+    authors = study("cm_gan").preset_of("authors")
+    sizes = {"representation_dim", "discriminator_hidden"}
+    assert {k: v for k, v in authors["arguments"].items() if k not in sizes | set(defaults)} == {}
+    assert all(defaults[key] == value for key, value in authors["arguments"].items() if key not in sizes)
+    assert authors["image_encoder"]["scale"] == authors["text_encoder"]["scale"] == 1
 
 
 def test_the_plot_joins_variants_that_there_are(study):

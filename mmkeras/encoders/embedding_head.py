@@ -49,7 +49,7 @@ def hidden_layers(features, hidden, dropout):
     return x
 
 
-def feature_mlp(modality, features, hidden, embedding_dim, dropout, name):
+def feature_mlp(modality, features, hidden, embedding_dim, dropout, scale, name):
     """An encoder of feature vectors, the same for either modality.
 
     Args:
@@ -58,14 +58,22 @@ def feature_mlp(modality, features, hidden, embedding_dim, dropout, name):
         hidden: units of each hidden layer.
         embedding_dim: D, or `None`: see `embedding_head`; without `hidden` the vectors then pass through as they are.
         dropout: rate after each hidden layer.
+        scale: what the vectors are multiplied by first, more than 0.
         name: the model's name.
 
     Returns:
         `keras.Model` from float (B, F). It has no tokens.
+
+    Raises:
+        MmkerasError: a scale that is not more than 0.
     """
-    vectors = keras.Input((features,), name=modality)
+    if not scale > 0:
+        raise MmkerasError(f"Expected a scale of more than 0. Received: scale={scale}")
+    vectors = x = keras.Input((features,), name=modality)
+    if scale != 1:
+        x = keras.layers.Rescaling(scale, dtype="float32", name="scale")(x)
     as_they_are = not hidden and embedding_dim is None
-    x = vectors if as_they_are else hidden_layers(vectors, hidden, dropout)
+    x = x if as_they_are else hidden_layers(x, hidden, dropout)
     return keras.Model(vectors, {"embedding": embedding_head(x, embedding_dim)}, name=name)
 
 

@@ -66,7 +66,7 @@ def conv_image_encoder(
     return keras.Model(image, outputs, name=name)
 
 
-def feature_mlp_encoder(features, hidden=(1024,), embedding_dim=256, dropout=0.1, name="image_encoder"):
+def feature_mlp_encoder(features, hidden=(1024,), embedding_dim=256, dropout=0.1, scale=1.0, name="image_encoder"):
     """An MLP over feature vectors that a frozen backbone computed beforehand.
 
     Args:
@@ -74,12 +74,14 @@ def feature_mlp_encoder(features, hidden=(1024,), embedding_dim=256, dropout=0.1
         hidden: units of each hidden layer.
         embedding_dim: D; `None` leaves the projection out, and without `hidden` the features are the embedding.
         dropout: rate after each hidden layer.
+        scale: what the vectors are multiplied by first, more than 0; a normalised MLP does not care, a system that
+            takes them as they are may.
         name: the model's name.
 
     Returns:
         `keras.Model` from `image`, float (B, F). It has no tokens.
     """
-    return feature_mlp("image", features, hidden, embedding_dim, dropout, name)
+    return feature_mlp("image", features, hidden, embedding_dim, dropout, scale, name)
 
 
 IMAGE_ENCODERS = {

@@ -152,6 +152,7 @@ def feature_text_encoder(
     hidden=(1024,),
     embedding_dim=256,
     dropout=0.1,
+    scale=1.0,
     name="text_encoder",
 ):
     """An MLP over feature vectors of texts that somebody else has computed.
@@ -163,6 +164,7 @@ def feature_text_encoder(
         hidden: units of each hidden layer.
         embedding_dim: D; `None` leaves the projection out, and without `hidden` the features are the embedding.
         dropout: rate after each hidden layer.
+        scale: what the vectors are multiplied by first: see `feature_mlp_encoder`.
         name: the model's name.
 
     Returns:
@@ -176,7 +178,7 @@ def feature_text_encoder(
             "Expected no text_preprocessor before a text encoder of kind 'features', which takes feature vectors. "
             f"Received: a text_preprocessor of token ids, vocabulary_size={vocabulary_size}"
         )
-    return feature_mlp("text", features, hidden, embedding_dim, dropout, name)
+    return feature_mlp("text", features, hidden, embedding_dim, dropout, scale, name)
 
 
 def takes_text_features(text_encoder):

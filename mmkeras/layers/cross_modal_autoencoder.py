@@ -25,6 +25,7 @@ class CrossModalAutoencoder(keras.layers.Layer):
         units: of all blocks, and length of the representation s.
         share_weights: whether E2 is one layer for both modalities.
         share_category_head: whether C is.
+        dropout: rate on the outputs of E1 and E2 in training, in [0, 1).
 
     Example:
         >>> autoencoder = CrossModalAutoencoder(4096, 300, classes=20)
@@ -43,6 +44,7 @@ class CrossModalAutoencoder(keras.layers.Layer):
         units=1024,
         share_weights=True,
         share_category_head=False,
+        dropout=0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -52,17 +54,20 @@ class CrossModalAutoencoder(keras.layers.Layer):
         self.units = units
         self.share_weights = share_weights
         self.share_category_head = share_category_head
+        self.dropout = dropout
 
-        def block(name, inputs, streams=1):
-            layer = ProjectionBlock(units, streams, dtype=self.dtype_policy, name=name)
+        def block(name, inputs, streams=1, dropout=0.0):
+            layer = ProjectionBlock(units, streams, dropout=dropout, dtype=self.dtype_policy, name=name)
             layer.build((None, inputs))
             return layer
 
         # Without sharing each second encoder keeps both streams too, so that nothing else differs.
-        self.image_encoder_1 = block("image_encoder_1", image_features)
-        self.text_encoder_1 = block("text_encoder_1", text_features)
-        self.image_encoder_2 = block("shared_encoder" if share_weights else "image_encoder_2", units, 2)
-        self.text_encoder_2 = self.image_encoder_2 if share_weights else block("text_encoder_2", units, 2)
+        self.image_encoder_1 = block("image_encoder_1", image_features, 1, dropout)
+        self.text_encoder_1 = block("text_encoder_1", text_features, 1, dropout)
+        self.image_encoder_2 = block("shared_encoder" if share_weights else "image_encoder_2", units, 2, dropout)
+        self.text_encoder_2 = self.image_encoder_2
+        if not share_weights:
+            self.text_encoder_2 = block("text_encoder_2", units, 2, dropout)
         self.image_decoder = block("image_decoder", units)
         self.text_decoder = block("text_decoder", units)
         self.image_output = linear(image_features, units, dtype="float32", name="image_output")
@@ -110,5 +115,13 @@ class CrossModalAutoencoder(keras.layers.Layer):
         return getattr(self, f"{modality}_{name}")
 
     def get_config(self):
-        names = ("image_features", "text_features", "classes", "units", "share_weights", "share_category_head")
+        names = (
+            "image_features",
+            "text_features",
+            "classes",
+            "units",
+            "share_weights",
+            "share_category_head",
+            "dropout",
+        )
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

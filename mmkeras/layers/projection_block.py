@@ -10,7 +10,7 @@ from mmkeras.layers.linear import linear
 class ProjectionBlock(keras.layers.Layer):
     """A linear layer, batch normalisation and a leaky ReLU; several streams may share it.
 
-        y = LeakyReLU( gamma * (Wx + b - mean_k) / sqrt(variance_k + epsilon) + beta )
+        y = Dropout( LeakyReLU( gamma * (Wx + b - mean_k) / sqrt(variance_k + epsilon) + beta ) )
 
     Kernel, bias, gamma and beta are those of all streams; each stream k has moving statistics of its own, since one
     moving average over two modalities fits neither. In training a call is normalised by its own batch.
@@ -21,17 +21,18 @@ class ProjectionBlock(keras.layers.Layer):
         momentum: of the moving statistics, in [0, 1).
         epsilon: added to the variance.
         negative_slope: of the leaky ReLU.
+        dropout: rate in training, in [0, 1).
 
     Call arguments:
         inputs: (B, F).
         stream: int, whose statistics are used and updated.
-        training: whether the batch's own statistics are used.
+        training: whether the batch's own statistics are used, and outputs dropped.
 
     Returns:
         float32 (B, units), also under mixed precision: it is normalised in float32.
 
     Raises:
-        ValueError: no units, no stream, a momentum outside [0, 1).
+        ValueError: no units, no stream, a momentum or a dropout outside [0, 1).
 
     Example:
         >>> block = ProjectionBlock(1024, streams=2)
@@ -42,17 +43,22 @@ class ProjectionBlock(keras.layers.Layer):
         N(1, 0.02). The moving variance is the batch's own, as in Keras, and not scaled by B / (B - 1), as in Torch.
     """
 
-    def __init__(self, units, streams=1, momentum=0.9, epsilon=1e-5, negative_slope=0.2, **kwargs):
+    def __init__(self, units, streams=1, momentum=0.9, epsilon=1e-5, negative_slope=0.2, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
         if units < 1 or streams < 1:
             raise ValueError(f"Expected one unit and one stream or more. Received: units={units}, streams={streams}")
         if not 0 <= momentum < 1:
             raise ValueError(f"Expected a momentum in [0, 1). Received: momentum={momentum}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"Expected a dropout in [0, 1). Received: dropout={dropout}")
         self.units = units
         self.streams = streams
         self.momentum = momentum
         self.epsilon = epsilon
         self.negative_slope = negative_slope
+        self.dropout = dropout
+        if dropout:
+            self.seed_generator = keras.random.SeedGenerator()
 
     def build(self, input_shape):
         self.projection = linear(self.units, input_shape[-1], dtype=self.dtype_policy, name="projection")
@@ -82,11 +88,12 @@ class ProjectionBlock(keras.layers.Layer):
         else:
             statistics = moving
         x = ops.batch_normalization(x, *statistics, axis=-1, offset=self.beta, scale=self.gamma, epsilon=self.epsilon)
-        return ops.leaky_relu(x, self.negative_slope)
+        x = ops.leaky_relu(x, self.negative_slope)
+        return keras.random.dropout(x, self.dropout, seed=self.seed_generator) if training and self.dropout else x
 
     def compute_output_spec(self, inputs, stream=0, training=None):
         return keras.KerasTensor((*inputs.shape[:-1], self.units), "float32")
 
     def get_config(self):
-        names = ("units", "streams", "momentum", "epsilon", "negative_slope")
+        names = ("units", "streams", "momentum", "epsilon", "negative_slope", "dropout")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

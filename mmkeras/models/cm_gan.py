@@ -48,6 +48,7 @@ class CMGAN(CrossModalGame, ImageTextModel):
         multi_label: must be false: an item has one category.
         representation_dim: length of s and width of the pathways.
         discriminator_hidden: units of the inter-modality discriminators.
+        dropout: rate after each encoding layer of the pathways in training, in [0, 1); the authors' code has none.
         generator_steps: updates of both pathways a batch, 1 or more.
         mismatch: `"paper"` shows D_Ci (s_i', h_i), as the paper's formula does; `"released_code"` (s_i', h_i'), as the
             authors' code, where a pair that does belong together is called a fake.
@@ -91,6 +92,7 @@ class CMGAN(CrossModalGame, ImageTextModel):
         multi_label=False,
         representation_dim=1024,
         discriminator_hidden=512,
+        dropout=0.0,
         generator_steps=5,
         mismatch="paper",
         share_weights=True,
@@ -109,6 +111,8 @@ class CMGAN(CrossModalGame, ImageTextModel):
         for name, value in (("representation_dim", representation_dim), ("generator_steps", generator_steps)):
             if value < 1:
                 raise MmkerasError(f"Expected {name} of 1 or more. Received: {name}={value}")
+        if not 0 <= dropout < 1:
+            raise MmkerasError(f"Expected dropout in [0, 1). Received: dropout={dropout}")
         if mismatch not in MISMATCHES:
             raise MmkerasError(f"Expected mismatch to be one of {', '.join(MISMATCHES)}. Received: {mismatch!r}")
         if not semantic_constraint and not (adversarial and (use_intra_discriminator or use_inter_discriminator)):
@@ -124,6 +128,7 @@ class CMGAN(CrossModalGame, ImageTextModel):
             units=representation_dim,
             share_weights=share_weights,
             share_category_head=share_category_head,
+            dropout=dropout,
             name="autoencoder",
             dtype=dtype,
         )
@@ -152,6 +157,7 @@ class CMGAN(CrossModalGame, ImageTextModel):
         self.label_names = tuple(label_names)
         self.representation_dim = representation_dim
         self.discriminator_hidden = discriminator_hidden
+        self.dropout = dropout
         self.generator_steps = generator_steps
         self.mismatch = mismatch
         self.share_weights = share_weights
@@ -191,6 +197,7 @@ class CMGAN(CrossModalGame, ImageTextModel):
         names = (
             "representation_dim",
             "discriminator_hidden",
+            "dropout",
             "generator_steps",
             "mismatch",
             "share_weights",

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -38,6 +39,16 @@ def test_features_without_a_projection_are_what_they_are(tmp_path):
     check_model(lambda: feature_mlp_encoder(10, (), None), FEATURES, {"embedding": (3, 10)}, tmp_path, weights=0)
     np.testing.assert_array_equal(feature_mlp_encoder(10, (), None)(FEATURES)["embedding"], FEATURES)
     assert feature_mlp_encoder(10, (8, 7), None)(FEATURES)["embedding"].shape == (3, 7)
+
+
+def test_features_may_be_scaled_in_float32_and_the_scale_is_saved(tmp_path):
+    keras.config.set_dtype_policy("mixed_float16")
+    model = feature_mlp_encoder(10, (), None, scale=128.0)
+    model.save(tmp_path / "encoder.keras")
+    for each in (model, keras.models.load_model(tmp_path / "encoder.keras")):
+        np.testing.assert_array_equal(each(FEATURES)["embedding"], 128 * FEATURES)
+    with pytest.raises(MmkerasError, match="Expected a scale of more than 0. Received: scale=0"):
+        feature_mlp_encoder(10, scale=0)
     pictures = conv(hidden=(9,), embedding_dim=None)
     assert pictures(IMAGES)["embedding"].shape == (3, 9)
     assert np.ptp(np.linalg.norm(pictures(IMAGES)["embedding"], axis=1)) > 1e-4

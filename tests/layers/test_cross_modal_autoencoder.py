@@ -7,6 +7,21 @@ SIZES = {"image_features": 5, "text_features": 3, "classes": 4, "units": 6}
 FEATURE = {"image": np.ones((2, 5), "float32"), "text": np.ones((2, 3), "float32")}
 
 
+def test_dropout_falls_on_what_both_encoders_make_in_training_only():
+    autoencoder = CrossModalAutoencoder(**SIZES | {"units": 400}, dropout=0.75)
+    without = CrossModalAutoencoder(**SIZES | {"units": 400})
+    for variable, other in zip(autoencoder.trainable_variables, without.trainable_variables, strict=True):
+        other.assign(variable)
+    feature = np.random.default_rng(0).normal(size=(8, 5)).astype("float32")
+    np.testing.assert_array_equal(autoencoder.encode("image", feature), without.encode("image", feature))
+    kept = np.asarray(autoencoder.encode("image", feature, training=True))
+    assert np.mean(kept == 0) == pytest.approx(0.75, abs=0.05)
+    # What is kept is four times as large; had nothing been dropped before E2 it would be four times the very values.
+    ratio = kept[kept != 0] / np.asarray(without.encode("image", feature, training=True))[kept != 0]
+    assert not np.allclose(ratio, 4)
+    assert autoencoder.get_config()["dropout"] == 0.75
+
+
 @pytest.mark.parametrize("modality, width", [("image", 5), ("text", 3)])
 def test_a_pathway_goes_there_and_back(modality, width):
     autoencoder = CrossModalAutoencoder(**SIZES)

@@ -23,7 +23,7 @@ def built(**arguments):
 
 
 def test_is_a_sound_layer(tmp_path):
-    arguments = {"units": 4, "streams": 2, "momentum": 0.5, "epsilon": 1e-3, "negative_slope": 0.1}
+    arguments = {"units": 4, "streams": 2, "momentum": 0.5, "epsilon": 1e-3, "negative_slope": 0.1, "dropout": 0.5}
     check_layer(ProjectionBlock, arguments, [INPUTS], (3, 4), tmp_path, weights=4, cast=False)
 
 
@@ -67,7 +67,9 @@ def test_it_starts_as_published():
     assert not np.any(block.beta)
 
 
-@pytest.mark.parametrize("arguments", [{"units": 0}, {"units": 2, "streams": 0}, {"units": 2, "momentum": 1.0}])
+@pytest.mark.parametrize(
+    "arguments", [{"units": 0}, {"units": 2, "streams": 0}, {"units": 2, "momentum": 1.0}, {"units": 2, "dropout": 1.0}]
+)
 def test_what_does_not_fit_is_refused(arguments):
     with pytest.raises(ValueError, match="Expected .* Received: "):
         ProjectionBlock(**arguments)

@@ -190,6 +190,7 @@ def test_one_category_head_for_both_is_moved_by_both_pathways():
         ({"multi_label": True}, "targets = category. Received: .*multi_label=True"),
         ({"generator_steps": 0}, "generator_steps of 1 or more. Received: generator_steps=0"),
         ({"representation_dim": 0}, "Received: representation_dim=0"),
+        ({"dropout": 1.0}, "Expected dropout in .0, 1.. Received: dropout=1.0"),
         ({"mismatch": "code"}, "Expected mismatch to be one of paper, released_code. Received: 'code'"),
         ({"semantic_constraint": False, "adversarial": False}, "or a discriminator to train by. Received: neither"),
     ],

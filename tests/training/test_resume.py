@@ -148,7 +148,7 @@ def test_a_cross_modal_game_resumes_with_all_six_optimizers(
 ):
     """Cut in the training of the features, and again in the game upon them."""
     preset = json.loads(Path(small_preset).read_text())
-    preset |= {"model": "CMGAN", "arguments": {"representation_dim": 16, "discriminator_hidden": 8}}
+    preset |= {"model": "CMGAN", "arguments": {"representation_dim": 16, "discriminator_hidden": 8, "dropout": 0.5}}
     file = tmp_path / "game.json"
     file.write_text(json.dumps(preset))
     settings = [f"preset={file}", "targets=category", "batch_size=4", *RANDOM[1:]]
