@@ -52,6 +52,8 @@ def test_the_method_of_the_study_is_the_recipe(study):
         # Arguments that a stage before has set hold on.
         other = dataclasses.replace(other, arguments=one.arguments | other.arguments)
         assert one == other
+
+
 def test_every_variant_of_cm_gan_is_built_and_differs_from_the_others(study):
     from mmkeras.models import CMGAN
 
