@@ -9,6 +9,7 @@ from mmkeras.evaluation.drawing import COLOUR, STYLE, WIDTHS, as_svg, new_figure
 from mmkeras.evaluation.relevance import relevant, relevant_rows
 
 FLAT = 50  # largest over smallest loss, past which a line would look flat: stages weigh losses differently
+LONGEST_OF_TWO = {2: 30, 3: 24}  # characters of a legend with two columns, by figures in a row
 MOST_POINTS = 600  # of each modality in the projection
 TRUE_PAIRS = 100
 MOST_NEGATIVES = 20_000
@@ -49,7 +50,9 @@ def line_plot(curves, x_label, y_label, in_a_row=2, starts=None):
             place = {"rotation": 90, "va": "top", "ha": "left", "fontsize": 9}
             axes.text(x - 0.45, 0.98, _plain(name), transform=axes.get_xaxis_transform(), **place)
         if len(curves) > 1:
-            figure.legend(loc="outside upper left", ncols=2, columnspacing=1.2, handlelength=1.6, borderaxespad=0)
+            longest = max(len(line.get_label()) for line in axes.get_lines()[: len(curves)])
+            columns = 2 if longest <= LONGEST_OF_TWO[in_a_row] else 1
+            figure.legend(loc="outside upper left", ncols=columns, columnspacing=1.2, handlelength=1.6, borderaxespad=0)
         return as_svg(figure, f"{y_label} {' '.join(curves)}")
 
 
