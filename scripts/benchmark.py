@@ -1,6 +1,6 @@
 """Every speed that the documentation speaks of, as ratios measured in one run.
 
-    python scripts/benchmark.py                          all of it, about nine minutes on two cores
+    python scripts/benchmark.py                          all of it, some ten minutes, not timed as a whole
     python scripts/benchmark.py training metrics         some of it
     python scripts/benchmark.py --json figures.json      for programs
 
