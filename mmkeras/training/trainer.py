@@ -52,6 +52,9 @@ def _prepare_process(recipe):
     keras.config.set_dtype_policy(recipe.precision)
     if recipe.deterministic:
         tf.config.experimental.enable_op_determinism()
+        # The graph's optimizer joins additions in an order that differs from one tracing to the next, and so do the
+        # last digits of a sum.
+        tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 
 
 def _data_loader(run, verbose):

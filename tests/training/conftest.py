@@ -1,4 +1,5 @@
 import pytest
+import tensorflow as tf
 
 from mmkeras.training import Recipe, Run
 
@@ -17,8 +18,9 @@ def create_run(tmp_path, small_preset):
 
 @pytest.fixture
 def determinism():
-    """Deterministic kernels are a mode of the whole process: switched off again after the test."""
+    """Deterministic kernels and graphs are modes of the whole process: switched off again after the test."""
     yield
     from tensorflow.python.framework.config import disable_op_determinism
 
     disable_op_determinism()
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": True})
