@@ -1,8 +1,9 @@
 """Batch normalisation of feature maps by TensorFlow's fused kernel."""
 
 import keras
-import tensorflow as tf
 from keras import ops
+
+from mmkeras.layers.normalize_by_batch import normalize_by_batch
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -37,18 +38,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         if not (training and self.trainable and mask is None and self._fusible(len(inputs.shape))):
             return super().call(inputs, training=training, mask=mask)
         inputs = ops.cast(inputs, "float32")  # also under mixed precision, as Keras computes it
-        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
-            scale=self.gamma,
-            offset=self.beta,
-            mean=[],
-            variance=[],
-            epsilon=self.epsilon,
-            is_training=True,
-        )
-        # The kernel returns the sum of squares over n - 1, of n cells; Keras keeps that over n.
-        cells = ops.cast(ops.prod(ops.shape(inputs)[:-1]), "float32")
-        variance *= (cells - 1) / cells
+        outputs, mean, variance = normalize_by_batch(inputs, self.gamma, self.beta, self.epsilon)
         for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + value * (1 - self.momentum))
         return ops.cast(outputs, self.compute_dtype)

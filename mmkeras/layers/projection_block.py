@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from mmkeras.layers.linear import linear
+from mmkeras.layers.normalize_by_batch import normalize_by_batch
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -82,12 +83,11 @@ class ProjectionBlock(keras.layers.Layer):
         x = ops.cast(self.projection(inputs), "float32")
         moving = self.moving_means[stream], self.moving_variances[stream]
         if training and self.trainable:
-            statistics = ops.moments(x, axes=0)
+            x, *statistics = normalize_by_batch(x, self.gamma, self.beta, self.epsilon)
             for average, value in zip(moving, statistics, strict=True):
                 average.assign(average * self.momentum + value * (1 - self.momentum))
         else:
-            statistics = moving
-        x = ops.batch_normalization(x, *statistics, axis=-1, offset=self.beta, scale=self.gamma, epsilon=self.epsilon)
+            x = ops.batch_normalization(x, *moving, axis=-1, offset=self.beta, scale=self.gamma, epsilon=self.epsilon)
         x = ops.leaky_relu(x, self.negative_slope)
         return keras.random.dropout(x, self.dropout, seed=self.seed_generator) if training and self.dropout else x
 

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "AdversarialBackprop": "adversarial_backprop",
         "CMGAN": "cm_gan",
         "DualEncoder": "dual_encoder",
+        "FusedAdam": "fused_adam",
         "ImageTextModel": "image_text_model",
         "ModalityInvariant": "modality_invariant",
         "RepeatedSteps": "repeated_steps",

@@ -8,6 +8,7 @@ from mmkeras.errors import MmkerasError
 from mmkeras.layers.gradient_reversal import GradientReversal
 from mmkeras.layers.modality_classifier import ModalityClassifier
 from mmkeras.losses.adversarial import ModalityCrossentropy
+from mmkeras.models.fused_adam import FusedAdam
 from mmkeras.models.image_text_model import ImageTextModel
 
 
@@ -171,8 +172,8 @@ class AdversarialModel(ImageTextModel):
 
         Args:
             optimizer: of the encoders and heads, and of the classifier where `classifier_steps` is 0.
-            classifier_optimizer: of the classifier otherwise; `"auto"` is Adam with learning rate 1e-3 and beta_1 0.5,
-                since the momentum of a longer past pushes against encoders that have moved on.
+            classifier_optimizer: of the classifier otherwise; `"auto"` is `FusedAdam` with learning rate 1e-3 and
+                beta_1 0.5, since the momentum of a longer past pushes against encoders that have moved on.
             **kwargs: see `ImageTextModel.compile`.
         """
         super().compile(optimizer, **kwargs)
@@ -180,7 +181,7 @@ class AdversarialModel(ImageTextModel):
             self.classifier_optimizer = None
             return
         if classifier_optimizer == "auto":
-            classifier_optimizer = keras.optimizers.Adam(1e-3, beta_1=0.5, beta_2=0.99)
+            classifier_optimizer = FusedAdam(1e-3, beta_1=0.5, beta_2=0.99)
         self.classifier_optimizer = keras.optimizers.get(classifier_optimizer)
 
     def get_compile_config(self):

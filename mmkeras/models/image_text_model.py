@@ -10,6 +10,7 @@ from keras import ops
 from mmkeras.encoders.backbone_split import feature_head, frozen_backbone, taking, vectors_of
 from mmkeras.encoders.text import build_text_encoder, takes_text_features
 from mmkeras.errors import MmkerasError
+from mmkeras.models.fused_adam import FusedAdam
 from mmkeras.models.preset import (
     load_preset,
     preset_image_encoder,
@@ -156,14 +157,14 @@ class ImageTextModel(Staged, keras.Model):
         """Configure training; `compile()` alone trains sensibly.
 
         Args:
-            optimizer: `"auto"` is AdamW with learning rate 1e-3, weight decay 0.01 and the gradient clipped to norm 1;
-                otherwise as in `keras.Model.compile`. Weight decay leaves out biases, the scales and offsets of
+            optimizer: `"auto"` is `FusedAdam` with learning rate 1e-3, weight decay 0.01 and the gradient clipped to
+                norm 1; otherwise as in `keras.Model.compile`. Weight decay leaves out biases, the scales and offsets of
                 normalisation, and the temperature.
             jit_compile: off by default: XLA slows the small encoders' convolutions on a CPU (docs/performance.md).
             **kwargs: as in `keras.Model.compile`, but for the loss, which is the model's own.
         """
         if optimizer == "auto":
-            optimizer = keras.optimizers.AdamW(learning_rate=1e-3, weight_decay=0.01, global_clipnorm=1.0)
+            optimizer = FusedAdam(1e-3, weight_decay=0.01, global_clipnorm=1.0)
         optimizer = without_decay_of_scales(keras.optimizers.get(optimizer))
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
 

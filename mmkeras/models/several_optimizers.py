@@ -2,6 +2,7 @@
 
 import keras
 
+from mmkeras.models.fused_adam import FusedAdam
 from mmkeras.models.repeated_steps import RepeatedSteps
 from mmkeras.models.weight_decay import without_decay_of_scales
 
@@ -34,12 +35,12 @@ class SeveralOptimizers:
         """Configure training; see `ImageTextModel.compile`.
 
         Args:
-            optimizer: of the kind and with the settings that all optimizers get; `"auto"` is Adam with learning rate
-                1e-3 and beta_1 0.5. A schedule is in batches.
+            optimizer: of the kind and with the settings that all optimizers get; `"auto"` is `FusedAdam` with learning
+                rate 1e-3 and beta_1 0.5. A schedule is in batches.
             **kwargs: see `ImageTextModel.compile`.
         """
         if optimizer == "auto":
-            optimizer = keras.optimizers.Adam(1e-3, beta_1=0.5, epsilon=1e-8)
+            optimizer = FusedAdam(1e-3, beta_1=0.5, epsilon=1e-8)
         optimizer = keras.optimizers.get(optimizer)
         first, *others = self.steps_of_optimizers.items()
         super().compile(_twin(optimizer, first[1]), **kwargs)

@@ -10,6 +10,7 @@ from mmkeras.data.pipeline import (
     unpaired_batches,
     unpaired_steps_per_epoch,
 )
+from mmkeras.models.fused_adam import FusedAdam
 from mmkeras.preprocessing.augment import RandomShift
 from mmkeras.training.callbacks import BestWeights, Checkpoint, EpochLog, FiniteLoss, RetrievalValidation, TrainingTime
 from mmkeras.training.checkpoint import load_checkpoint, load_weights, metric_states, saved_step
@@ -73,10 +74,10 @@ class StageRunner:
         """Give the model the stage's optimizers, built and ready for a checkpoint."""
         recipe = self.recipe
         self.model.compile(
-            keras.optimizers.AdamW(  # without decay just Adam
+            FusedAdam(
                 self._schedule(stage),
                 beta_1=stage.adam_beta_1,
-                weight_decay=recipe.weight_decay,
+                weight_decay=recipe.weight_decay or None,
                 global_clipnorm=recipe.gradient_clip or None,
             )
         )

@@ -31,7 +31,7 @@ def test_compile_makes_six_optimizers_of_one():
     for name, role in OPTIMIZERS.items():
         optimizer = getattr(model, name)
         assert (type(optimizer).__name__, float(optimizer.learning_rate), optimizer.beta_1) == (
-            "Adam",
+            "FusedAdam",
             pytest.approx(1e-3),
             0.5,
         )

@@ -1,6 +1,6 @@
-"""The PyTorch step that `scripts/benchmarks/pytorch.py` times computes what ours computes."""
+"""The PyTorch step of ModalityInvariant that `scripts/benchmarks/pytorch.py` times computes what ours computes."""
 
-import importlib.util
+import importlib
 
 import keras
 import numpy as np
@@ -36,21 +36,15 @@ PRESET = {
 }
 
 
-@pytest.fixture(scope="module")
-def pytorch_step(repository):
-    path = repository / "scripts" / "benchmarks" / "pytorch_step.py"
-    module = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location("pytorch_step", path))
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def sides(pytorch_step):
+def sides(repository, monkeypatch):
     """Both implementations at one set of weights, and a batch for each; two rows are of one picture."""
+    monkeypatch.syspath_prepend(str(repository / "scripts" / "benchmarks"))
+    benchmark = importlib.import_module("pytorch_modality_invariant")
     keras.utils.set_random_seed(0)
     preprocessor = TextPreprocessor.train(TEXTS, 60, 6)
     ours = ModalityInvariant.from_preset(PRESET, text_preprocessor=preprocessor)
-    theirs = pytorch_step.PyTorchStep.from_preset(PRESET, preprocessor.vocabulary_size)
+    theirs = benchmark.PyTorchModalityInvariant.from_preset(PRESET, preprocessor.vocabulary_size)
     copy_weights(ours, theirs)
     batch = {
         "image": np.random.default_rng(0).integers(0, 256, (6, 8, 16, 3), "uint8"),

@@ -1,6 +1,6 @@
 """`ModalityInvariant` on glyphs in PyTorch: the same network, losses and updates, as one would write them there.
 
-`benchmarks/pytorch.py` times it, and `tests/test_pytorch_step.py` compares its losses and gradients with ours on copied
+`benchmarks/pytorch.py` times it, and `tests/test_pytorch_modality_invariant.py` compares its losses with ours on copied
 weights. PyTorch pads both sides of a picture alike, where TensorFlow gives the odd pixel of a stride of 2 to the right
 and the bottom. Rather than copy every picture into a padded one, this is the mirror image of our network: mirrored
 kernels on mirrored pictures give our values, at PyTorch's own price.
@@ -101,7 +101,7 @@ def triplet_loss(image, text, image_id, margin):
     return sum(hinges).mean()
 
 
-class PyTorchStep:
+class PyTorchModalityInvariant:
     """The network and its training step.
 
     Args:

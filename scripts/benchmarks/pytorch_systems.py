@@ -1,0 +1,118 @@
+"""What `benchmarks/pytorch.py` measures: a system's step in one form or several, ours and PyTorch's.
+
+`ours` and `theirs` each return a dict from a form's name to the number of parameters that it trains and a function that
+takes a step. They run in processes of their own, `ours` first: what it leaves in the file of the batch is there for
+`theirs`.
+"""
+
+import functools
+
+
+class ModalityInvariant:
+    """The recipe on glyphs: the triplet loss alone, as in its first stages, and all updates, as in its last."""
+
+    RECIPE = "glyphs_modality_invariant"
+    TRIPLET, JOINT = "triplet loss alone", "triplet loss and modality classifier"
+
+    @classmethod
+    def ours(cls, batch_file):
+        import numpy as np
+
+        from mmkeras.data import Glyphs, training_batches
+        from mmkeras.models import ModalityInvariant
+        from mmkeras.training import Recipe
+
+        recipe = Recipe.load(cls.RECIPE)
+        data = Glyphs().split("train")
+        steps, models = {}, {}
+        for form in (cls.TRIPLET, cls.JOINT):
+            model = models[form] = ModalityInvariant.from_preset(recipe.preset, texts=data.texts)
+            parameters = count_parameters(model)
+            if form == cls.TRIPLET:
+                model.set_stage(["image_encoder", "text_encoder"], modality_weight=0.0)
+            model.compile()
+            steps[form] = parameters, model.train_on_batch
+        preprocessor = model.text_preprocessor
+        batch = next(iter(training_batches(data, recipe.batch_size, 0, preprocessor)))
+        arrays = {name: values.numpy() for name, values in batch.items()}
+        np.savez(batch_file, vocabulary_size=preprocessor.vocabulary_size, **arrays)
+        return {form: (parameters, functools.partial(step, batch)) for form, (parameters, step) in steps.items()}
+
+    @classmethod
+    def theirs(cls, batch_file):
+        import numpy as np
+        import torch
+        from pytorch_modality_invariant import PyTorchModalityInvariant
+
+        from mmkeras.models import load_preset
+        from mmkeras.training import Recipe
+
+        arrays = np.load(batch_file)
+        batch = {name: torch.from_numpy(arrays[name]) for name in ("image", "token_ids", "image_id")}
+        preset = load_preset(Recipe.load(cls.RECIPE).preset)
+        steps = {}
+        for form, method in ((cls.TRIPLET, "triplet"), (cls.JOINT, "joint")):
+            side = PyTorchModalityInvariant.from_preset(preset, int(arrays["vocabulary_size"]))
+            steps[form] = side.count_parameters(), functools.partial(getattr(side, method), batch)
+        return steps
+
+
+class CMGAN:
+    """The recipe on Wikipedia's features, and the settings as published: more updates, no dropout, two category heads.
+
+    The features are random numbers of their sizes: speed does not ask what is learnt.
+    """
+
+    RECIPE, CLASSES = "wikipedia_cm_gan", 10
+    FORMS = {
+        "as in the recipe": {},
+        "as published": {"generator_steps": 5, "dropout": 0.0, "share_category_head": False},
+    }
+
+    @classmethod
+    def presets(cls):
+        """The preset of each form: a dict."""
+        from mmkeras.models import load_preset
+        from mmkeras.training import Recipe
+
+        preset = load_preset(Recipe.load(cls.RECIPE).preset)
+        return {form: preset | {"arguments": preset["arguments"] | changes} for form, changes in cls.FORMS.items()}
+
+    @classmethod
+    def ours(cls, batch_file):
+        import numpy as np
+        import tensorflow as tf
+
+        from mmkeras.models import CMGAN
+        from mmkeras.training import Recipe
+
+        rows, generator, steps, arrays = Recipe.load(cls.RECIPE).batch_size, np.random.default_rng(0), {}, {}
+        for form, preset in cls.presets().items():
+            model = CMGAN.from_preset(preset, label_names=[str(number) for number in range(cls.CLASSES)])
+            model.compile()
+            steps[form] = count_parameters(model), model.train_on_batch
+        for name in ("image", "text", "other_image", "other_text"):
+            width = preset[f"{name.removeprefix('other_')}_encoder"]["features"]
+            arrays[name] = generator.dirichlet(np.ones(width), rows).astype("float32")  # rows that sum to 1, as theirs
+        arrays["label"] = generator.integers(cls.CLASSES, size=rows)
+        np.savez(batch_file, **arrays)
+        batch = {name: tf.constant(values) for name, values in arrays.items()}
+        return {form: (parameters, functools.partial(step, batch)) for form, (parameters, step) in steps.items()}
+
+    @classmethod
+    def theirs(cls, batch_file):
+        import numpy as np
+        import torch
+        from pytorch_cm_gan import PyTorchCMGAN
+
+        batch = {name: torch.from_numpy(values) for name, values in np.load(batch_file).items()}
+        steps = {}
+        for form, preset in cls.presets().items():
+            side = PyTorchCMGAN.from_preset(preset, cls.CLASSES)
+            steps[form] = side.count_parameters(), functools.partial(side.step, batch)
+        return steps
+
+
+def count_parameters(model):
+    """How many numbers training changes."""
+    return sum(variable.numpy().size for variable in model.trainable_variables)
