@@ -153,3 +153,19 @@ def test_a_system_in_stages_goes_the_same_way(mmkeras, tmp_path):
     with served(mmkeras, "savedmodels/staged") as address:
         assert mmkeras("parity", "savedmodels/staged", *address).count("equal") == OUTPUTS
         assert len(json.loads(mmkeras("query", "exclamation mark", "--json", *address))["results"]) == 5
+
+
+def test_a_system_with_a_fusion_encoder_goes_the_same_way(mmkeras, tmp_path):
+    """`match` is its matching head, in Keras and in the server alike."""
+    settings = ("limit=150", "batch_size=32", "epochs=1")
+    mmkeras("train", "glyphs_soft_mask", *settings, "--out", "runs/soft")
+    row = next(csv.DictReader((tmp_path / "runs" / "soft" / "log.csv").open()))
+    assert {"contrastive_loss", "matching_loss", "soft_matching_loss", "language_loss"} <= set(row)
+    mmkeras("evaluate", "runs/soft")
+    mmkeras("export", "runs/soft", "--to", "savedmodels/soft")
+    extra = tmp_path / "savedmodels" / "soft" / "1" / "assets.extra"
+    assert "soft masks" in (extra / "model_card.md").read_text()
+    with served(mmkeras, "savedmodels/soft") as address:
+        parity = mmkeras("parity", "savedmodels/soft", *address)
+        assert parity.count("equal") == OUTPUTS and "match" in parity
+        assert len(json.loads(mmkeras("query", "exclamation mark", "--json", *address))["results"]) == 5

@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "ImageTextModel": "image_text_model",
         "ModalityInvariant": "modality_invariant",
         "RepeatedSteps": "repeated_steps",
+        "SoftMask": "soft_mask",
         "list_presets": "preset",
         "load_preset": "preset",
     },

@@ -1,17 +1,15 @@
 """`DualEncoder`: two encoders trained on pairs with InfoNCE."""
 
-import math
-
 import keras
-from keras import ops
 
 from mmkeras.errors import MmkerasError
 from mmkeras.losses.contrastive import InfoNCE
 from mmkeras.models.image_text_model import ImageTextModel
+from mmkeras.models.learnt_temperature import LearntTemperature
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class DualEncoder(ImageTextModel):
+class DualEncoder(LearntTemperature, ImageTextModel):
     """Two encoders trained on pairs: each picture finds its text among the batch, and the other way round.
 
     The temperature is learnt, as its logarithm, and clamped to [`min_temperature`, 1].
@@ -58,21 +56,9 @@ class DualEncoder(ImageTextModel):
             )
         self.initial_temperature = initial_temperature
         self.min_temperature = min_temperature
-        self.log_temperature = self.add_weight(
-            shape=(),
-            initializer=keras.initializers.Constant(math.log(initial_temperature)),
-            constraint=self._clip_log_temperature,
-            dtype="float32",
-            autocast=False,
-            name="log_temperature",
-        )
+        self.add_temperature(initial_temperature, min_temperature, 1.0)
         self.info_nce = InfoNCE()
         self.built = True
-
-    @property
-    def temperature(self):
-        """The learnt temperature, a float32 scalar tensor."""
-        return ops.exp(self.log_temperature)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         embeddings = y_pred["image_embedding"], y_pred["text_embedding"], self.temperature
@@ -86,7 +72,3 @@ class DualEncoder(ImageTextModel):
             "initial_temperature": self.initial_temperature,
             "min_temperature": self.min_temperature,
         }
-
-    def _clip_log_temperature(self, log_temperature):
-        """Clamp the temperature; as a constraint, so that its gradient is alive at the border too."""
-        return ops.clip(log_temperature, math.log(self.min_temperature), 0.0)

@@ -7,11 +7,13 @@ from importlib import resources
 from pathlib import Path
 
 from mmkeras.errors import MmkerasError
+from mmkeras.training.augmentation import check_augmentation
 from mmkeras.training.settings import check_range, check_schedule, checked_settings, parse_setting
 from mmkeras.training.stage import INHERITED, Stage, read_stages
 
 CHOICES = {
     "targets": ("", "category", "tags"),
+    "augment_distortion": ("", "shape", "colour"),
     "precision": ("float32", "mixed_float16", "mixed_bfloat16"),
     "select": ("last", "best"),
 }
@@ -42,7 +44,13 @@ class Recipe:
         weight_decay: AdamW's, decoupled.
         gradient_clip: global norm the gradient is clipped to; 0 switches it off.
         augment_shift: pictures are shifted by up to so many px in training; 0 where it reads a frozen backbone's
-            features of them.
+            features of them, as for the other kinds of augmentation.
+        augment_crop: in place of that, the least share of a picture's area that is cut out and stretched, in (0, 1]; 1
+            cuts nothing.
+        augment_flip: share of pictures that are mirrored; 0 for writing, or captions that tell left from right.
+        augment_distortion: makes a second view, a distorted one: in light and `shape`, or also in `colour`. A system
+            with a teacher shows it the first; others train on the second.
+        augment_fill: grey value 0..255 of what a shift or a distortion brings in at the border.
         seed: of the weights, the order of the pairs, dropout and augmentation.
         precision: `float32`, `mixed_float16` or `mixed_bfloat16`; embeddings are float32 in all of them.
         deterministic: deterministic TensorFlow kernels; a resumed run needs them to end with equal weights.
@@ -73,6 +81,10 @@ class Recipe:
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
     augment_shift: int = 0
+    augment_crop: float = 1.0
+    augment_flip: float = 0.0
+    augment_distortion: str = ""
+    augment_fill: int = 255
     reversal_strength: float = 1.0
     reversal_ramp: float = 0.5
     seed: int = 0
@@ -92,6 +104,7 @@ class Recipe:
         if not self.stages:  # each of them has a schedule of its own, checked by itself
             check_schedule(self)
         check_range(self)
+        check_augmentation(self)
 
     @property
     def training_stages(self):

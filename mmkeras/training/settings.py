@@ -6,8 +6,8 @@ import math
 
 from mmkeras.errors import MmkerasError
 
-POSITIVE = ("epochs", "batch_size", "learning_rate", "checkpoint_steps", "halving_epochs")
-SHARES = ("reversal_ramp", "adam_beta_1")
+POSITIVE = ("epochs", "batch_size", "learning_rate", "checkpoint_steps", "halving_epochs", "augment_crop")
+SHARES = ("reversal_ramp", "adam_beta_1", "augment_crop", "augment_flip")
 DECAYS = ("cosine", "halving")
 LARGEST_INT = 2**31 - 1  # TensorFlow makes int32 of a Python number
 

@@ -11,7 +11,7 @@ from mmkeras.data.pipeline import (
     unpaired_steps_per_epoch,
 )
 from mmkeras.models.fused_adam import FusedAdam
-from mmkeras.preprocessing.augment import RandomShift
+from mmkeras.training.augmentation import augmentation
 from mmkeras.training.callbacks import BestWeights, Checkpoint, EpochLog, FiniteLoss, RetrievalValidation, TrainingTime
 from mmkeras.training.checkpoint import load_checkpoint, load_weights, metric_states, saved_step
 from mmkeras.training.collapse_detector import CollapseDetector
@@ -112,7 +112,7 @@ class StageRunner:
                         recipe.batch_size,
                         recipe.seed,
                         text_preprocessor=self.model.text_preprocessor,
-                        augment=RandomShift(recipe.augment_shift) if recipe.augment_shift else None,
+                        augment=augmentation(recipe),
                         first_step=fit_start,
                     ),
                     initial_epoch=fit_start // steps,

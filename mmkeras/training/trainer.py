@@ -12,6 +12,7 @@ from mmkeras.atomic import replacing_file
 from mmkeras.encoders.frozen_features import picture_loader
 from mmkeras.errors import MmkerasError
 from mmkeras.models.preset import load_preset, preset_image_encoder, preset_image_preprocessor
+from mmkeras.training.augmentation import SETTINGS, augmenting
 from mmkeras.training.stage_runner import StageRunner
 
 
@@ -66,11 +67,12 @@ def _data_loader(run, verbose):
     preset = run.recipe.model_preset
     encoder, preprocessor = preset_image_encoder(preset), preset_image_preprocessor(preset)
     loader = picture_loader(encoder, preprocessor, verbose)
-    if loader is not preprocessor and run.recipe.augment_shift:
-        raise MmkerasError(
-            "Expected augment_shift=0: the backbone is frozen, and training reads the features that it made of each "
-            f"picture once. Received: augment_shift={run.recipe.augment_shift}"
-        )
+    if loader is not preprocessor:
+        for name, value in augmenting(run.recipe).items():
+            raise MmkerasError(
+                f"Expected {name}={SETTINGS[name]!r}: the backbone is frozen, and training reads the features that it "
+                f"made of each picture once. Received: {name}={value!r}"
+            )
 
     @functools.cache
     def splits(of_pixels):

@@ -12,8 +12,12 @@ from mmkeras.preprocessing import StringPreprocessor, TextPreprocessor
 from ..encoders.hub_modules import write_pictures, write_sentences
 from .conftest import PRESET, TEXTS
 
+LARGE = {"soft_mask_base"}  # twice ViT-B/16 and BERT-base: 1.7 GB of weights
 
-@pytest.mark.parametrize("name", list_presets())
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in list_presets()]
+)
 def test_every_preset_builds_and_embeds(name, text_preprocessor, tmp_path):
     settings = load_preset(name)
     assert settings["description"]
@@ -33,6 +37,18 @@ def test_every_preset_builds_and_embeds(name, text_preprocessor, tmp_path):
     preprocessor = preset_image_preprocessor(name)
     shape = (settings["image_encoder"].get("features"),) if preprocessor is None else preprocessor.output_shape
     assert model.image_encoder.input.shape[1:] == shape
+
+
+def test_the_large_preset_is_as_albef():
+    settings = load_preset("soft_mask_base")
+    arguments, image, text = (settings[key] for key in ("arguments", "image_encoder", "text_encoder"))
+    vit = {"patch": 16, "depth": 12, "token_width": 768, "heads": 12, "mlp_ratio": 4, "embedding_dim": 256}
+    assert image == {"kind": "vit", **vit} and preset_image_preprocessor(settings).output_shape == (256, 256, 3)
+    bert = {"width": 768, "depth": 6, "heads": 12, "mlp_ratio": 4, "embedding_dim": 256, "dropout": 0.1}
+    assert text == {"kind": "bert", **bert}
+    assert (settings["text_preprocessor"]["vocabulary_size"], arguments["fusion_depth"]) == (30522, 6)
+    assert text["depth"] + arguments["attention_block"] == 8  # of twelve, from 0: the block that grounding looks at
+    assert (arguments["queue_size"], arguments["momentum"], arguments["alpha"]) == (65536, 0.995, 0.4)
 
 
 def test_a_preset_may_be_a_name_a_file_or_a_dict(tmp_path):

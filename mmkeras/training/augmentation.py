@@ -1,0 +1,53 @@
+"""What a recipe does to the pictures of a batch."""
+
+from mmkeras.errors import MmkerasError
+
+# The settings that change pictures, each with the value at which it does not.
+SETTINGS = {"augment_shift": 0, "augment_crop": 1.0, "augment_flip": 0.0, "augment_distortion": ""}
+
+
+def check_augmentation(recipe):
+    """Check that a recipe's settings of augmentation go together.
+
+    Raises:
+        MmkerasError: shifted and cropped pictures at once, or a grey value outside 0..255.
+    """
+    if recipe.augment_shift and (recipe.augment_crop < 1 or recipe.augment_flip):
+        raise MmkerasError(
+            "Expected augment_shift, or augment_crop and augment_flip. Received: "
+            f"augment_shift={recipe.augment_shift}, augment_crop={recipe.augment_crop}, "
+            f"augment_flip={recipe.augment_flip}"
+        )
+    if recipe.augment_fill > 255:
+        raise MmkerasError(
+            f"Expected augment_fill to be a grey value from 0 to 255. Received: augment_fill={recipe.augment_fill}"
+        )
+
+
+def augmenting(recipe):
+    """Return the settings of a recipe that change pictures, a dict; empty where they are left as they are."""
+    values = {name: getattr(recipe, name) for name in SETTINGS}
+    return {name: value for name, value in values.items() if value != SETTINGS[name]}
+
+
+def augmentation(recipe):
+    """Return what `training_batches` takes as `augment` for a recipe: a function, or `None`.
+
+    With `augment_distortion` it makes two views: the weak one is shifted or cropped, the strong one distorted too.
+    """
+    # Here, for they load TensorFlow, which listing recipes does not.
+    from mmkeras.preprocessing.augment import RandomShift
+    from mmkeras.preprocessing.picture_views import PictureViews
+    from mmkeras.preprocessing.random_crop import RandomCrop
+    from mmkeras.preprocessing.random_distortion import RandomDistortion
+
+    weak = None
+    if recipe.augment_shift:
+        weak = RandomShift(recipe.augment_shift, recipe.augment_fill)
+    elif recipe.augment_crop < 1:
+        weak = RandomCrop((recipe.augment_crop, 1.0), flip=recipe.augment_flip)
+    elif recipe.augment_flip:
+        weak = RandomCrop((1.0, 1.0), ratio=(1.0, 1.0), flip=recipe.augment_flip)
+    if not recipe.augment_distortion:
+        return weak
+    return PictureViews(weak, RandomDistortion(colour=recipe.augment_distortion == "colour", fill=recipe.augment_fill))
