@@ -8,7 +8,8 @@ from keras import ops
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.category_head import CategoryHead
 from mmkeras.losses.category import CategoryCrossentropy
-from mmkeras.models.adversarial_model import AdversarialModel, not_negative
+from mmkeras.models.adversarial_model import AdversarialModel
+from mmkeras.models.checks import not_negative
 
 
 @keras.saving.register_keras_serializable("mmkeras")

@@ -8,14 +8,9 @@ from mmkeras.errors import MmkerasError
 from mmkeras.layers.gradient_reversal import GradientReversal
 from mmkeras.layers.modality_classifier import ModalityClassifier
 from mmkeras.losses.adversarial import ModalityCrossentropy
+from mmkeras.models.checks import not_negative
 from mmkeras.models.fused_adam import FusedAdam
 from mmkeras.models.image_text_model import ImageTextModel
-
-
-def not_negative(name, value):
-    """Check a weight or a number of steps."""
-    if not isinstance(value, (int, float)) or not value >= 0:
-        raise MmkerasError(f"Expected {name} to be 0 or more. Received: {value!r}")
 
 
 @keras.saving.register_keras_serializable("mmkeras")

@@ -5,7 +5,8 @@ from keras import ops
 
 from mmkeras.errors import MmkerasError
 from mmkeras.losses.triplet import NEGATIVES, Triplet
-from mmkeras.models.adversarial_model import AdversarialModel, not_negative
+from mmkeras.models.adversarial_model import AdversarialModel
+from mmkeras.models.checks import not_negative
 
 
 def _known_negatives(name, value):

@@ -11,17 +11,11 @@ from mmkeras.layers.masked_language_head import MaskedLanguageHead
 from mmkeras.layers.soft_masking import SoftMasking
 from mmkeras.layers.token_masking import TokenMasking
 from mmkeras.losses.matching import MATCHING
-from mmkeras.models.adversarial_model import not_negative
+from mmkeras.models.checks import not_negative, share
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.learnt_temperature import LearntTemperature
 from mmkeras.models.momentum_taught import MomentumTaught
 from mmkeras.models.soft_mask_objectives import LOSSES, SoftMaskObjectives
-
-
-def _share(name, value):
-    """Check a number in [0, 1]."""
-    if not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise MmkerasError(f"Expected {name} in [0, 1]. Received: {name}={value!r}")
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -107,8 +101,8 @@ class SoftMask(SoftMaskObjectives, MomentumTaught, LearntTemperature, ImageTextM
     stage_arguments = {
         **{loss.replace("_loss", "_weight"): not_negative for loss in LOSSES},
         "gamma": not_negative,
-        "alpha": _share,
-        "momentum": _share,
+        "alpha": share,
+        "momentum": share,
     }
 
     def __init__(

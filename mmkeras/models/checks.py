@@ -1,0 +1,15 @@
+"""Checks of arguments that models take, and that a stage may change."""
+
+from mmkeras.errors import MmkerasError
+
+
+def not_negative(name, value):
+    """Check a weight or a number of steps."""
+    if not isinstance(value, (int, float)) or not value >= 0:
+        raise MmkerasError(f"Expected {name} to be 0 or more. Received: {value!r}")
+
+
+def share(name, value):
+    """Check a number in [0, 1]."""
+    if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise MmkerasError(f"Expected {name} in [0, 1]. Received: {name}={value!r}")
