@@ -23,8 +23,10 @@ def study(repository, monkeypatch):
     [
         "studies/adversarial_backprop",
         "studies/cm_gan",
+        "studies/cm_gan_glyphs",
         "studies/modality_invariant",
         "studies/modality_invariant_flickr8k",
+        "studies/soft_mask",
         "studies/wikipedia_baselines",
         "studies/wikipedia_texts",
         "benchmarks/latency",
@@ -67,6 +69,26 @@ def test_every_variant_of_cm_gan_is_built_and_differs_from_the_others(study):
             small = preset["arguments"] | {"representation_dim": 2, "discriminator_hidden": 2}
             assert CMGAN.from_preset(preset | {"arguments": small}, label_names=("art", "war"))
     Recipe.load(module.RECIPE, [f"{key}={value}" for key, value in module.BACKPROP_SETTINGS.items()])
+
+
+@pytest.mark.parametrize("name, the_recipe", [("cm_gan_glyphs", None), ("soft_mask", "all")])
+def test_variants_of_a_preset_differ_from_each_other_and_train(study, name, the_recipe):
+    """In the model's arguments or the recipe; the variant that is called the recipe changes nothing."""
+    from mmkeras import models
+    from mmkeras.models import load_preset
+
+    module = study(name)
+    changes = {variant: [*parts[1:]] for variant, parts in module.VARIANTS.items()}
+    assert len({str(each) for each in changes.values()}) == len(changes)
+    for variant, (arguments, *settings) in changes.items():
+        recipe = Recipe.load(module.RECIPE, [f"{key}={value}" for each in settings for key, value in each.items()])
+        assert recipe.preset == module.PRESET
+        preset = module.preset_of(variant)
+        names = {"label_names": ("art", "war")} if recipe.targets else {}
+        model = getattr(models, preset["model"]).from_preset(preset, texts=["one word", "two words"], **names)
+        assert {key: getattr(model, key) for key in arguments} == arguments
+        if variant == the_recipe:
+            assert preset == load_preset(module.PRESET)
 
 
 def test_the_authors_settings_are_the_defaults_of_cm_gan(study):
