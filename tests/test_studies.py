@@ -57,7 +57,7 @@ def test_the_method_of_the_study_is_the_recipe(study):
 
 
 def test_every_variant_of_cm_gan_is_built_and_differs_from_the_others(study):
-    from mmkeras.models import CMGAN
+    from mmkeras.models import CMGAN, load_preset
 
     module = study("cm_gan")
     presets = {variant: module.preset_of(variant) for variant in module.VARIANTS}
@@ -69,6 +69,7 @@ def test_every_variant_of_cm_gan_is_built_and_differs_from_the_others(study):
             small = preset["arguments"] | {"representation_dim": 2, "discriminator_hidden": 2}
             assert CMGAN.from_preset(preset | {"arguments": small}, label_names=("art", "war"))
     Recipe.load(module.RECIPE, [f"{key}={value}" for key, value in module.BACKPROP_SETTINGS.items()])
+    assert presets["full"]["arguments"] == load_preset("cm_gan_wikipedia")["arguments"]
 
 
 @pytest.mark.parametrize("name, the_recipe", [("cm_gan_glyphs", None), ("soft_mask", "all")])

@@ -5,8 +5,8 @@
     python scripts/studies/cm_gan.py --out runs/cm_gan no-inter --seeds 0   with one seed
     python scripts/studies/cm_gan.py --out runs/cm_gan --table              only print what is there
 
-$MMKERAS_DATA holds wikipedia/features.npz. Everything is at the narrow width, cm_gan_wikipedia_narrow; a run takes half
-a minute on one core, one of 100 epochs at the authors' settings two minutes. Success is a table of mean average
+$MMKERAS_DATA holds wikipedia/features.npz. Everything but `full` is at the narrow width, cm_gan_wikipedia_narrow; a
+run takes half a minute on one core, one of 100 epochs at the authors' settings two minutes. Success is a table of mean average
 precisions: raw, with standardised queries (in the manner of the authors), and to all items.
 scripts/studies/wikipedia_baselines.py prints those of plain methods.
 """
@@ -21,11 +21,14 @@ from ablation import Ablation, train_run
 RECIPE, PRESET = "wikipedia_cm_gan", "cm_gan_wikipedia_narrow"
 OFF, TWO_HEADS, UNSCALED = {"adversarial": False}, {"share_category_head": False}, {"scale": 1.0}
 LONG = {"epochs": 100, "halving_epochs": 100}
+FULL = {"representation_dim": 1024, "discriminator_hidden": 512, "dropout": 0.9}  # as the preset cm_gan_wikipedia
 # A variant: its title, and what it changes in the recipe, in the preset's model arguments and in both encoders.
 VARIANTS = {
     "method": ("the method, mismatch as in the paper", {}, {}, {}),
     "code": ("mismatch as in the released code", {}, {"mismatch": "released_code"}, {}),
     "off": ("no adversary: the semantic constraint alone", {}, OFF, {}),
+    "full": ("the method at full width", {}, FULL, {}),
+    "full-off": ("the same, no adversary", {}, FULL | OFF, {}),
     "no-sharing": ("no weights shared between the pathways", {}, {"share_weights": False}, {}),
     "no-semantic": ("no semantic constraint", {}, {"semantic_constraint": False}, {}),
     "no-intra": ("no intra-modality discriminators", {}, {"use_intra_discriminator": False}, {}),
