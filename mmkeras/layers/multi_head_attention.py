@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from mmkeras.layers.head_dense import HeadDense
 from mmkeras.layers.kernel_initializer import kernel_initializer
 
 
@@ -73,7 +74,7 @@ class MultiHeadAttention(keras.layers.Layer):
         self.output_dense.build((*tokens_shape[:-1], self.heads, size))
 
     def _dense(self, equation, output_shape, bias_axes, name):
-        return keras.layers.EinsumDense(
+        return HeadDense(
             equation,
             output_shape,
             bias_axes=bias_axes,

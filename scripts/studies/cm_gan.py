@@ -6,8 +6,8 @@
     python scripts/studies/cm_gan.py --out runs/cm_gan --table              only print what is there
 
 $MMKERAS_DATA holds wikipedia/features.npz. Everything but `full` is at the narrow width, cm_gan_wikipedia_narrow; a
-run takes half a minute on one core, one of 100 epochs at the authors' settings two minutes. Success is a table of mean average
-precisions: raw, with standardised queries (in the manner of the authors), and to all items.
+run takes half a minute on one core, one of 100 epochs at the authors' settings two minutes. Success is a table of mean
+average precisions: raw, with standardised queries (in the manner of the authors), and to all items.
 scripts/studies/wikipedia_baselines.py prints those of plain methods.
 """
 
