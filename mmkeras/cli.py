@@ -86,6 +86,13 @@ def _parser():
     evaluate.add_argument("--image-folder", default="", metavar="PLACE", help="where its pictures lie, a folder or zip")
     evaluate.add_argument("--targets", choices=("none", "category", "tags"), help="its categories (default: the run's)")
 
+    evaluate.add_argument(
+        "--k-test",
+        type=int,
+        metavar="N",
+        help="re-rank the N best by embedding by the matching head (default: 128 where the model has one); 0: do not",
+    )
+
     compare = command("compare", _compare, "Show runs side by side: retrieval, modality gap, training time and size.")
     compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders, two or more")
     compare.add_argument("--each", action="store_true", help="keep runs apart that differ in their seed only")
@@ -118,6 +125,12 @@ def _parser():
     query.add_argument("--server", default=DEFAULT_SERVER, metavar="HOST:PORT", help=f"default {DEFAULT_SERVER}")
     query.add_argument("--index", type=Path, help="index folder (default: the newest version's of the model)")
     query.add_argument("-k", type=int, default=5, help="results (default 5)")
+    query.add_argument(
+        "--rerank",
+        type=int,
+        metavar="K",
+        help="put the K best in the order of match (default: 16 where the model has a matching head); 0: do not",
+    )
     query.add_argument("--json", action="store_true", help="print JSON, for programs")
     query.add_argument("--html", type=Path, metavar="FILE", help="write a page with the pictures")
     return parser
@@ -173,7 +186,7 @@ def _evaluate(options):
         raise MmkerasError("A run knows its own data: --image-folder and --targets go with other data, --data SOURCE")
     targets = "" if options.targets == "none" else options.targets
     other = {"source": options.data, "image_folder": options.image_folder, "targets": targets}
-    evaluation = evaluate_run(run, options.split, **other)
+    evaluation = evaluate_run(run, options.split, k_test=options.k_test, **other)
     print_metrics(f"{run.folder} on {evaluation.data.name}", evaluation.metrics)
     _, report = evaluation_files(run, options.data, evaluation.data)
     print(f"Report: {report}\nNext:   mmkeras export {run.folder} --to savedmodels/NAME")
@@ -244,7 +257,7 @@ def _query(options):
         index = EmbeddingIndex(options.index)
     else:
         index = find_index(latest_version(MODELS / model), options.query)
-    answer = ask(options.query, index, options.server, model, options.k)
+    answer = ask(options.query, index, options.server, model, options.k, rerank=options.rerank)
     if options.html:
         answer.write_html(options.html)
         print(f"Page: {options.html}", file=sys.stderr)

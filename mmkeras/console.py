@@ -12,22 +12,30 @@ from mmkeras.evaluation.gap_table import gap_table
 from mmkeras.evaluation.representation_table import representation_table
 
 MOST_COLUMNS = 4  # of a comparison, to be read in 100 columns of text
+RECALLS = ("recall@1", "recall@5", "recall@10")
 LONGEST_LABEL = 36  # of a row of numbers, with its markup
 
 
 def print_metrics(title, metrics):
     """Print metrics as tables: retrieval, a row a direction, categories and the modality gap, as far as measured."""
     directions = ("image_to_text", "text_to_image")
-    rows = []
+    rows, k_test = [], metrics.get("k_test")
     for direction in directions:
-        for prefix, relevance in (("", "look-alikes"), ("strict_", "strict")):
+        for prefix, relevance, reranked in (
+            ("", "look-alikes", ""),
+            ("reranked_", "look-alikes", k_test),
+            ("strict_", "strict", ""),
+            ("strict_reranked_", "strict", k_test),
+        ):
             if f"{prefix}{direction}_recall@1" not in metrics:
                 continue
-            values = [metrics[f"{prefix}{direction}_{key}"] for key in ("recall@1", "recall@5", "recall@10")]
-            rank = metrics[f"{prefix}{direction}_median_rank"]
-            rows.append((direction.replace("_", " "), relevance, *(f"{value:.3f}" for value in values), f"{rank:.0f}"))
+            found = {key: metrics[f"{prefix}{direction}_{key}"] for key in (*RECALLS, "median_rank")}
+            figures = (*(f"{found[key]:.3f}" for key in RECALLS), f"{found['median_rank']:.0f}")
+            again = (str(reranked),) if k_test else ()
+            rows.append((direction.replace("_", " "), relevance, *again, *figures))
     if rows:
-        print_table(title, ("direction", "relevance", "R@1", "R@5", "R@10", "median rank"), rows)
+        again = ("re-ranked",) if k_test else ()
+        print_table(title, ("direction", "relevance", *again, "R@1", "R@5", "R@10", "median rank"), rows)
     chance = f"{metrics['map_chance']:.3f}" if "map_chance" in metrics else "-"
     maps = [
         (direction.replace("_", " "), f"{metrics[key]:.3f}", chance)
@@ -87,11 +95,14 @@ def _figure(cell):
 
 def print_answer(answer):
     """Print what a query found as a table."""
-    rows = [
-        (str(r.rank), f"{r.score:.3f}", escape(str(r.item["id"])), escape(r.item["text"]), _seen(r.item))
-        for r in answer.results
-    ]
-    print_table(answer.query, ("rank", "score", "item", "text", ""), rows)
+    matched = any(r.match is not None for r in answer.results)
+    rows = []
+    for r in answer.results:
+        match = ("" if r.match is None else f"{r.match:.3f}",) if matched else ()
+        item = escape(str(r.item["id"])), escape(r.item["text"]), _seen(r.item)
+        rows.append((str(r.rank), *match, f"{r.score:.3f}", *item))
+    columns = ("rank", *(("match",) if matched else ()), "score", "item", "text", "")
+    print_table(answer.query, columns, rows)
 
 
 def _seen(item):

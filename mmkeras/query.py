@@ -13,6 +13,7 @@ from mmkeras.search.index import EmbeddingIndex
 from mmkeras.serving.client import Client
 from mmkeras.serving.errors import ServingError
 
+RERANKED = 16  # results, where the model has a matching head: for each of them the server encodes a picture and a text
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 
 
@@ -34,7 +35,10 @@ class Answer:
 
     def to_json(self):
         """Return the answer as a JSON string, for programs."""
-        results = [{**r.item, "rank": r.rank, "score": r.score} for r in self.results]
+        results = [
+            {**r.item, "rank": r.rank, "score": r.score, **({} if r.match is None else {"match": r.match})}
+            for r in self.results
+        ]
         return json.dumps({"query": self.query, "kind": self.kind, "results": results}, ensure_ascii=False, indent=2)
 
     def write_html(self, file):
@@ -52,7 +56,8 @@ class Answer:
         shown = f'<img src="{_data_uri(picture, result.item["picture"])}" alt="{name}">' if picture else ""
         unseen = "" if result.item.get("seen", True) else " · not in training"
         item = html.escape(str(result.item["id"]))
-        return f"<li>{shown}<b>{name}</b><span>{item} · {result.score:.3f}{unseen}</span></li>"
+        match = "" if result.match is None else f" · match {result.match:.3f}"
+        return f"<li>{shown}<b>{name}</b><span>{item} · {result.score:.3f}{match}{unseen}</span></li>"
 
 
 def is_picture(query):
@@ -76,10 +81,11 @@ def find_index(version, query):
     return EmbeddingIndex(apart if is_picture(query) and apart.is_dir() else exported / "index")
 
 
-def ask(query, index, server, model, k=5, timeout=30.0):
+def ask(query, index, server, model, k=5, timeout=30.0, rerank=None):
     """Ask a server for the embedding of a query and search the index with it.
 
-    A text finds pictures; a picture finds texts.
+    A text finds pictures; a picture finds texts. With re-ranking the best are put in the order of what the model's
+    signature `match` gives each of them with the query; the others stay behind them.
 
     Args:
         query: a text, or the path of a picture.
@@ -88,13 +94,16 @@ def ask(query, index, server, model, k=5, timeout=30.0):
         model: name of the served model.
         k: results.
         timeout: seconds for each call.
+        rerank: how many of the best by embedding to re-rank, 0 for none; left out it is 16 where the index was exported
+            with a model that has a matching head and, for a text, keeps its pictures. Pictures are those of the index,
+            of more than 64 pixels on a side JPEGs, so that scores differ a little from those of the originals.
 
     Returns:
-        `Answer`.
+        `Answer`; its results have a `match` as far as they were re-ranked.
 
     Raises:
         MmkerasError: an empty text, a picture that is not there or unreadable, an index without what the query finds,
-            no server, another space.
+            no server, another space; re-ranking by a model without `match`, or of items without pictures.
     """
     kind, modality = ("image", "text") if is_picture(query) else ("text", "image")
     if kind == "text" and query.lower().endswith(PICTURE_SUFFIXES):
@@ -107,10 +116,48 @@ def ask(query, index, server, model, k=5, timeout=30.0):
             f"{finds}, of which the index {index.folder} has none. Name another one of this export with --index: "
             "index holds its pictures, index_of_texts its texts, where these are apart"
         )
+    if rerank is not None and rerank < 0:
+        raise MmkerasError(f"Expected the number of results to re-rank, 0 or more. Received: rerank={rerank}")
+    wanted = rerank if rerank is not None else RERANKED if _has_matching_head(index) else 0
     with Client(server, model, timeout=timeout) as client:
         client.check_space(index)
         embedding = _encode_picture(client, query) if kind == "image" else client.encode_text([query])
-    return Answer(query, kind, index.search(embedding, modality, k)[0], index)
+        results = index.search(embedding, modality, max(k, wanted) if k > 0 else k)[0]
+        best, others = results[:wanted], results[wanted:]
+        if kind == "text" and (blind := next((result for result in best if not result.item.get("picture")), None)):
+            if rerank:
+                raise MmkerasError(
+                    f"The index {index.folder} keeps no picture of {blind.item['id']}, and re-ranking looks at the "
+                    "pictures that a text finds. Ask with --rerank 0"
+                )
+        elif best:
+            results = [*_reranked(client, query, kind, index, best), *others]
+    return Answer(query, kind, results[:k], index)
+
+
+def _has_matching_head(index):
+    """Whether an index came with a model whose `match` knows more than the embeddings."""
+    try:
+        space = json.loads((index.folder.parent / "space.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # an index of its own, or an export of an older version
+        return False
+    expected = {"match": "probability", "space_id": index.space_id}
+    return isinstance(space, dict) and expected.items() <= space.items()
+
+
+def _reranked(client, query, kind, index, results):
+    """The same results, in the order of what `match` gives them; equals stay in the order of the embeddings."""
+    if "match" not in client.metadata()["signatures"]:
+        raise MmkerasError(
+            f"Model {client.model!r} at {client.address} has no signature match to re-rank by. Ask with --rerank 0"
+        )
+    if kind == "text":
+        pictures, texts = [index.picture(result.item) for result in results], [query] * len(results)
+    else:
+        pictures, texts = [Path(query).read_bytes()] * len(results), [result.item["text"] for result in results]
+    scores = client.match(pictures, texts)
+    order = sorted(range(len(results)), key=lambda row: (-scores[row], row))
+    return [dataclasses.replace(results[row], rank=rank, match=float(scores[row])) for rank, row in enumerate(order, 1)]
 
 
 def _encode_picture(client, file):

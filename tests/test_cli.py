@@ -220,6 +220,11 @@ def test_an_unknown_split_is_told(capsys, tiny_run):
     )
 
 
+def test_re_ranking_without_a_matching_head_is_told(capsys, tiny_run):
+    told = refused(capsys, "evaluate", tiny_run.folder, "--k-test", 5)
+    assert "Received: DualEncoder, with k_test=5; 0 measures the embeddings alone" in told
+
+
 def test_models_that_are_not_there_are_told(capsys, tmp_path):
     for arguments in (["parity", tmp_path / "none"], ["serve", tmp_path / "none"], ["parity", tmp_path]):
         assert "Expected base_path to" in refused(capsys, *arguments)
@@ -253,7 +258,7 @@ def test_mistakes_in_a_query_are_told(capsys, workplace, tiny_server):
 
 
 def test_a_query_without_a_server_is_told(capsys, workplace, monkeypatch):
-    monkeypatch.setattr("mmkeras.query.ask.__defaults__", (5, 2.0))
+    monkeypatch.setattr("mmkeras.query.ask.__defaults__", (5, 2.0, None))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"

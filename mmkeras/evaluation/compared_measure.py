@@ -62,6 +62,12 @@ SECTIONS = {
         *(_share(f"text_to_image_recall@{k}", f"text to picture R@{k}", HIGHER) for k in (1, 5, 10)),
         *(_share(f"image_to_text_recall@{k}", f"picture to text R@{k}", HIGHER) for k in (1, 5, 10)),
         ComparedMeasure("rsum", "rsum", HIGHER, form=".1f"),
+        *(
+            _share(f"reranked_{direction}_recall@1", f"{name} R@1, re-ranked", HIGHER)
+            for direction, name in BI_MODAL.items()
+        ),
+        ComparedMeasure("reranked_rsum", "rsum, re-ranked", HIGHER, form=".1f"),
+        ComparedMeasure("k_test", "re-ranked a query", NO_GOAL, form=",.0f"),
     ],
     CATEGORY: [
         ComparedMeasure("text_to_image_map", "text to picture MAP", HIGHER),

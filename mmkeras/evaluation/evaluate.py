@@ -12,9 +12,12 @@ from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.relevance import Relevance, map_of_chance
 from mmkeras.metrics.modality_gap import FEWEST_GROUPS, modality_gap_metrics
 from mmkeras.metrics.representation import representation_maps
+from mmkeras.metrics.reranking import reranked_metrics
 from mmkeras.metrics.retrieval import mean_average_precision, retrieval_metrics
 
 REPRESENTATION = "representation_"  # before the name of a metric: of what the embeddings are made of, not of unit norm
+RERANKED, STRICT = "reranked_", "strict_"  # before the name of a metric of retrieval; of both, the second comes first
+K_TEST = 128  # candidates a query, where a model can match
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,13 +40,15 @@ class Evaluation:
     relevance: Relevance
 
 
-def evaluate(model, data):
+def evaluate(model, data, k_test=None):
     """Embed all pictures and texts of `data` and compute the retrieval metrics both ways, and the modality gap.
 
     Args:
         model: has `encode_image(images) -> (P, D)` and `encode_text(texts) -> (T, D)`, unit norm; `supervision`,
             `"pairs"` where it has none; and where it has a representation of another length than 1 before them,
-            `represent_image(images) -> (P, W)` and `represent_text(texts) -> (T, W)`.
+            `represent_image(images) -> (P, W)` and `represent_text(texts) -> (T, W)`; and where it can match,
+            `matcher(images, texts)`, which returns an object with both embeddings, encoded once, that scores pairs of
+            rows, as a `PairMatcher` does.
         data: `PairedData`, one picture an item: pass `data.one_image_an_item()`. Without pairs only the mean average
             precision by category and the gap are measured.
 
@@ -57,7 +62,7 @@ def evaluate(model, data):
 
     Raises:
         MmkerasError: neither pairs nor categories, embeddings that do not fit the data or are not finite, an item
-            without a partner.
+            without a partner, a `k_test` of a model that cannot match.
 
     Example:
         >>> evaluation = evaluate(model, Glyphs().split("dev").one_image_an_item())
@@ -68,12 +73,22 @@ def evaluate(model, data):
         raise MmkerasError(
             f"{data.name}: expected pairs, or categories of pictures and texts, to evaluate by. Received: neither"
         )
-    image_embeddings, text_embeddings = _embedded(model, data, "encode")
+    k_test = checked_k_test(model, k_test) if data.paired else 0
+    if k_test:
+        matcher = model.matcher(data.images, data.texts)
+        image_embeddings, text_embeddings = matcher.image_embedding, matcher.text_embedding
+    else:
+        image_embeddings, text_embeddings = _embedded(model, data, "encode")
     metrics = {"pictures": len(data.images), "texts": len(data.texts)}
     if data.paired:
-        metrics |= retrieval_metrics(image_embeddings, text_embeddings, data.image_id, data.text_image_id)
-        strict = retrieval_metrics(image_embeddings, text_embeddings, data.image_item, data.text_item)
-        metrics |= {f"strict_{key}": value for key, value in strict.items()}
+        ids = {"": (data.image_id, data.text_image_id), STRICT: (data.image_item, data.text_item)}
+        for prefix, pair in ids.items():
+            metrics |= _named(prefix, retrieval_metrics(image_embeddings, text_embeddings, *pair))
+        if k_test:
+            found = reranked_metrics(image_embeddings, text_embeddings, matcher, list(ids.values()), k_test)
+            metrics["k_test"] = k_test
+            for prefix, of_pair in zip(ids, found, strict=True):
+                metrics |= _named(f"{prefix}{RERANKED}", of_pair)
     if labelled:
         images, texts = (image_embeddings, data.label), (text_embeddings, data.text_label)
         for direction, (queries, query_label), (gallery, gallery_label) in (
@@ -84,11 +99,34 @@ def evaluate(model, data):
         metrics["map_chance"] = map_of_chance(data.label, data.text_label)
         if hasattr(model, "represent_image") and hasattr(model, "represent_text"):
             maps = representation_maps(*_embedded(model, data, "represent"), data.label, data.text_label)
-            metrics |= {f"{REPRESENTATION}{key}": value for key, value in maps.items()}
+            metrics |= _named(REPRESENTATION, maps)
     if min(len(np.unique(ids)) for ids in (data.image_id, data.text_image_id)) >= FEWEST_GROUPS:
         metrics |= modality_gap_metrics(image_embeddings, text_embeddings, data.image_id, data.text_image_id)
     relevance = Relevance.of(data, getattr(model, "supervision", "pairs"))
     return Evaluation(metrics, image_embeddings, text_embeddings, data, relevance)
+
+
+def checked_k_test(model, k_test=None):
+    """Return how many candidates of a query are re-ranked: what was asked for, and else what the model can; 0 is none.
+
+    Raises:
+        MmkerasError: a number below 0, or one of a model that cannot match.
+    """
+    matches = hasattr(model, "matcher")
+    if k_test is None:
+        return K_TEST if matches else 0
+    if k_test < 0:
+        raise MmkerasError(f"Expected k_test to be 0 or more. Received: k_test={k_test}")
+    if k_test and not matches:
+        raise MmkerasError(
+            "Expected a model that scores pairs by more than their embeddings, to re-rank by it. Received: "
+            f"{type(model).__name__}, with k_test={k_test}; 0 measures the embeddings alone"
+        )
+    return k_test
+
+
+def _named(prefix, metrics):
+    return {f"{prefix}{key}": value for key, value in metrics.items()}
 
 
 def _embedded(model, data, verb):

@@ -4,6 +4,7 @@ import math
 
 from mmkeras.atomic import replacing_file
 from mmkeras.evaluation import figures
+from mmkeras.evaluation.evaluate import RERANKED, STRICT
 from mmkeras.evaluation.gallery import draw_queries
 from mmkeras.evaluation.gap_table import chance_of, gap_table
 from mmkeras.evaluation.rendering import flattened, number, render
@@ -80,12 +81,16 @@ def headlines(metrics, by_category=False):
         gallery = metrics["pictures" if direction == "text_to_image" else "texts"]
         if f"{direction}_recall@1" in metrics:
             value = f"{100 * metrics[f'{direction}_recall@1']:.1f}%"
-            by_item.append({"name": f"{name}, R@1", "value": value, "note": f"chance {100 / gallery:.2g}%"})
+            note = f"chance {100 / gallery:.2g}%"
+            if "k_test" in metrics:
+                note = f"re-ranked {100 * metrics[f'{RERANKED}{direction}_recall@1']:.1f}%; {note}"
+            by_item.append({"name": f"{name}, R@1", "value": value, "note": note})
         if f"{direction}_map" in metrics:
             value = f"{metrics[f'{direction}_map']:.3f}"
             maps.append({"name": f"{name}, MAP", "value": value, "note": f"by category{chance_of(metrics)}"})
     if "rsum" in metrics and not by_category:
-        by_item.append({"name": "rsum", "value": f"{metrics['rsum']:.1f}", "note": "of 600"})
+        note = f"re-ranked {metrics[f'{RERANKED}rsum']:.1f}; of 600" if "k_test" in metrics else "of 600"
+        by_item.append({"name": "rsum", "value": f"{metrics['rsum']:.1f}", "note": note})
     return maps + by_item if by_category else by_item + maps
 
 
@@ -93,13 +98,17 @@ def recall_table(metrics):
     """Rows of the recall table, by direction, empty where the data have no pairs.
 
     Returns:
-        list of dicts: `name` and `gallery` of a direction, and `rows`, dicts with `name`, `recall` (at 1, 5 and 10, in
-        [0, 1]), `median_rank` and `mean_rank`. The last row is what chance would reach with one relevant item; a strict
-        row is there where it differs.
+        list of dicts: `name` and `gallery` of a direction, whether it counts look-alikes (`alike`), and `rows`, dicts
+        with `name`, `recall` (at 1, 5 and 10, in [0, 1]), `median_rank` and `mean_rank`. The last row is what chance
+        would reach with one relevant item; strict rows are there where they differ, and re-ranked ones where there was
+        re-ranking.
     """
-    strict = {key.removeprefix("strict_"): value for key, value in metrics.items() if key.startswith("strict_")}
+    strict = {key.removeprefix(STRICT): value for key, value in metrics.items() if key.startswith(STRICT)}
     alike = any(metrics[key] != value for key, value in strict.items())  # else the strict row would say it all again
-    kinds = (("Look-alikes count", ""), ("Strict", "strict_")) if alike else (("This model", ""),)
+    kinds = (("Look-alikes count", ""), ("Strict", STRICT)) if alike else (("This model", ""),)
+    if "k_test" in metrics:
+        again = f"{metrics['k_test']} re-ranked"
+        kinds = [kind for name, prefix in kinds for kind in ((name, prefix), (f"{name}, {again}", prefix + RERANKED))]
     table = []
     for direction, name in DIRECTIONS:
         if f"{direction}_recall@1" not in metrics:
@@ -117,7 +126,7 @@ def recall_table(metrics):
         middle = (gallery + 1) / 2
         chance = [min(1.0, k / gallery) for k in (1, 5, 10)]
         rows.append({"name": "Chance", "recall": chance, "median_rank": middle, "mean_rank": middle})
-        table.append({"name": name, "gallery": gallery, "rows": rows})
+        table.append({"name": name, "gallery": gallery, "alike": alike, "rows": rows})
     return table
 
 

@@ -8,13 +8,14 @@ import keras
 from mmkeras.data.sources import load_source
 from mmkeras.encoders.frozen_features import picture_loader
 from mmkeras.errors import MmkerasError
-from mmkeras.evaluation.evaluate import evaluate, save_metrics
+from mmkeras.evaluation.evaluate import checked_k_test, evaluate, save_metrics
 from mmkeras.evaluation.gap_table import COMPARED, UNTRAINED
 from mmkeras.evaluation.report import write_report
+from mmkeras.training.initial_weights import begin_with, initial_model
 from mmkeras.training.log import read_log
 
 
-def evaluate_run(run, split="dev", model=None, source="", image_folder="", targets=None):
+def evaluate_run(run, split="dev", model=None, source="", image_folder="", targets=None, k_test=None):
     """Measure a finished run on one split of its data and write `metrics.json` and `report.html` into its folder.
 
     With `source` it is measured on other data, and the files are those that `evaluation_files` names.
@@ -29,25 +30,27 @@ def evaluate_run(run, split="dev", model=None, source="", image_folder="", targe
         source: other data than the run's, as `load_source` takes it.
         image_folder: where its pictures lie, a folder or a zip.
         targets: categories to load of it: `""`, `category` or `tags`; the run's where left out.
+        k_test: as of `evaluate`.
 
     Returns:
         `Evaluation`.
 
     Raises:
-        MmkerasError: the run has not finished, or its data has no such split.
+        MmkerasError: the run has not finished, its data has no such split, a `k_test` that the model does not take.
     """
     recipe = run.recipe
     model = model or run.load_model()
+    k_test = checked_k_test(model, k_test)
     loader = picture_loader(model.image_encoder, model.image_preprocessor)
     if source:
         targets = recipe.targets if targets is None else targets
         data = load_source(source, split, loader, image_folder or None, targets=targets)
     else:
         data = run.load_data(split, loader)
-    evaluation = evaluate(model, data.one_image_an_item())
+    evaluation = evaluate(model, data.one_image_an_item(), k_test)
     missing = ""
     try:
-        before = evaluate(untrained_model(recipe, model), evaluation.data).metrics
+        before = evaluate(untrained_model(recipe, model), evaluation.data, k_test=0).metrics
     except (MmkerasError, OSError, TypeError, ValueError) as error:  # a file that is gone or that is not what it was
         missing = str(error).partition("\n")[0].removesuffix(".")
     else:
@@ -84,7 +87,8 @@ def evaluation_files(run, source="", data=None):
 
 
 def untrained_model(recipe, model):
-    """Build a run's model anew: of its preset and seed, with the trained model's tokenizer and categories.
+    """Build a run's model anew: of its preset and seed, with the trained model's tokenizer and categories, and with the
+    weights of another run where it began with these.
 
     It sets the seeds of the process, as a training does.
 
@@ -96,7 +100,7 @@ def untrained_model(recipe, model):
         A model of the class of `model`.
 
     Raises:
-        MmkerasError: the preset is gone, or builds another model by now.
+        MmkerasError: the preset is gone, or builds another model by now; the run that it began with is gone.
     """
     policy = keras.config.dtype_policy()
     keras.utils.set_random_seed(recipe.seed)
@@ -113,4 +117,6 @@ def untrained_model(recipe, model):
     ]
     if shapes[0] != shapes[1]:
         raise MmkerasError(f"The preset {recipe.preset} has changed since the run and builds another model by now")
+    if recipe.initial_weights:
+        begin_with(untrained, initial_model(recipe), recipe.initial_weights)
     return untrained

@@ -71,6 +71,7 @@ def export_run(run, to, model=None):
             "space_id": identity,
             "dim": model.embedding_dim,
             "system": type(model).__name__,
+            "match": "probability" if hasattr(model, "matcher") else "cosine",  # worth to re-rank by, or not
             "mmkeras": mmkeras.__version__,
             **preprocessing_settings(model),
         }

@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "ranks": "retrieval",
         "representation_map": "representation",
         "representation_maps": "representation",
+        "reranked_metrics": "reranking",
         "retrieval_metrics": "retrieval",
     },
 )

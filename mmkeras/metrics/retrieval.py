@@ -10,7 +10,8 @@ The score matrix is never held as a whole (`score_tiles.py`).
 import numpy as np
 
 from mmkeras.errors import MmkerasError
-from mmkeras.metrics.score_tiles import padded, ranks_both_ways, tile_edge
+from mmkeras.metrics.checks import check_embeddings, check_ids, check_ks, check_labels, check_positive
+from mmkeras.metrics.score_tiles import falling_keys, padded, ranks_both_ways, tile_edge
 
 RSUM_KS = (1, 5, 10)
 
@@ -47,10 +48,15 @@ def retrieval_metrics(image_embeddings, text_embeddings, image_id, text_image_id
     Reference:
         Recall and median rank: Karpathy & Fei-Fei, CVPR 2015, arXiv 1412.2306, section 4.2.
     """
-    ks = _check_ks(ks)
-    images, texts = _check_embeddings("image_embeddings", image_embeddings, "text_embeddings", text_embeddings)
-    image_id, text_image_id = _check_ids("image_id", image_id, len(images), "text_image_id", text_image_id, len(texts))
-    by_direction = ranks_both_ways(images, texts, image_id, text_image_id, _check_positive("chunk_size", chunk_size))
+    ks = check_ks(ks)
+    images, texts = check_embeddings("image_embeddings", image_embeddings, "text_embeddings", text_embeddings)
+    image_id, text_image_id = check_ids("image_id", image_id, len(images), "text_image_id", text_image_id, len(texts))
+    by_direction = ranks_both_ways(images, texts, image_id, text_image_id, check_positive("chunk_size", chunk_size))
+    return metrics_of_ranks(by_direction, ks)
+
+
+def metrics_of_ranks(by_direction, ks):
+    """Sum ranks up, those of the images' queries and those of the texts': the dict of `retrieval_metrics`."""
     metrics, rsum = {}, 0.0
     for direction, rank in zip(("image_to_text", "text_to_image"), by_direction, strict=True):
         for k in ks:
@@ -81,12 +87,12 @@ def ranks(query_embeddings, gallery_embeddings, query_id, gallery_id, chunk_size
         >>> ranks([[1.0, 0.0]], [[0.9, 0.0], [0.5, 0.0], [0.5, 0.0]], query_id=[3], gallery_id=[1, 2, 3])
         array([3])
     """
-    queries, gallery = _check_embeddings("query_embeddings", query_embeddings, "gallery_embeddings", gallery_embeddings)
-    query_id, gallery_id = _check_ids(
+    queries, gallery = check_embeddings("query_embeddings", query_embeddings, "gallery_embeddings", gallery_embeddings)
+    query_id, gallery_id = check_ids(
         "query_id", query_id, len(queries), "gallery_id", gallery_id, len(gallery), both=False
     )
     return ranks_both_ways(
-        queries, gallery, query_id, gallery_id, _check_positive("chunk_size", chunk_size), both=False
+        queries, gallery, query_id, gallery_id, check_positive("chunk_size", chunk_size), both=False
     )[0]
 
 
@@ -119,9 +125,9 @@ def fold_metrics(image_embeddings, text_embeddings, image_id, text_image_id, fol
     Reference:
         Karpathy & Fei-Fei, CVPR 2015, arXiv 1412.2306, section 4.2 (five folds of 1,000 COCO images).
     """
-    folds, ks = _check_positive("folds", folds), _check_ks(ks)
-    images, texts = _check_embeddings("image_embeddings", image_embeddings, "text_embeddings", text_embeddings)
-    image_id, text_image_id = _check_ids("image_id", image_id, len(images), "text_image_id", text_image_id, len(texts))
+    folds, ks = check_positive("folds", folds), check_ks(ks)
+    images, texts = check_embeddings("image_embeddings", image_embeddings, "text_embeddings", text_embeddings)
+    image_id, text_image_id = check_ids("image_id", image_id, len(images), "text_image_id", text_image_id, len(texts))
     if len(images) % folds:
         raise MmkerasError(
             f"Expected images in equal folds. Received: {len(images)} images, {folds=}, which does not divide it"
@@ -172,9 +178,9 @@ def mean_average_precision(
         >>> mean_average_precision([[1.0]], [[0.9], [0.8], [0.7]], [4], [4, 1, 4])  # (1/1 + 2/3) / 2
         0.8333333333333333
     """
-    queries, gallery = _check_embeddings("query_embeddings", query_embeddings, "gallery_embeddings", gallery_embeddings)
-    query_label = _check_labels("query_label", query_label, len(queries))
-    gallery_label = _check_labels("gallery_label", gallery_label, len(gallery))
+    queries, gallery = check_embeddings("query_embeddings", query_embeddings, "gallery_embeddings", gallery_embeddings)
+    query_label = check_labels("query_label", query_label, len(queries))
+    gallery_label = check_labels("gallery_label", gallery_label, len(gallery))
     if query_label.shape[1:] != gallery_label.shape[1:]:
         raise MmkerasError(
             "Expected labels of one kind, both (rows,) or both (rows, C) with the same C. Received: "
@@ -186,8 +192,8 @@ def mean_average_precision(
             f"{len(queries)} queries, {len(gallery)} gallery items"
         )
     size = len(gallery)
-    k = size if k is None else min(_check_positive("k", k), size)
-    rows = tile_edge(len(queries), _check_positive("chunk_size", chunk_size))
+    k = size if k is None else min(check_positive("k", k), size)
+    rows = tile_edge(len(queries), check_positive("chunk_size", chunk_size))
     padded_queries, padded_gallery = padded(queries, rows), padded(gallery, tile_edge(size, size))
     total, counted = 0.0, 0
     for start in range(0, len(queries), rows):
@@ -210,11 +216,10 @@ def mean_average_precision(
 def _average_precision(scores, relevant, k):
     """AP@k of each row, NaN where nothing is relevant.
 
-    One plain sort of integers does it, and no argsort with its gather: the score, mapped to an integer that falls as
-    the score rises, above one bit that is set on the relevant items, and so puts them last among equals.
+    One plain sort of integers does it, and no argsort with its gather: `falling_keys` above one bit that is set on the
+    relevant items, and so puts them last among equals.
     """
-    bits = (scores + np.float32(0)).view(np.int32)  # + 0: minus zero equals zero and shall tie with it
-    keys = (~(bits ^ ((bits >> 31) & 0x7FFFFFFF))).astype(np.int64)  # two's complement order of a float's bits
+    keys = falling_keys(scores)
     keys <<= 1
     keys |= relevant
     if k < keys.shape[1]:
@@ -227,93 +232,3 @@ def _average_precision(scores, relevant, k):
     precisions = np.bincount(row, weights=nth / (position + 1), minlength=len(keys))
     possible = np.minimum(np.sum(relevant, axis=1), k)
     return np.divide(precisions, possible, out=np.full(len(keys), np.nan), where=possible > 0)
-
-
-def _check_embeddings(first_name, first, second_name, second):
-    """Both as float32 (rows, D), finite, and with finite inner products."""
-    arrays = []
-    for name, given in ((first_name, first), (second_name, second)):
-        array = np.asarray(given)
-        if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "fiu":
-            raise MmkerasError(
-                f"Expected {name} as real numbers of shape (rows, D), neither zero. "
-                f"Received: shape {array.shape}, dtype {array.dtype}"
-            )
-        with np.errstate(over="ignore"):
-            array = array.astype(np.float32, copy=False)
-        bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
-        if len(bad):
-            raise MmkerasError(
-                f"Expected {name} finite in float32. Received: NaN or infinity in {len(bad)} of {len(array)} rows, "
-                f"first in row {bad[0]}"
-            )
-        arrays.append(array)
-    if arrays[0].shape[1] != arrays[1].shape[1]:
-        raise MmkerasError(
-            f"Expected {first_name} and {second_name} of the same dimension. "
-            f"Received: {arrays[0].shape[1]} and {arrays[1].shape[1]}"
-        )
-    longest = [np.sqrt(np.max(np.einsum("nd,nd->n", array, array, dtype=np.float64))) for array in arrays]
-    if longest[0] * longest[1] > np.finfo(np.float32).max:
-        raise MmkerasError(
-            f"Expected inner products of {first_name} and {second_name} within float32. "
-            f"Received: norms up to {longest[0]:.3g} and {longest[1]:.3g}"
-        )
-    return arrays
-
-
-def _check_ids(query_name, query_id, queries, gallery_name, gallery_id, gallery, both=True):
-    """Both as integer or string vectors of their lengths; each query id (with `both`, each id) has a partner."""
-    ids = []
-    for name, given, length in ((query_name, query_id, queries), (gallery_name, gallery_id, gallery)):
-        array = np.asarray(given)
-        if array.shape != (length,) or array.dtype.kind not in "iuUS":
-            raise MmkerasError(
-                f"Expected {name} as integers or strings of shape ({length},), one for each embedding. "
-                f"Received: shape {array.shape}, dtype {array.dtype}"
-            )
-        ids.append(array.astype(np.int64) if array.dtype.kind in "iu" else array)
-    if ids[0].dtype.kind != ids[1].dtype.kind:
-        raise MmkerasError(
-            f"Expected {query_name} and {gallery_name} of one type. Received: {ids[0].dtype} and {ids[1].dtype}"
-        )
-    directions = [(query_name, ids[0], gallery_name, ids[1]), (gallery_name, ids[1], query_name, ids[0])]
-    for name, own, other_name, other in directions[: 2 if both else 1]:
-        alone = np.flatnonzero(~np.isin(own, other))
-        if len(alone):
-            raise MmkerasError(
-                f"Expected a relevant item for each query: every {name} among {other_name}. "
-                f"Received: {name}[{alone[0]}] = {own[alone[0]]}, which is not ({len(alone)} such rows of {len(own)})"
-            )
-    return ids
-
-
-def _check_labels(name, given, length):
-    """Non-negative integers (length,), or multi-hot (length, C) as float32, ready for a product."""
-    array = np.asarray(given)
-    kinds = {1: "iu", 2: "biuf"}.get(array.ndim, "")
-    if array.dtype.kind not in kinds or len(array) != length:
-        raise MmkerasError(
-            f"Expected {name} as integers of shape ({length},) or multi-hot 0/1 of shape ({length}, C), one row for "
-            f"each embedding. Received: shape {array.shape}, dtype {array.dtype}"
-        )
-    wrong = array < 0 if array.ndim == 1 else (array != 0) & (array != 1)
-    if wrong.any():
-        at = tuple(int(i) for i in np.argwhere(wrong)[0])
-        allowed = "labels of 0 and above" if array.ndim == 1 else "0 or 1"
-        raise MmkerasError(f"Expected in {name} {allowed}. Received: {array[at]} in row {at[0]}")
-    return array if array.ndim == 1 else array.astype(np.float32)
-
-
-def _check_positive(name, value):
-    """An int from 1 up."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise MmkerasError(f"Expected {name} a positive integer. Received: {name}={value!r}")
-    return int(value)
-
-
-def _check_ks(ks):
-    """A tuple of positive ints."""
-    if np.ndim(ks) != 1 or not len(ks):
-        raise MmkerasError(f"Expected ks as positive integers, such as (1, 5, 10). Received: ks={ks!r}")
-    return tuple(_check_positive("k in ks", k) for k in ks)

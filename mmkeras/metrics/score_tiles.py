@@ -90,6 +90,12 @@ def padded(array, edge, order=slice(None)):
     return copy
 
 
+def falling_keys(scores):
+    """Integers that fall as float32 scores rise, int64 within 32 bits: there is room for more to sort by below them."""
+    bits = (scores + np.float32(0)).view(np.int32)  # + 0: minus zero equals zero and shall tie with it
+    return (~(bits ^ ((bits >> 31) & 0x7FFFFFFF))).astype(np.int64)  # two's complement order of a float's bits
+
+
 def _equal_pairs(row_code, column_code):
     """Row and column indices of all pairs of equal codes; both code vectors ascend."""
     first, last = (np.searchsorted(column_code, row_code, side) for side in ("left", "right"))

@@ -211,6 +211,12 @@ class ImageTextModel(Staged, keras.Model):
 
     def _encoded_images(self, images, batch_size=256):
         """What the image encoder returns of pictures, but for their tokens; see `encode_image`."""
+        images = self.checked_images(images)
+        of_features = images.ndim == 2 < len(self.image_encoder.input.shape)
+        return self._in_batches(self._embed_features if of_features else self._embed_image, images, batch_size)
+
+    def checked_images(self, images):
+        """Return pictures, as `encode_image` takes them, as an array that fits the image encoder."""
         if not isinstance(images, np.ndarray):
             if self.image_preprocessor is None:
                 raise MmkerasError("Expected an array of feature vectors: this model has no image_preprocessor")
@@ -224,7 +230,7 @@ class ImageTextModel(Staged, keras.Model):
                 f"{f', or features (N, {expected[0]})' if backbone else ''}. "
                 f"Received: images of shape {images.shape}; a list of arrays is resized"
             )
-        return self._in_batches(self._embed_features if backbone else self._embed_image, images, batch_size)
+        return images
 
     def encode_text(self, texts, batch_size=256):
         """Embed texts.
@@ -244,6 +250,10 @@ class ImageTextModel(Staged, keras.Model):
 
     def _encoded_texts(self, texts, batch_size=256):
         """What the text encoder returns of texts, but for their tokens; see `encode_text`."""
+        return self._in_batches(self._embed_text, self.checked_texts(texts), batch_size)
+
+    def checked_texts(self, texts):
+        """Return texts, as `encode_text` takes them, as an array that fits the text encoder: ids, or features."""
         if takes_text_features(self.text_encoder):
             expected = tuple(self.text_encoder.input.shape[1:])
             if np.ndim(texts) != 2 or np.shape(texts)[1:] != expected:
@@ -254,15 +264,14 @@ class ImageTextModel(Staged, keras.Model):
                     f"Expected an array (N, {expected[0]}), features of texts, as the text encoder takes them. "
                     f"Received: {received}"
                 )
-            return self._in_batches(self._embed_text, np.asarray(texts), batch_size)
+            return np.asarray(texts)
         if isinstance(texts, (str, bytes)):
             raise MmkerasError(f"Expected a list of strings. Received: texts={texts!r}; write [texts]")
         texts = list(texts)
         for position, text in enumerate(texts):
             if not isinstance(text, (str, bytes)):
                 raise MmkerasError(f"Expected a list of strings. Received: text {position} = {text!r}")
-        token_ids = self._tokenize(tf.constant(texts, tf.string)).numpy()
-        return self._in_batches(self._embed_text, token_ids, batch_size)
+        return self._tokenize(tf.constant(texts, tf.string)).numpy()
 
     def classify_image(self, images, batch_size=256):
         """Category probabilities of pictures, float32 (N, C), in the order of `label_names`; see `encode_image`.

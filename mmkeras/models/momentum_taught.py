@@ -42,6 +42,13 @@ class MomentumTaught:
         names = ("image_encoder", "text_encoder", "fusion", "language_head")
         return [(getattr(self, name), getattr(self, f"teacher_{name}")) for name in names]
 
+    def weights_of_training(self):
+        """The teacher, which becomes the model's copy at the first step, the queue with its ids, and the count."""
+        return [weight for _, teacher in self.taught_parts for weight in teacher.weights] + [
+            *self.queue.weights,
+            self.steps,
+        ]
+
     @property
     def alpha_now(self):
         """The teacher's share at this step, a float32 scalar tensor: it grows to `alpha` in `alpha_ramp_steps`."""

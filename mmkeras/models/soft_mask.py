@@ -15,6 +15,7 @@ from mmkeras.models.checks import not_negative, share
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.learnt_temperature import LearntTemperature
 from mmkeras.models.momentum_taught import MomentumTaught
+from mmkeras.models.pair_matcher import PairMatcher
 from mmkeras.models.soft_mask_objectives import LOSSES, SoftMaskObjectives
 
 
@@ -271,9 +272,26 @@ class SoftMask(SoftMaskObjectives, MomentumTaught, LearntTemperature, ImageTextM
         Returns:
             float32 (B,), in [0, 1].
         """
+        return ops.sigmoid(self.match_log_odds(image_tokens, text_tokens, token_ids))
+
+    def match_log_odds(self, image_tokens, text_tokens, token_ids):
+        """Return the log-odds of what `match_tokens` returns, float32 (B,); likely pairs differ here too."""
         mask = ops.not_equal(with_class_token(self.text_encoder, token_ids), 0)
         logits = self.matching_logits({"image_tokens": image_tokens, "text_tokens": text_tokens, "mask": mask})
-        return ops.sigmoid(logits[:, MATCHING] - logits[:, 1 - MATCHING])
+        return logits[:, MATCHING] - logits[:, 1 - MATCHING]
+
+    def matcher(self, images, texts, batch_size=256):
+        """Encode pictures and texts once, to score any pairs of them: what an evaluation re-ranks by.
+
+        Args:
+            images: as of `encode_image`.
+            texts: as of `encode_text`.
+            batch_size: rows that are encoded at a time.
+
+        Returns:
+            `PairMatcher`.
+        """
+        return PairMatcher(self, self.checked_images(images), self.checked_texts(texts), batch_size)
 
     # --- Config ---
 

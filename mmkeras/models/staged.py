@@ -22,6 +22,10 @@ class Staged:
         """
         return {"image_encoder": self.image_encoder, "text_encoder": self.text_encoder}
 
+    def weights_of_training(self):
+        """Return the weights that belong to one training: another one that begins with this model makes them anew."""
+        return []
+
     @property
     def parts(self):
         """What training may change or leave alone, by name: a dict of layers.

@@ -33,6 +33,8 @@ class Recipe:
             `names` and `features`; by default the folder of the file.
         backbone: the pretrained network of the preset's image encoder, in place of the preset's own: a hub handle for
             the kind `hub`, weights for the kinds `backbone` and `vit`.
+        initial_weights: folder of a finished run of the same system and sizes, whose weights and tokenizer the training
+            begins with; pictures may be of another size where the image encoder is of kind `vit`.
         epochs: passes over the training pairs; of all stages together where there are `stages`.
         batch_size: pairs a step.
         learning_rate: peak of the schedule.
@@ -70,6 +72,7 @@ class Recipe:
     targets: str = ""
     image_folder: str = ""
     backbone: str = ""
+    initial_weights: str = ""
     epochs: int = 10
     batch_size: int = 256
     learning_rate: float = 1e-3

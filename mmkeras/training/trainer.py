@@ -13,6 +13,7 @@ from mmkeras.encoders.frozen_features import picture_loader
 from mmkeras.errors import MmkerasError
 from mmkeras.models.preset import load_preset, preset_image_encoder, preset_image_preprocessor
 from mmkeras.training.augmentation import SETTINGS, augmenting
+from mmkeras.training.initial_weights import begin_with, initial_model
 from mmkeras.training.stage_runner import StageRunner
 
 
@@ -30,16 +31,17 @@ def train(run, verbose="auto"):
         The trained model, which lies in the run folder as `model.keras`.
 
     Raises:
-        MmkerasError: data or a preset that does not fit, data that changed since the run began, a checkpoint of another
-            model, a loss that is no number, embeddings that collapse, a full disk.
+        MmkerasError: data, a preset or initial weights that do not fit, data that changed since the run began, a
+            checkpoint of another model, a loss that is no number, embeddings that collapse, a full disk.
     """
     recipe = run.recipe
     verbose = (1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose
+    start = initial_model(recipe)  # before the seeds are set: it draws some too
     _prepare_process(recipe)
     image_encoder, load = _data_loader(run, verbose)
     data, _ = load()
     run.check_data(data)
-    model = _build(recipe, data, image_encoder)
+    model = _build(recipe, data, image_encoder, start)
     StageRunner(run, model, load, verbose).train()
     with replacing_file(run.file("model.keras")) as beside:
         model.save(beside)
@@ -81,8 +83,8 @@ def _data_loader(run, verbose):
     return encoder, lambda pixels=False: splits(pixels or loader is preprocessor)
 
 
-def _build(recipe, data, image_encoder):
-    """Build the preset's model around its image encoder."""
+def _build(recipe, data, image_encoder, start=None):
+    """Build the preset's model around its image encoder, with the tokenizer and the weights of `start`, if any."""
     system = getattr(mmkeras.models, load_preset(recipe.preset)["model"])
     categories = {}
     if "categories" in system.supervision:
@@ -92,7 +94,11 @@ def _build(recipe, data, image_encoder):
                 f"Received: targets={recipe.targets!r}"
             )
         categories = {"label_names": data.label_names, "multi_label": data.label.ndim == 2}
-    return system.from_preset(recipe.model_preset, texts=data.texts, image_encoder=image_encoder, **categories)
+    tokenizer = {"texts": data.texts} if start is None else {"text_preprocessor": start.text_preprocessor}
+    model = system.from_preset(recipe.model_preset, image_encoder=image_encoder, **tokenizer, **categories)
+    if start is not None:
+        begin_with(model, start, recipe.initial_weights)
+    return model
 
 
 def _parameters(model):

@@ -98,6 +98,32 @@ def represented(make_data):
     )
 
 
+class Matching(WrittenDown):
+    """A model that can match: it takes each picture for that of the next text, and of the last for the first."""
+
+    def matcher(self, images, texts):
+        return Matcher(self.encode_image(images), self.encode_text(texts))
+
+
+class Matcher:
+    def __init__(self, image_embedding, text_embedding):
+        self.image_embedding, self.text_embedding = image_embedding, text_embedding
+
+    def __call__(self, image_rows, text_rows):
+        return (text_rows == (image_rows + 1) % len(self.text_embedding)).astype(np.float32)
+
+
+@pytest.fixture
+def matching():
+    return Matching()
+
+
+@pytest.fixture
+def reranked(matching, make_data):
+    """An `Evaluation` with two candidates a query."""
+    return evaluate(matching, make_data(), k_test=2)
+
+
 @pytest.fixture
 def evaluation(model, make_data):
     return evaluate(model, make_data())

@@ -227,3 +227,12 @@ def test_what_is_no_number_is_no_figure(make_run):
     assert cells(comparison, "rsum ↑") == ["300.0", "–"]
     assert cells(comparison, "probe, MLP, % ↓") == ["75.0", "–"]
     assert cells(comparison, "MMD² ↓") == ["0.0123", "–"]
+
+
+def test_re_ranking_is_compared_where_a_run_has_it(make_run):
+    plain, other = make_run("plain"), make_run("other", "epochs=9")
+    again = make_run("again", metrics=METRICS | {"reranked_rsum": 321.0, "k_test": 128})
+    assert cells(Comparison([plain, again], each=True), "rsum, re-ranked ↑") == ["–", "321.0"]
+    assert cells(Comparison([plain, again], each=True), "re-ranked a query") == ["–", "128"]
+    with pytest.raises(KeyError):
+        cells(Comparison([plain, other]), "rsum, re-ranked ↑")

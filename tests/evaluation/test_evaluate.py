@@ -1,9 +1,11 @@
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
 
+from mmkeras.console import print_metrics
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.evaluate import evaluate, save_metrics
 from mmkeras.metrics import modality_gap_metrics, representation_maps
@@ -37,6 +39,36 @@ def test_strict_is_stricter_where_a_look_alike_wins(model, make_data):
     assert metrics["text_to_image_recall@1"] == 0.75
     assert metrics["strict_text_to_image_recall@1"] == 0.25
     assert metrics["strict_rsum"] < metrics["rsum"]
+
+
+def test_a_model_that_can_match_is_measured_with_and_without_it(reranked, evaluation):
+    metrics = reranked.metrics
+    assert metrics["k_test"] == 2
+    np.testing.assert_array_equal(reranked.image_embeddings, evaluation.image_embeddings)
+    for key, value in evaluation.metrics.items():
+        assert metrics[key] == value
+    # Of two texts each: picture 0 has one, two: two, the next, is first, and a look-alike. 1 has two, one: neither is
+    # the next, a tie of two that are right. 2 has three, two: a tie, its own behind. 3 has three, four: likewise.
+    assert metrics["reranked_image_to_text_recall@1"] == 0.5
+    assert metrics["reranked_image_to_text_mean_rank"] == pytest.approx((1 + 1 + 2 + 2) / 4)
+    # Strictly 0 and 1, too, have their own behind.
+    assert metrics["strict_reranked_image_to_text_mean_rank"] == 2
+    assert {key.replace("reranked_", "") for key in metrics if "reranked" in key} <= set(metrics)
+
+
+def test_re_ranking_is_off_or_on_or_what_the_model_can(model, matching, make_data):
+    data = make_data()
+    assert "k_test" not in evaluate(model, data).metrics
+    assert "k_test" not in evaluate(matching, data, k_test=0).metrics
+    assert evaluate(matching, data).metrics["k_test"] == 128
+    with pytest.raises(MmkerasError, match="to re-rank by it. Received: WrittenDown, with k_test=3; 0 measures"):
+        evaluate(model, data, k_test=3)
+    with pytest.raises(MmkerasError, match="Expected k_test to be 0 or more. Received: k_test=-1"):
+        evaluate(matching, data, k_test=-1)
+    label = np.array([0, 0, 1, 1], np.int32)
+    no_pairs = np.zeros((0, 2), np.int32)
+    apart = make_data(pairs=no_pairs, label=label, text_label=label, label_names=("a", "b"))
+    assert "k_test" not in evaluate(matching, apart).metrics
 
 
 def test_map_by_category(model, make_data):
@@ -124,3 +156,11 @@ def test_save_metrics(tmp_path, evaluation):
         save_metrics({"loss": float("nan")}, file)
     assert json.loads(file.read_text()) == read
     assert [path.name for path in file.parent.iterdir()] == ["metrics.json"]
+
+
+def test_the_terminal_shows_both(capsys, reranked):
+    print_metrics("four/dev", reranked.metrics)
+    out = capsys.readouterr().out
+    assert re.search(r"image to text +look-alikes +0.750 ", out)
+    assert re.search(r"image to text +look-alikes +2 +0.500", out)
+    assert re.search(r"image to text +strict +2 +0.000", out)

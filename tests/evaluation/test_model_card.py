@@ -42,8 +42,18 @@ def test_a_card_says_what_is_needed(card):
     assert "\n\n\n" not in text
 
 
-def test_every_table_row_has_its_columns(card):
-    for block in card(name="a|b").split("\n\n"):
+def test_re_ranking_stands_beside_what_it_began_with(card, reranked):
+    text = card(metrics=reranked.metrics)
+    assert "| Picture to text | Look-alikes count, 2 re-ranked | 50.0% |" in text
+    assert "- rsum: 550.0 (of 600); re-ranked 4" in text
+    assert "Re-ranked are the 2 best by embedding of each query" in text
+    assert "\n\n\n" not in text
+    assert "e-ranked" not in card()
+
+
+@pytest.mark.parametrize("with_match", [False, True])
+def test_every_table_row_has_its_columns(card, with_match, reranked):
+    for block in card(name="a|b", **({"metrics": reranked.metrics} if with_match else {})).split("\n\n"):
         rows = [line.replace("\\|", "") for line in block.splitlines() if line.startswith("|")]
         assert len({row.count("|") for row in rows}) <= 1, block
 

@@ -120,6 +120,18 @@ def test_the_first_right_one_is_shown_where_no_result_is_of_the_category(model, 
     assert "“four” is the first that is right, at rank 8" in page
 
 
+def test_re_ranking_stands_beside_what_it_began_with(write, evaluation, reranked):
+    page = Page(write(evaluation=reranked)).text
+    assert "Look-alikes count, 2 re-ranked 50.0%" in page and "Strict, 2 re-ranked 0.0%" in page
+    assert page.index("Look-alikes count 75.0%") < page.index("Look-alikes count, 2 re-ranked")
+    assert "Picture to text, R@1 75.0% re-ranked 50.0%; chance 25%" in page
+    assert "“Re-ranked” are the 2 best by embedding" in page and "“Look-alikes count” takes" in page
+    assert "re-ranked" not in Page(write()).text.lower()
+    twins = {key: value for key, value in reranked.metrics.items() if not key.startswith("strict_")}
+    page = Page(write(evaluation=dataclasses.replace(reranked, metrics=twins))).text
+    assert "This model, 2 re-ranked 50.0%" in page and "Look-alikes" not in page
+
+
 def test_a_collapsed_model_and_no_history(model, make_data, write):
     model.images = np.ones((4, 2), np.float32)
     model.texts = dict.fromkeys(model.texts, [1, 1])

@@ -1,0 +1,77 @@
+"""`PairMatcher`: pictures and texts that were encoded once, and what the matching head says of any pairs of them."""
+
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+
+from mmkeras.errors import MmkerasError
+
+
+class PairMatcher:
+    """Encodes pictures and texts once each, and then scores pairs of them by the model's matching head.
+
+    The tokens lie in temporary files, which are mapped into memory: they fill it as far as there is room, and beyond
+    that the disk. They take P x (1 + N) x V + T x (1 + L) x W numbers of the model's type, for a picture of 100 patches
+    that are 256 wide 100 kB. Of pairs, those of one call are in memory.
+
+    Args:
+        model: a model with `match_log_odds`, and encoders that return `tokens`.
+        images: array (P, H, W, C), as its image encoder takes it.
+        token_ids: int32 (T, L), as its text encoder takes it.
+        batch_size: rows that are encoded at a time.
+
+    Attributes:
+        image_embedding: float32 (P, D), unit norm.
+        text_embedding: float32 (T, D), unit norm.
+
+    Call arguments:
+        image_rows: int (B,), which pictures.
+        text_rows: int (B,), which texts; pair i is picture `image_rows[i]` and text `text_rows[i]`.
+
+    Returns:
+        float32 (B,), log-odds: they rank as the probabilities of `match` do, which are all 1 from about 17 on.
+
+    Raises:
+        MmkerasError: no room on the disk for the tokens.
+
+    Example:
+        >>> matcher = model.matcher(images, texts)  # a `SoftMask`
+        >>> matcher([0, 0, 1], [0, 1, 1])
+    """
+
+    def __init__(self, model, images, token_ids, batch_size=256):
+        self._token_ids = np.asarray(token_ids, np.int32)
+        self.image_embedding, self._image_tokens = _encoded(model.image_encoder, images, batch_size)
+        self.text_embedding, self._text_tokens = _encoded(model.text_encoder, self._token_ids, batch_size)
+        self._score = tf.function(model.match_log_odds, reduce_retracing=True)
+
+    def __call__(self, image_rows, text_rows):
+        tokens = self._image_tokens[image_rows], self._text_tokens[text_rows]
+        return self._score(*map(tf.constant, tokens), tf.constant(self._token_ids[text_rows])).numpy()
+
+
+def _encoded(encoder, rows, batch_size):
+    """Embeddings float32 (N, D), and the tokens of all rows, a memory-mapped array (N, T, W)."""
+    signature = tf.TensorSpec(encoder.input.shape, encoder.input.dtype)
+
+    @tf.function(input_signature=[signature])
+    def encode(batch):
+        encoded = encoder(batch, training=False)
+        return encoded["embedding"], encoded["tokens"]
+
+    embeddings = []
+    with tempfile.TemporaryFile() as file:  # it has no name, and is gone with the mapping
+        try:
+            for start in range(0, len(rows), batch_size):
+                embedding, tokens = encode(tf.cast(rows[start : start + batch_size], signature.dtype))
+                embeddings.append(embedding.numpy())
+                file.write(tokens.numpy().tobytes())  # bfloat16 is no buffer
+            file.flush()
+        except OSError as error:
+            raise MmkerasError(
+                f"The tokens of {len(rows)} rows could not be kept in {tempfile.gettempdir()}: "
+                f"{error.strerror or error}. TMPDIR names another folder"
+            ) from error
+        kept = np.memmap(file, tokens.dtype.as_numpy_dtype, "r", shape=(len(rows), *tokens.shape[1:]))
+    return np.concatenate(embeddings), kept
