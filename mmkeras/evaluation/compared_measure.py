@@ -54,6 +54,10 @@ def _count(key, name, **arguments):
     return ComparedMeasure(key, name, LOWER, 1, ",.0f", **arguments)
 
 
+def _megabytes(key, name, **arguments):
+    return ComparedMeasure(key, name, LOWER, 1, ",.1f", "MB", **arguments)
+
+
 RETRIEVAL, CATEGORY, GAP, TRAINING = "Retrieval", "Retrieval by category", "Modality gap", "Training"
 BI_MODAL = {"text_to_image": "text to picture", "image_to_text": "picture to text"}
 ALL_MODAL = {"text_to_all": "text to all", "image_to_all": "picture to all"}
@@ -99,7 +103,11 @@ SECTIONS = {
         _count("text_encoder_parameters", "in the text encoder"),
         _count("both_encoders_parameters", "in both encoders"),
         _count("rest_parameters", "in the rest"),
-        ComparedMeasure("model_megabytes", "model.keras", LOWER, form=",.1f", unit="MB", always=True),
+        _count("teacher_parameters", "in the teacher"),
+        _count("queue_parameters", "in the queue"),
+        _megabytes("teacher_megabytes", "teacher"),
+        _megabytes("queue_megabytes", "queue"),
+        _megabytes("model_megabytes", "model.keras", always=True),
     ],
 }
 # Sections whose figures are those of the data that was measured on.

@@ -27,7 +27,7 @@ class ComparedRun:
         measured: what `metrics.json` was measured on, in words; empty where there is none.
         split: the split of that; empty where there is none.
         values: dict of numbers: the metrics, and from training `epochs`, `stages`, `training_seconds`, `parameters`,
-            `image_encoder_parameters`, ..., `model_megabytes`, as far as the run has them.
+            `image_encoder_parameters`, ..., `teacher_megabytes`, ..., `model_megabytes`, as far as the run has them.
         log: rows of `log.csv`.
 
     Raises:
@@ -109,6 +109,9 @@ def _training(run, recipe, epochs):
     if isinstance(parameters, dict) and parameters:
         found |= {f"{part}_parameters": count for part, count in parameters.items()}
         found["parameters"] = sum(_numbers(parameters).values())
+    sizes = run.info.get("parameter_bytes")
+    if isinstance(sizes, dict):
+        found |= {f"{part}_megabytes": size / 1e6 for part, size in _numbers(sizes).items()}
     file = run.file("model.keras")
     if file.is_file():
         found["model_megabytes"] = file.stat().st_size / 1e6

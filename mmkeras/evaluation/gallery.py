@@ -128,14 +128,15 @@ def _shortened(text):
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1].rstrip() + "…"
 
 
-def data_uri(image):
-    """Return a picture as a data URI, no edge longer than `THUMBNAIL`.
+def data_uri(image, longest=THUMBNAIL):
+    """Return a picture as a data URI, no edge longer than `longest` px.
 
     Args:
         image: uint8 (H, W, 3) or (H, W, 1).
+        longest: px.
     """
     picture = Image.fromarray(np.ascontiguousarray(image[..., 0] if image.shape[-1] == 1 else image))
-    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    picture.thumbnail((longest, longest))
     if len(encoded := _encoded(picture, "PNG", optimize=True)) <= PNG_BYTES:
         return "data:image/png;base64," + base64.b64encode(encoded).decode()
     return "data:image/jpeg;base64," + base64.b64encode(_encoded(picture.convert("RGB"), "JPEG", quality=80)).decode()

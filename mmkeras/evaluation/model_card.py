@@ -91,6 +91,7 @@ def model_card(
     space_id,
     versions,
     embedding_dim=None,
+    size=(),
     label_names=(),
     multi_label=False,
     reference=None,
@@ -112,6 +113,7 @@ def model_card(
         space_id: string, the digest of weights and preprocessing.
         versions: dict from package to version.
         embedding_dim: length of an embedding, optional.
+        size: what `size_table` returned of the run, optional.
         label_names: names of the categories that it was trained on; the first 12 are printed.
         multi_label: whether an item has any number of them.
         reference: dict with `paper`, `link`, `supervision` and `mechanism`, for a system that mmkeras does not know;
@@ -157,6 +159,7 @@ def model_card(
         space_id=space_id,
         versions=versions,
         embedding_dim=embedding_dim,
+        size=size,
         label_names=label_names[:CATEGORIES_NAMED],
         categories=len(label_names),
         multi_label=multi_label,

@@ -22,7 +22,19 @@ CURVE_NOTES = {
 }
 
 
-def write_report(file, *, title, settings, versions, history, evaluation, untrained_missing="", seed=0):
+def write_report(
+    file,
+    *,
+    title,
+    settings,
+    versions,
+    history,
+    evaluation,
+    untrained_missing="",
+    word_views=None,
+    size=(),
+    seed=0,
+):
     """Write the report of a run: one file, self-contained, for light and dark screens and for phones.
 
     Everything is inlined; the page loads nothing and runs no script. The same arguments give the same bytes.
@@ -36,6 +48,8 @@ def write_report(file, *, title, settings, versions, history, evaluation, untrai
             strings. Values that are no finite numbers are left out of the curves.
         evaluation: `Evaluation`. Its metrics of the untrained model, `untrained_...`, stand beside the trained one's.
         untrained_missing: why there are none of the untrained model, for the reader; one sentence without its stop.
+        word_views: what `draw_words` returned, of a model that shows what each word looks at.
+        size: what `size_table` returned.
         seed: of the queries, points and pairs that are drawn.
 
     Example:
@@ -66,6 +80,8 @@ def write_report(file, *, title, settings, versions, history, evaluation, untrai
             {"id": direction, "name": name, **draw_queries(evaluation, direction, seed)}
             for direction, name in DIRECTIONS
         ],
+        word_views=word_views,
+        size=size,
         tables={"Settings": flattened(settings), "Versions": versions, "All metrics": metrics},
         history=history,
         columns=list(dict.fromkeys(key for row in history for key in row)),

@@ -11,6 +11,8 @@ from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.evaluate import checked_k_test, evaluate, save_metrics
 from mmkeras.evaluation.gap_table import COMPARED, UNTRAINED
 from mmkeras.evaluation.report import write_report
+from mmkeras.evaluation.size_table import size_table
+from mmkeras.evaluation.word_views import draw_words
 from mmkeras.training.initial_weights import begin_with, initial_model
 from mmkeras.training.log import read_log
 
@@ -66,6 +68,8 @@ def evaluate_run(run, split="dev", model=None, source="", image_folder="", targe
         history=read_log(run.file("log.csv")),
         evaluation=evaluation,
         untrained_missing=missing,
+        word_views=draw_words(model, evaluation, recipe.seed),
+        size=size_table(run.info),
         seed=recipe.seed,
     )
     return evaluation

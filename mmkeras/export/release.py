@@ -12,6 +12,7 @@ from mmkeras.encoders.frozen_features import picture_loader
 from mmkeras.encoders.text import takes_text_features
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.model_card import model_card
+from mmkeras.evaluation.size_table import size_table
 from mmkeras.export.golden import golden_examples, write_warm_up
 from mmkeras.export.item_index import write_item_index
 from mmkeras.export.saved_model import export_saved_model, written_signatures
@@ -111,6 +112,7 @@ def _card(run, model, name, space, saved_model):
         space_id=space["space_id"],
         versions=run.info["versions"],
         embedding_dim=space["dim"],
+        size=size_table(run.info),
         label_names=model.label_names,
         multi_label=model.multi_label,
         limits=[

@@ -119,7 +119,7 @@ class SoftMasking(keras.layers.Layer):
 
     def call(self, image_tokens, attention, words):
         word = self._drawn(words)
-        mask = self._mask(attention, word)
+        mask = self.mask_of(attention, word)
         tokens = image_tokens if self.mask_mode == "none" else masked_image_tokens(image_tokens, mask)
         return {"tokens": tokens, "mask": mask, "word": word}
 
@@ -130,14 +130,26 @@ class SoftMasking(keras.layers.Layer):
         word = keras.random.categorical(logits, 1, dtype="int32", seed=self.seed_generator)
         return ops.where(ops.any(words, axis=1), ops.squeeze(word, axis=1), NO_WORD)
 
-    def _mask(self, attention, word):
+    def mask_of(self, attention, word, seed=None):
+        """Return the mask of given words.
+
+        Args:
+            attention: (B, L, N), as of the call.
+            word: int (B,), the place of the word whose mask it is; -1 for none, and nothing taken.
+            seed: int, of the shuffling of `"random"`; `None` draws from the layer's own state, as the call does.
+
+        Returns:
+            float32 (B, N), in [0, 1]. No gradient comes through.
+        """
+        word = ops.convert_to_tensor(word, "int32")
         place = ops.reshape(ops.maximum(word, 0), (-1, 1, 1))
         chosen = ops.squeeze(ops.take_along_axis(ops.cast(attention, "float32"), place, axis=1), axis=1)  # (B, N)
         mask = ops.where(ops.expand_dims(word == NO_WORD, 1), 0.0, normalized_attention(chosen))
         if self.mask_mode == "hard":
             mask = ops.cast(mask >= self.threshold, "float32")
         elif self.mask_mode == "random":
-            order = ops.argsort(keras.random.uniform(ops.shape(mask), seed=self.seed_generator), axis=1)
+            seed = self.seed_generator if seed is None else seed
+            order = ops.argsort(keras.random.uniform(ops.shape(mask), seed=seed), axis=1)
             mask = ops.take_along_axis(mask, order, axis=1)
         elif self.mask_mode == "none":
             mask = ops.zeros_like(mask)

@@ -42,12 +42,10 @@ class MomentumTaught:
         names = ("image_encoder", "text_encoder", "fusion", "language_head")
         return [(getattr(self, name), getattr(self, f"teacher_{name}")) for name in names]
 
-    def weights_of_training(self):
-        """The teacher, which becomes the model's copy at the first step, the queue with its ids, and the count."""
-        return [weight for _, teacher in self.taught_parts for weight in teacher.weights] + [
-            *self.queue.weights,
-            self.steps,
-        ]
+    def kept_for_training(self):
+        """Return the variables of the `teacher`, with the count of its steps, and of the `queue`: a dict of lists."""
+        teacher = [variable for _, part in self.taught_parts for variable in part.weights]
+        return {"teacher": [*teacher, self.steps], "queue": self.queue.weights}
 
     @property
     def alpha_now(self):

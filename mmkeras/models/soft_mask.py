@@ -17,10 +17,11 @@ from mmkeras.models.learnt_temperature import LearntTemperature
 from mmkeras.models.momentum_taught import MomentumTaught
 from mmkeras.models.pair_matcher import PairMatcher
 from mmkeras.models.soft_mask_objectives import LOSSES, SoftMaskObjectives
+from mmkeras.models.word_masks import WordMasks
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class SoftMask(SoftMaskObjectives, MomentumTaught, LearntTemperature, ImageTextModel):
+class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature, ImageTextModel):
     """A vision transformer, BERT, and a fusion encoder over both, which a slow copy of the model teaches.
 
     A sum of four losses, of one pass of the pictures through their encoder:
@@ -91,6 +92,7 @@ class SoftMask(SoftMaskObjectives, MomentumTaught, LearntTemperature, ImageTextM
         >>> views = PictureViews(RandomShift(2), RandomDistortion(colour=False, fill=255))
         >>> model.fit(training_batches(train, 256, seed=0, augment=views), steps_per_epoch=100, epochs=10)
         >>> model.match(images, token_ids)  # (B,), in [0, 1]
+        >>> model.word_masks(images, texts)[0]["mask"]  # (words, rows, columns), in [0, 1]
 
     Reference:
         Park & Han 2023 (arXiv 2304.00719), on Li et al. 2021 (ALBEF, arXiv 2107.07651), sections 3.1 to 3.3. We had no

@@ -70,7 +70,11 @@ class SoftMaskObjectives:
             return losses
         encoded = {**encoded, "mask": self._mask_of(encoded["token_ids"])}
         training = training and self.fusion.trainable
-        fused, attention = self.fused_with_attention(encoded, training)
+        if self.trains_with_masks:
+            fused, attention = self.fused_with_attention(encoded, training)
+        else:
+            tokens, patches, mask = encoded["text_tokens"], encoded["image_tokens"], encoded["mask"]
+            fused, attention = self.fusion(tokens, patches, mask, training=training), None
         if "matching_loss" in wanted or "soft_matching_loss" in wanted:
             negatives = self._negatives(batch["image_id"], encoded, taught)
         if "matching_loss" in wanted:
@@ -80,6 +84,11 @@ class SoftMaskObjectives:
         if "language_loss" in wanted:
             losses["language_loss"] = self._language_loss(batch, encoded, fused, taught, training)
         return losses
+
+    @property
+    def trains_with_masks(self):
+        """Whether training masks what words look at: `soft_matching_loss` has a weight, and `mask_mode` masks."""
+        return bool(self.soft_matching_weight) and self.mask_mode != "none"
 
     # --- Contrast ---
 
@@ -104,6 +113,14 @@ class SoftMaskObjectives:
         """Where there is a token, the class token among them: bool (B, T)."""
         return ops.not_equal(with_class_token(self.text_encoder, token_ids), 0)
 
+    def words_of(self, token_ids):
+        """Which tokens a soft mask may be for: bool (B, T), all but those of special ids.
+
+        Args:
+            token_ids: int (B, L), what the text encoder takes; T is as of its tokens.
+        """
+        return self.token_masking.is_word(with_class_token(self.text_encoder, token_ids))
+
     def matching_logits(self, encoded, training=False):
         """Return the logits of whether a text describes a picture, float32 (B, 2), the second of "it does".
 
@@ -123,12 +140,9 @@ class SoftMaskObjectives:
 
         Returns:
             Pair: the fused tokens (B, T, W), and `word_attention` float32 (B, T, N), by the matching score of the pair
-            and block `attention_block`; `None` where nothing is masked by it. Only the blocks from that one on are
-            differentiated for it.
+            and block `attention_block`. Only the blocks from that one on are differentiated for it.
         """
         tokens, patches, mask = encoded["text_tokens"], encoded["image_tokens"], encoded["mask"]
-        if not self.soft_matching_weight or self.mask_mode == "none":
-            return self.fusion(tokens, patches, mask, training=training), None
         block = self.attention_block
         if block:
             tokens = self.fusion(tokens, patches, mask, stop=block, training=training)
@@ -164,7 +178,7 @@ class SoftMaskObjectives:
 
     def _soft_matching_losses(self, encoded, attention, negatives, training):
         """Of each text with its masked picture, and of each masked picture with a wrong text."""
-        words = self.token_masking.is_word(with_class_token(self.text_encoder, encoded["token_ids"]))
+        words = self.words_of(encoded["token_ids"])
         if attention is None:
             attention = tf.zeros((*ops.shape(words), ops.shape(encoded["image_tokens"])[1] - 1))
         masked = self.soft_masking(encoded["image_tokens"], attention, words)

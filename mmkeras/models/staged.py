@@ -22,10 +22,6 @@ class Staged:
         """
         return {"image_encoder": self.image_encoder, "text_encoder": self.text_encoder}
 
-    def weights_of_training(self):
-        """Return the weights that belong to one training: another one that begins with this model makes them anew."""
-        return []
-
     @property
     def parts(self):
         """What training may change or leave alone, by name: a dict of layers.
@@ -39,6 +35,13 @@ class Staged:
                 if layer.name in BACKBONES:
                     parts[f"{modality}_backbone"] = layer
         return parts
+
+    def kept_for_training(self):
+        """Return what the model holds beside its parts for its training alone, by name: a dict of lists of variables.
+
+        No export has it, its memory is told by itself, and a training that begins with this model makes it anew.
+        """
+        return {}
 
     def set_stage(self, trains=(), **arguments):
         """Set what the next `fit` trains and how its losses are weighed. Compile after it.

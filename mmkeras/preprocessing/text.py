@@ -14,6 +14,7 @@ import tensorflow as tf
 from mmkeras.errors import MmkerasError
 
 PAD, UNKNOWN, BEGIN, END = range(4)
+SPACE, UNKNOWN_TEXT = "\u2581", "\u2047"  # as SentencePiece writes them
 
 # The learner's sums run in this many parts, whatever the machine: another number gives other last digits.
 _LEARNER_THREADS = 4
@@ -134,12 +135,45 @@ class TextPreprocessor:
         # One to_tensor cuts and pads: slicing a ragged tensor needs ops that no device runtime has.
         return self._tokenizer.tokenize(texts).to_tensor(PAD, shape=[None, self.sequence_length])
 
+    def words(self, token_ids):
+        """Tell which ids of a text make up each of its words, as spaces part them.
+
+        Args:
+            token_ids: int (L,), a row of what a call returned.
+
+        Returns:
+            list of pairs, a word a pair and in the text's order: the word as the vocabulary spells it (A-Z are a-z, and
+            what it does not know is U+2047), and the `range` of its places in the row. A word at which the text was cut
+            has the ids that are left.
+
+        Example:
+            >>> preprocessor.words(preprocessor(["Two dachshunds"])[0])
+            [('two', range(0, 1)), ('dachshunds', range(1, 4))]
+        """
+        words = []
+        for place, token_id in enumerate(np.asarray(token_ids).tolist()):
+            if token_id in (PAD, BEGIN, END):
+                continue
+            piece = UNKNOWN_TEXT if token_id == UNKNOWN else self._pieces.id_to_piece(token_id)
+            if piece.startswith(SPACE) or not words:
+                words.append((piece.removeprefix(SPACE), range(place, place + 1)))
+            else:
+                word, places = words[-1]
+                words[-1] = (word + piece, range(places.start, place + 1))
+        return words
+
     def get_config(self):
         return {"model": base64.b64encode(self.model).decode("ascii"), "sequence_length": self.sequence_length}
 
     @classmethod
     def from_config(cls, config):
         return cls(**config)
+
+    @functools.cached_property
+    def _pieces(self):
+        import sentencepiece
+
+        return sentencepiece.SentencePieceProcessor(model_proto=self.model)
 
     @functools.cached_property
     def _tokenizer(self):

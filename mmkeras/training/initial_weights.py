@@ -78,7 +78,7 @@ def _config(model):
 
 def _lasting(model):
     """The weights of a model that another training can begin with."""
-    of_training = {id(weight) for weight in model.weights_of_training()}
+    of_training = {id(weight) for weights in model.kept_for_training().values() for weight in weights}
     return [weight for weight in model.weights if id(weight) not in of_training]
 
 

@@ -25,7 +25,7 @@ class Run:
 
     `run.json` holds the format, the recipe's name and settings, the versions of the libraries, a digest of the training
     data, whether the run has finished, and for comparisons `training_seconds`, the wall time of its epochs, and in the
-    end the number of `parameters` by part.
+    end the number of `parameters` by part, and their `parameter_bytes`.
 
     Args:
         folder: an existing run folder; see `Run.create` for a new one.

@@ -1,7 +1,6 @@
 """Training: from a run folder with a recipe in it to a trained model in that folder."""
 
 import functools
-import math
 import sys
 
 import keras
@@ -14,6 +13,7 @@ from mmkeras.errors import MmkerasError
 from mmkeras.models.preset import load_preset, preset_image_encoder, preset_image_preprocessor
 from mmkeras.training.augmentation import SETTINGS, augmenting
 from mmkeras.training.initial_weights import begin_with, initial_model
+from mmkeras.training.model_size import model_size
 from mmkeras.training.stage_runner import StageRunner
 
 
@@ -45,7 +45,7 @@ def train(run, verbose="auto"):
     StageRunner(run, model, load, verbose).train()
     with replacing_file(run.file("model.keras")) as beside:
         model.save(beside)
-    run.update(finished=True, parameters=_parameters(model))
+    run.update(finished=True, **model_size(model))
     return model
 
 
@@ -99,23 +99,3 @@ def _build(recipe, data, image_encoder, start=None):
     if start is not None:
         begin_with(model, start, recipe.initial_weights)
     return model
-
-
-def _parameters(model):
-    """Count a model's weights by part, frozen ones too: each encoder, with a backbone within, and the rest.
-
-    What the encoders share counts by itself.
-    """
-    sizes = [
-        {id(variable): math.prod(variable.shape) for variable in part.weights}
-        for part in (model.image_encoder, model.text_encoder, model)
-    ]
-    image, text, whole = sizes
-    shared = image.keys() & text.keys()
-    groups = {
-        "image_encoder": image.keys() - shared,
-        "text_encoder": text.keys() - shared,
-        **({"both_encoders": shared} if shared else {}),
-        "rest": whole.keys() - image.keys() - text.keys(),
-    }
-    return {name: sum(whole[key] for key in keys) for name, keys in groups.items()}

@@ -55,11 +55,15 @@ def test_raw_representations_have_rows_where_a_run_has_some(make_run):
 
 def test_time_and_size_of_new_runs_and_a_dash_for_old_ones(make_run):
     parameters = {"image_encoder": 4_000_000, "text_encoder": 1_000_000, "rest": 500}
-    new = make_run("new", "learning_rate=0.01", parameters=parameters, training_seconds=1234.4, model=b"x" * 2_340_000)
+    parameters |= {"queue": 100_000}
+    measured = {"parameters": parameters, "parameter_bytes": {"queue": 450_000}, "training_seconds": 1234.4}
+    new = make_run("new", "learning_rate=0.01", **measured, model=b"x" * 2_340_000)
     old = make_run("old")
     comparison = Comparison([new, old])
     assert cells(comparison, "time, s ↓") == ["1,234", "–"]
-    assert cells(comparison, "parameters ↓") == ["5,000,500", "–"]
+    assert cells(comparison, "parameters ↓") == ["5,100,500", "–"]
+    assert cells(comparison, "in the queue ↓") == ["100,000", "–"]
+    assert cells(comparison, "queue, MB ↓") == ["0.5", "–"]  # 0.45
     assert cells(comparison, "in the rest ↓") == ["500", "–"]
     assert cells(comparison, "model.keras, MB ↓") == ["2.3", "0.0*"]
     labels = [row["measure"].label for row in Comparison([old, make_run("b", epochs=3)]).sections()[-1]["rows"]]

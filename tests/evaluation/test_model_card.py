@@ -152,3 +152,10 @@ def test_a_model_over_features_says_what_callers_send_and_how_its_representation
     assert "callers send encoded pictures and plain strings." in card()
     assert "Raw representations" not in card()
     assert "\n\n\n" not in text
+
+
+def test_the_size_of_the_parts_where_it_is_known(card):
+    rows = [{"name": "Teacher, for training alone", "weights": 1_000_000, "megabytes": "4.00"}]
+    text = card(size=rows)
+    assert "## Size\n" in text and "| Teacher, for training alone | 1,000,000 | 4.00 |" in text
+    assert "\n\n\n" not in text and "## Size" not in card()

@@ -110,6 +110,19 @@ def test_a_text_without_a_word_keeps_its_picture():
         np.testing.assert_array_equal(found["tokens"], TOKENS)
 
 
+def test_the_mask_of_a_given_word_is_that_of_the_draw():
+    for mode in ("soft", "hard", "none"):
+        layer = SoftMasking(mode)
+        np.testing.assert_array_equal(layer.mask_of(ATTENTION, [0]), layer(TOKENS, ATTENTION, FIRST)["mask"])
+        assert not layer.mask_of(ATTENTION, [-1]).numpy().any()
+    layer = SoftMasking("random")
+    state = layer.seed_generator.state.numpy()
+    shuffled = [layer.mask_of(ATTENTION, [0], seed=seed).numpy() for seed in (3, 3)]
+    np.testing.assert_array_equal(*shuffled)
+    np.testing.assert_array_equal(layer.seed_generator.state, state)
+    assert sorted(shuffled[0][0]) == sorted(SoftMasking().mask_of(ATTENTION, [0]).numpy()[0])
+
+
 def test_no_gradient_goes_through_the_layer_to_the_attention():
     tokens, attention = tf.constant(TOKENS), tf.constant(ATTENTION, "float32")
     for mode in ("soft", "hard", "random"):

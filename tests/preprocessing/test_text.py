@@ -239,3 +239,21 @@ def test_without_tensorflow_text_the_package_to_install_is_named(preprocessor, m
     fresh = TextPreprocessor(preprocessor.model, LENGTH)
     with pytest.raises(ImportError, match="pip install tensorflow-text"):
         fresh(["a"])
+
+
+def test_the_words_that_ids_make_up(preprocessor):
+    """Joined, pieces are what the text says, a word a run of places, for any text."""
+    texts = [*names(60), "GREEK SMALL LETTER OMEGA", "  two\t spaces ", "a☃b ☃", "", "▁"]
+    for text, ids in zip(texts, preprocessor(texts).numpy(), strict=True):
+        words = preprocessor.words(ids)
+        spelt = "".join(chr(ord(one) + 32) if "A" <= one <= "Z" else one for one in text)
+        spelt = [word for word in spelt.replace("▁", " ").replace("\n", " ").replace("\t", " ").split(" ") if word]
+        places = [place for _, span in words for place in span]
+        assert places == list(range((ids != 0).sum()))
+        for position, (word, _) in enumerate(words):
+            if "⁇" not in word and position + 1 < len(words):
+                assert word == spelt[position]
+        if ids[-1] == 0 and "⁇" not in str(words):
+            assert [word for word, _ in words] == spelt
+    assert [word for word, _ in preprocessor.words(preprocessor(["a☃b ☃"])[0])] == ["a⁇b", "⁇"]
+    assert preprocessor.words(np.array([2, 1, 0, 0])) == [("⁇", range(1, 2))]
