@@ -57,8 +57,12 @@ REST_REQUIRES = ["waitress>=3.0.1,<4"]
 # Published weights as transformers and timm keep them; .npz files need nothing.
 PRETRAINED_REQUIRES = ["safetensors>=0.5,<1"]
 
+# The text encoder and the search where no TensorFlow is.
+ON_DEVICE_REQUIRES = ["ai-edge-litert>=2.3,<3", "sentencepiece>=0.2.1,<0.3"]
+
 TEST_REQUIRES = [
     *REST_REQUIRES,
+    *ON_DEVICE_REQUIRES,
     *PRETRAINED_REQUIRES,
     "pytest>=8,<10",
     "pytest-xdist>=3.6,<4",
@@ -98,6 +102,8 @@ setup(
         "dev": TEST_REQUIRES,
         "rest": REST_REQUIRES,
         "pretrained": PRETRAINED_REQUIRES,
+        "on-device": ON_DEVICE_REQUIRES,
+        "mediapipe": ["mediapipe>=1.2,<2"],  # that it reads our file is tested where it is installed; in no lock
         "benchmark": ["psutil>=6,<8"],
         # For scripts/studies: deep CCA as a baseline, which brings PyTorch, and Wikipedia's raw texts.
         "studies": ["cca-zoo[deep]>=4,<5", "pyarrow>=18,<26"],

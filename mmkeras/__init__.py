@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "losses": "losses",
         "metrics": "metrics",
         "models": "models",
+        "on_device": "on_device",
         "parity": "parity",
         "preprocessing": "preprocessing",
         "search": "search",

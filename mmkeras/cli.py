@@ -6,7 +6,15 @@ import time
 from pathlib import Path
 
 from mmkeras import __version__
-from mmkeras.console import print_answer, print_comparison, print_metrics, print_parity, print_table, quiet_tensorflow
+from mmkeras.console import (
+    print_answer,
+    print_comparison,
+    print_device,
+    print_metrics,
+    print_parity,
+    print_table,
+    quiet_tensorflow,
+)
 from mmkeras.errors import MmkerasError
 
 DEFAULT_SERVER = "127.0.0.1:8500"
@@ -20,6 +28,7 @@ EXAMPLES = """examples:
   mmkeras compare runs/glyphs runs/other                 side by side; --html FILE for a page with curves
   mmkeras export runs/glyphs --to savedmodels/glyphs     the next version for TensorFlow Serving
   mmkeras parity savedmodels/glyphs                      does it answer what Keras answered?
+  mmkeras tflite runs/glyphs --out device                the text encoder for phones and browsers
   mmkeras serve savedmodels/glyphs                       gRPC on 127.0.0.1:8500
   mmkeras query "greek small letter omega with tonos"    ask it; or: mmkeras query picture.png
 """
@@ -102,8 +111,21 @@ def _parser():
     export.add_argument("run", type=Path)
     export.add_argument("--to", type=Path, required=True, metavar="savedmodels/NAME", help="the model's folder")
 
+    tflite = command("tflite", _tflite, "Write a run's text encoder for phones and browsers, as TFLite.")
+    tflite.add_argument("run", type=Path, nargs="?")
+    tflite.add_argument("--out", type=Path, metavar="DIR", help="folder to write; must not exist")
+    tflite.add_argument(
+        "--precision",
+        nargs="+",
+        choices=("float32", "float16", "dynamic", "int8"),
+        default=["dynamic"],
+        help="one or more (default: dynamic, weights of 8 bits)",
+    )
+    tflite.add_argument("--index", choices=("float16", "int8"), help="also write a compact index of the data set")
+    tflite.add_argument("--check", metavar="PRESET", help="say whether a preset can be converted, before training it")
+
     parity = command("parity", _parity, "Compare an exported model with Keras; exit code 1 where they differ.")
-    parity.add_argument("model", type=Path, metavar="savedmodels/NAME", help="the model's folder, or a version's")
+    parity.add_argument("model", type=Path, metavar="savedmodels/NAME", help="the model's folder, a version's, or DIR")
     parity.add_argument("--server", metavar="HOST:PORT", help="compare a running server instead of the files")
 
     serve = command("serve", _serve, "Serve a model, or those of a models.config, until interrupted.")
@@ -213,12 +235,35 @@ def _export(options):
     print(f"Exported: {version}\nNext:     mmkeras parity {options.to} && mmkeras serve {options.to}")
 
 
+def _tflite(options):
+    if (options.check is None) == (options.run is None) or (options.run is None) != (options.out is None):
+        raise MmkerasError("Expected either RUN --out DIR, or --check PRESET")
+    quiet_tensorflow()
+    if options.check:
+        from mmkeras.export.tflite import check_preset
+
+        kinds = check_preset(options.check)
+        print_table(f"{options.check} converts", ("kind", "operators"), [(k, ", ".join(n)) for k, n in kinds.items()])
+        return
+    from mmkeras.export.tflite import export_tflite
+    from mmkeras.training import Run
+
+    print_device(options.out, export_tflite(Run(options.run), options.out, options.precision, options.index or ""))
+    print(f"Card: {options.out / 'card.md'}\nNext: mmkeras parity {options.out}")
+
+
 def _parity(options):
     quiet_tensorflow()
-    from mmkeras.parity import check_parity, golden_of, saved_model_predict
+    from mmkeras.parity import check_device_parity, check_parity, golden_of, is_for_devices, saved_model_predict
     from mmkeras.serving import Client
     from mmkeras.serving.versions import latest_version
 
+    if is_for_devices(options.model):
+        if options.server:
+            raise MmkerasError(f"{options.model} is for devices: no server answers with it. Leave --server out")
+        comparisons = check_device_parity(options.model)
+        print_parity(f"{options.model} against Keras", comparisons)
+        return 0 if all(comparison.passed for comparison in comparisons) else 1
     version = latest_version(options.model).resolve()
     name = version.parent.name
     if options.server:

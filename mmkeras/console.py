@@ -65,6 +65,23 @@ def print_parity(title, comparisons):
     print_table(title, ("signature", "output", "rows", "max abs difference", "min cosine", ""), rows)
 
 
+def print_device(folder, described):
+    """Print what `export_tflite` wrote as a table, and what it left out."""
+    rows = [
+        (
+            name,
+            f"{file['bytes'] / 1e6:.2f}",
+            f"{file['cosine']['least']:.5f}",
+            f"{file['cosine']['mean']:.5f}",
+            f"{file['median_milliseconds']:.3f}",
+        )
+        for name, file in described["files"].items()
+    ]
+    print_table(str(folder), ("file", "MB", "least cosine", "mean", "ms"), rows)
+    for name, reason in described["left_out"].items():
+        print(f"Left out: {name}: {reason}")
+
+
 def print_comparison(comparison):
     """Print runs side by side: a few as the columns of one table, more as the rows of one table a section."""
     sections, titles = comparison.sections(), [escape(group.title) for group in comparison.groups]

@@ -1,6 +1,8 @@
-"""Parity: a served model answers what Keras answered, on the golden examples that travel with it."""
+"""Parity: a served model, or a device's file, answers what Keras answered, on golden examples that travel with it."""
 
 import dataclasses
+import importlib.util
+import json
 import zipfile
 from pathlib import Path
 
@@ -76,6 +78,65 @@ def check_parity(golden, predict):
                 raise MmkerasError(f"Expected {signature} to return {name}. Received: {', '.join(sorted(outputs))}")
             comparisons.append(_compare(signature, name, expected, np.asarray(outputs[name])))
     return comparisons
+
+
+def is_for_devices(folder):
+    """Say whether a folder is one that `mmkeras tflite` wrote."""
+    return (Path(folder) / "device.json").is_file()
+
+
+def check_device_parity(folder):
+    """Run the golden texts of a folder for devices through each of its .tflite files and compare.
+
+    Files that take ids run on LiteRT with SentencePiece's own ids, where these are installed, the others on the
+    interpreter and the operators that TensorFlow brings.
+
+    Args:
+        folder: as `export_tflite` wrote it.
+
+    Returns:
+        List of `Comparison`: of every file its `embedding`, which passes by its least cosine alone, with the bound of
+        its precision, and of those that take ids its `token_ids`, which must be equal.
+
+    Raises:
+        MmkerasError: a folder or a file that is damaged, or a file that is not there.
+    """
+    from mmkeras.export.tflite.release import LEAST_COSINE
+
+    folder = Path(folder)
+    try:
+        files = json.loads((folder / "device.json").read_text())["files"]
+        with open(folder / "golden.npz", "rb") as stream, np.load(stream) as golden:
+            texts, token_ids, embedding = golden["text"], golden["token_ids"], golden["embedding"]
+    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise MmkerasError(f"{folder} has no readable golden texts: {error}") from error
+    texts = [text[:-1] for text in texts.tolist()]  # without the stop that keeps zero bytes at an end
+    comparisons = []
+    for name in sorted(files):
+        ids, embeddings, precision = _device_answers(folder / name, texts)
+        found = _compare(name, "embedding", embedding, embeddings)
+        comparisons.append(dataclasses.replace(found, passed=bool(found.min_cosine >= LEAST_COSINE[precision])))
+        if ids is not None:
+            comparisons.append(_compare(name, "token_ids", token_ids, ids))
+    return comparisons
+
+
+def _device_answers(file, texts):
+    """What a device's file makes of texts: the ids where it takes these, the embeddings, and its precision."""
+    from mmkeras.export.tflite.execution import NetworkRunner
+    from mmkeras.on_device import ModelFile, TextEncoder
+    from mmkeras.preprocessing.text import TextPreprocessor
+
+    model = ModelFile(file)
+    precision = model.settings["precision"]
+    if model.settings["kind"] != "ids":
+        return None, NetworkRunner(model.network, None).encode_text(texts), precision
+    if importlib.util.find_spec("ai_edge_litert") is not None:
+        encoder = TextEncoder(file)
+        return encoder.token_ids(texts), encoder.encode_text(texts), precision
+    text_preprocessor = TextPreprocessor(model.tokenizer, model.settings["sequence_length"])
+    runner = NetworkRunner(model.network, text_preprocessor)
+    return text_preprocessor(texts).numpy(), runner.encode_text(texts), precision
 
 
 def saved_model_predict(version):

@@ -149,6 +149,22 @@ def tiny_version(tmp_path_factory, tiny_run):
 
 
 @pytest.fixture(scope="session")
+def tiny_device(tmp_path_factory, tiny_run):
+    """The folder that `mmkeras tflite` writes of `tiny_run`, with an index; read it only."""
+    from mmkeras.export.tflite import export_tflite
+
+    folder = tmp_path_factory.mktemp("device") / "tiny"
+    export_tflite(tiny_run, folder, index="int8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def litert():
+    """LiteRT's module; the case is skipped where it is not installed."""
+    return pytest.importorskip("ai_edge_litert", reason="needs LiteRT: pip install 'mmkeras[on-device]'")
+
+
+@pytest.fixture(scope="session")
 def tiny_server(tiny_version):
     """An `EmbeddedServer` of `tiny_version`."""
     from mmkeras.serving import EmbeddedServer

@@ -6,7 +6,7 @@ from mmkeras.export.pictures import encode_for_show
 from mmkeras.search.writer import IndexWriter
 
 
-def write_item_index(folder, model, identity, data, seen):
+def write_item_index(folder, model, identity, data, seen, precision="float32"):
     """Index one picture an item, with the first text paired with it, and the picture itself to be looked at.
 
     An item of an index has a row in each of its modalities. Where some pictures have no text, or some texts no picture,
@@ -18,6 +18,7 @@ def write_item_index(folder, model, identity, data, seen):
         identity: the model's space id.
         data: `PairedData` of all items; features of texts are found by their names.
         seen: `PairedData` that was trained on; other items are marked as unseen.
+        precision: of the embeddings, see `IndexWriter`.
 
     Raises:
         MmkerasError: a folder that cannot be written, a full disk.
@@ -37,7 +38,7 @@ def write_item_index(folder, model, identity, data, seen):
         suffix, content = encode_for_show(picture)
         item["picture"] = f"{item['id']}{suffix}"
         pictures[item["picture"]] = content
-    writer = IndexWriter(identity)
+    writer = IndexWriter(identity, precision)
     writer.write(
         folder,
         items,

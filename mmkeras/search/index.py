@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mmkeras.errors import MmkerasError
+from mmkeras.search.precision import PRECISIONS, cosines
 from mmkeras.search.search_result import SearchResult
 
 INDEX_FORMAT = 1  # of the folder's layout; raised when an older reader could misread it
@@ -20,13 +21,15 @@ class EmbeddingIndex:
 
     The folder holds `index.json` (`format`, `space_id`, `dim`, `count`), `items.jsonl` (an item a line), for each
     modality that the items have `image_embeddings.npy` or `text_embeddings.npy` (float32 (count, dim), unit norm) and
-    `pictures.zip` with the items' pictures.
+    `pictures.zip` with the items' pictures. A compact one says `precision` in `index.json`: `float16`, or `int8`, then
+    with `image_scales.npy` or `text_scales.npy` (float32 (count,)); its scores are those of the rounded embeddings.
 
     Args:
         folder: an index folder, as `IndexWriter` writes it.
 
     Attributes:
         modalities: tuple of those that the items have embeddings of, of `"image"` and `"text"`.
+        precision: of the embeddings, `float32`, `float16` or `int8`.
 
     Raises:
         MmkerasError: no index, one of another format, or parts that do not fit together.
@@ -49,6 +52,9 @@ class EmbeddingIndex:
             self.space_id, self.dim, self.count = info["space_id"], info["dim"], info["count"]
         except KeyError as error:
             raise MmkerasError(f"{self.folder / 'index.json'} is damaged: it has no {error}") from error
+        self.precision = info.get("precision", "float32")
+        if self.precision not in PRECISIONS:
+            raise MmkerasError(f"{folder} holds embeddings as {self.precision}. This version reads {[*PRECISIONS]}")
         self._embeddings = {modality: self._open(modality) for modality in MODALITIES}
         self.modalities = tuple(modality for modality, values in self._embeddings.items() if values is not None)
         if not self.modalities:
@@ -111,7 +117,7 @@ class EmbeddingIndex:
             raise MmkerasError(f"Expected at least one result. Received: k={k}")
         found = []
         for start in range(0, len(queries), BLOCK):
-            for scores in queries[start : start + BLOCK] @ gallery.T:
+            for scores in cosines(queries[start : start + BLOCK], *gallery):
                 best = _best(scores, min(k, self.count))
                 found.append(
                     [SearchResult(rank, float(scores[row]), self.items[row]) for rank, row in enumerate(best, 1)]
@@ -134,19 +140,26 @@ class EmbeddingIndex:
             raise MmkerasError(f"{file}: the picture {item['picture']} could not be read: {error}") from error
 
     def _open(self, modality):
+        """The embeddings of a modality and their scales, or `None` where the items have none."""
         file = self.folder / f"{modality}_embeddings.npy"
         if not file.exists():
             return None
-        try:
-            embeddings = np.load(file, mmap_mode="r")
-        except (OSError, ValueError, EOFError) as error:
-            raise MmkerasError(f"{file} is damaged: {error}") from error
-        if embeddings.shape != (self.count, self.dim) or embeddings.dtype != np.float32:
-            raise MmkerasError(
-                f"{file}: expected float32 of shape {(self.count, self.dim)}. "
-                f"Received: {embeddings.dtype} of shape {embeddings.shape}"
-            )
-        return embeddings
+        embeddings = _mapped(file, (self.count, self.dim), PRECISIONS[self.precision])
+        if self.precision != "int8":
+            return embeddings, None
+        return embeddings, _mapped(self.folder / f"{modality}_scales.npy", (self.count,), PRECISIONS["float32"])
+
+
+def _mapped(file, shape, dtype):
+    try:
+        values = np.load(file, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise MmkerasError(f"{file} is damaged: {error}") from error
+    if values.shape != shape or values.dtype != dtype:
+        raise MmkerasError(
+            f"{file}: expected {dtype} of shape {shape}. Received: {values.dtype} of shape {values.shape}"
+        )
+    return values
 
 
 def _best(scores, k):

@@ -135,8 +135,8 @@ def test_pictures(folder):
 def test_embeddings_are_mapped_not_loaded(folder):
     index = EmbeddingIndex(folder)
     for modality in ("image", "text"):
-        assert isinstance(index._embeddings[modality], np.memmap)
-        assert index._embeddings[modality].mode == "r"
+        assert isinstance(index._embeddings[modality][0], np.memmap)
+        assert index._embeddings[modality][0].mode == "r"
 
 
 @pytest.mark.parametrize("name", ["image_embeddings.npy", "text_embeddings.npy"])

@@ -1,0 +1,75 @@
+"""A text encoder's network as devices compute it best."""
+
+import functools
+
+import keras
+import tensorflow as tf
+
+_FIXED_POINT = 2**30  # of the rows' scales, which as floats the converter would round to 8 bits
+
+
+def prepared_for_devices(encoder, token_ids=None):
+    """Return an encoder of the same function as device runtimes compute it best.
+
+    The embedding's length is bounded before its root is taken: some kernels of a device make NaN of a vector of zeros.
+    With `token_ids` its weights also lose less when the converter rounds them to 8 bits. It gives a table of embeddings
+    one scale; here each row has its own, so that rare words, whose vectors are short, keep their 8 bits. And it rounds
+    what a projection multiplies: of the projection's input the mean is taken off before and what it amounts to added
+    behind, in float, so that only what differs from text to text is rounded (the features of a text-CNN are positive,
+    their mean is most of them).
+
+    Args:
+        encoder: functional model from `token_ids`.
+        token_ids: int (N, L), texts by which the mean is taken; `None` for a network that stays float or is rounded
+            with the ranges of its values.
+
+    Returns:
+        Functional model on the encoder's own layers, with the output `embedding` alone.
+    """
+    inputs = keras.Input(encoder.input.shape[1:], dtype="int32", name="token_ids")
+
+    def call(layer, *arguments, **named):
+        if isinstance(layer, keras.layers.UnitNormalization):
+            return _step(f"{layer.name}_bounded", _of_unit_length, arguments[0], arguments[0].shape)
+        if token_ids is None:
+            return layer(*arguments, **named)
+        if isinstance(layer, keras.layers.Embedding):
+            look_up = functools.partial(_look_up, *_rows_in_eight_bits(layer.embeddings.numpy()))
+            return _step(f"{layer.name}_rows", look_up, arguments[0], (*arguments[0].shape, layer.output_dim))
+        if isinstance(layer, keras.layers.Dense) and layer.activation is keras.activations.linear:
+            features = keras.Model(inputs, arguments[0])(token_ids, training=False)
+            mean = features.numpy().reshape(-1, features.shape[-1]).mean(axis=0)
+            centred = functools.partial(_centred, layer, mean, mean @ layer.kernel.numpy())
+            return _step(f"{layer.name}_centred", centred, arguments[0], (*arguments[0].shape[:-1], layer.units))
+        return layer(*arguments, **named)
+
+    return keras.models.clone_model(
+        encoder, input_tensors=inputs, clone_function=lambda layer: layer, call_function=call
+    )
+
+
+def _step(name, function, x, shape):
+    return keras.layers.Lambda(function, output_shape=shape[1:], name=name)(x)
+
+
+def _of_unit_length(vectors):
+    squares = tf.reduce_sum(tf.square(vectors), axis=-1, keepdims=True)
+    return vectors * tf.math.rsqrt(tf.maximum(squares, 1e-12))
+
+
+def _centred(layer, mean, offset, features):
+    return layer(features - mean) + offset
+
+
+def _rows_in_eight_bits(table):
+    """A table (V, W) as int8 with a scale a row, int32 (V, 1), in units of the third value."""
+    scales = abs(table).max(axis=1, keepdims=True) / 127
+    unit = max(float(scales.max()), 1e-30) / _FIXED_POINT
+    fixed = (scales / unit).round().astype("int32")
+    rounded = (table / scales.clip(1e-30)).round().clip(-127, 127).astype("int8")
+    return rounded, fixed, unit
+
+
+def _look_up(table, scales, unit, token_ids):
+    rows = tf.cast(tf.gather(tf.constant(table), token_ids), tf.float32)
+    return rows * (tf.cast(tf.gather(tf.constant(scales), token_ids), tf.float32) * unit)

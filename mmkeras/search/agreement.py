@@ -1,0 +1,36 @@
+"""How much of what an exact search finds a search by rounded embeddings finds too."""
+
+import numpy as np
+
+from mmkeras.errors import MmkerasError
+from mmkeras.search.precision import cosines, rounded
+
+
+def recall_of_rounded(embeddings, queries, precision, k=10):
+    """Search by embeddings as they are and by rounded ones, and compare.
+
+    Args:
+        embeddings: float32 (N, D), unit norm.
+        queries: float32 (Q, D), unit norm.
+        precision: see `IndexWriter`.
+        k: results a query, N at most.
+
+    Returns:
+        The share of the exact search's k best that is among the k best by rounded embeddings, mean over the queries.
+
+    Raises:
+        MmkerasError: no queries, or k not in 1..N.
+    """
+    if not len(queries) or not 1 <= k <= len(embeddings):
+        raise MmkerasError(
+            f"Expected queries, and k from 1 to {len(embeddings)}. Received: {len(queries)} queries, k={k}"
+        )
+    stored = rounded(np.asarray(embeddings, np.float32), precision)
+    found = 0
+    for query in np.asarray(queries, np.float32):
+        query = query[np.newaxis]
+        exact, compact = (
+            np.argpartition(-scores[0], k - 1)[:k] for scores in (query @ embeddings.T, cosines(query, *stored))
+        )
+        found += len(np.intersect1d(exact, compact))
+    return found / (k * len(queries))

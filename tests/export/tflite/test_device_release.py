@@ -1,0 +1,89 @@
+"""What `mmkeras tflite` writes, what parity says of it, and presets that are checked before training."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from mmkeras.cli import main
+from mmkeras.errors import MmkerasError
+from mmkeras.export.tflite import check_preset, export_tflite
+from mmkeras.models import list_presets
+from mmkeras.on_device import ModelFile
+from mmkeras.parity import check_device_parity
+
+KINDS = ("ids", "mediapipe", "text")
+
+
+def test_the_folder_is_whole(tiny_device, tiny_version, tiny_model):
+    space = json.loads((tiny_version / "assets.extra" / "space.json").read_text())["space_id"]
+    described = json.loads((tiny_device / "device.json").read_text())
+    assert sorted(described["files"]) == [f"text_encoder_dynamic_{kind}.tflite" for kind in KINDS]
+    card = (tiny_device / "card.md").read_text()
+    for name, file in described["files"].items():
+        model = ModelFile(tiny_device / name)
+        assert model.settings["space_id"] == described["space_id"] == space
+        assert file["bytes"] == (tiny_device / name).stat().st_size and name in card
+        assert file["cosine"]["least"] > 0.999 and file["median_milliseconds"] > 0 and file["operators"]
+    assert (tiny_device / "tokenizer.model").read_bytes() == tiny_model.text_preprocessor.model
+    assert ModelFile(tiny_device / "text_encoder_dynamic_ids.tflite").tokenizer == tiny_model.text_preprocessor.model
+
+
+def test_parity_passes_for_what_was_written_and_for_nothing_else(tiny_device, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    comparisons = check_device_parity(tiny_device)
+    assert all(c.passed and c.rows > 64 for c in comparisons) and len(comparisons) == 4
+    folder = tmp_path / "device"
+    shutil.copytree(tiny_device, folder)
+    with np.load(folder / "golden.npz") as golden:
+        arrays = dict(golden)
+    arrays["embedding"][2] = np.roll(arrays["embedding"][2], 1)
+    np.savez(folder / "golden.npz", **arrays)
+    assert main(["parity", str(folder)]) == 1
+    assert capsys.readouterr().out.count("DIFFERS") == 3
+    (folder / "golden.npz").write_bytes(b"PK")
+    assert main(["parity", str(folder)]) == 2
+    assert "no readable golden texts" in capsys.readouterr().err
+
+
+def test_a_folder_that_exists_is_left_alone(tiny_run, tiny_model, tmp_path):
+    with pytest.raises(MmkerasError, match="exists already"):
+        export_tflite(tiny_run, tmp_path, model=tiny_model)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_takes_a_run_or_a_preset(capsys, tmp_path):
+    for arguments in ([], ["run"], ["run", "--out", "x", "--check", "dual_encoder_glyphs"], ["--out", "x"]):
+        assert main(["tflite", *arguments]) == 2
+        assert "either RUN --out DIR, or --check PRESET" in capsys.readouterr().err
+    assert main(["tflite", str(tmp_path), "--out", str(tmp_path / "x")]) == 2
+    assert "is no run folder" in capsys.readouterr().err
+
+
+def test_presets_over_features_are_refused_before_training(capsys):
+    assert main(["tflite", "--check", "cm_gan_wikipedia"]) == 2
+    assert "which takes feature vectors" in capsys.readouterr().err
+
+
+def test_a_preset_is_checked_before_training(small_preset):
+    assert sorted(check_preset(small_preset)) == sorted(KINDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", sorted(set(list_presets()) - {"cm_gan_wikipedia", "cm_gan_wikipedia_narrow"}))
+def test_every_preset_of_texts_converts(preset):
+    checked = check_preset(preset)
+    assert not any("TFText" in name for name in checked["ids"])
+
+
+def test_mediapipe_reads_the_file_and_agrees(tiny_device):
+    pytest.importorskip("mediapipe", reason="needs MediaPipe: pip install 'mmkeras[mediapipe]'")
+    text = pytest.importorskip("mediapipe.tasks.python.text", reason="this MediaPipe has no text tasks")
+    with np.load(tiny_device / "golden.npz") as golden:
+        texts, expected = [t[:-1].decode() for t in golden["text"][:20].tolist()], golden["embedding"][:20]
+    with text.TextEmbedder.create_from_model_path(
+        str(tiny_device / "text_encoder_dynamic_mediapipe.tflite")
+    ) as embedder:
+        received = np.stack([embedder.embed(one).embeddings[0].embedding for one in texts])
+    assert np.sum(received * expected, axis=1).min() > 0.999
