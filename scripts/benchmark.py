@@ -5,11 +5,11 @@
     python scripts/benchmark.py --json figures.json      for programs
 
 Sections: training (the step, beside the matrix-product peak), adversary (the step of AdversarialBackprop, beside that
-of the same network on the category loss alone), pytorch (the steps of ModalityInvariant and CMGAN, beside the same
-in PyTorch; left out where that is not installed, which `pip install -e ".[pytorch]"` does), input_pipeline (decode and
-resize, beside a bare tf.io.decode_jpeg), metrics (recall and ranks, beside the bare matrix product), serving (the
-embedded server, beside direct calls in the same process; on the newest model below savedmodels/, or a tiny one trained
-for the purpose).
+of the same network on the category loss alone), pytorch (the steps of ModalityInvariant, CMGAN and SoftMask, beside
+the same in PyTorch, and that of SoftMask beside the same without soft masks; left out where PyTorch is not installed,
+which `pip install -e ".[pytorch]"` does), input_pipeline (decode and resize, beside a bare tf.io.decode_jpeg), metrics
+(recall and ranks, beside the bare matrix product), serving (the embedded server, beside direct calls in the same
+process; on the newest model below savedmodels/, or a tiny one trained for the purpose).
 Success is a table; docs/performance.md says what to expect. Absolute values change from machine to machine and from
 hour to hour, the ratios much less.
 """

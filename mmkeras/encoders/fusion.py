@@ -29,9 +29,12 @@ class FusionEncoder(keras.layers.Layer):
         probe: (B, heads, L, N), zeros added to the probabilities with which block `start` looks at the picture;
             optional. See `MultiHeadAttention`.
         return_probabilities: whether to return these probabilities as well.
+        class_only: whether only what becomes of the first token is wanted. In the last block that is run nothing is
+            computed of the others then, but what it looks at.
 
     Returns:
-        (B, L, W), L and W as of `tokens`; with `return_probabilities` also float32 (B, heads, L, N), of block `start`.
+        (B, L, W), L and W as of `tokens`, or (B, 1, W) with `class_only`; with `return_probabilities` also float32
+        (B, heads, L, N), of block `start`.
 
     Raises:
         ValueError: no block, as of `TransformerBlock`, or a `start` and `stop` between which there is no block.
@@ -86,17 +89,19 @@ class FusionEncoder(keras.layers.Layer):
         stop=None,
         probe=None,
         return_probabilities=False,
+        class_only=False,
         training=None,
     ):
         stop = self.depth if stop is None else stop
         if not 0 <= start < stop <= self.depth:
             raise ValueError(f"Expected 0 <= start < stop <= {self.depth}. Received: start={start}, stop={stop}")
-        tokens = self.blocks[start](
-            tokens, mask, image_tokens, probe=probe, return_probabilities=return_probabilities, training=training
-        )
-        tokens, probabilities = tokens if return_probabilities else (tokens, None)
-        for block in self.blocks[start + 1 : stop]:
-            tokens = block(tokens, mask, image_tokens, training=training)
+        probabilities = None
+        for index in range(start, stop):
+            first = {"probe": probe, "return_probabilities": return_probabilities} if index == start else {}
+            last = class_only and index == stop - 1
+            tokens = self.blocks[index](tokens, mask, image_tokens, class_only=last, training=training, **first)
+            if index == start and return_probabilities:
+                tokens, probabilities = tokens
         return (tokens, probabilities) if return_probabilities else tokens
 
     def compute_mask(self, inputs, previous_mask):

@@ -11,6 +11,7 @@ from mmkeras.encoders.bert import bert_text_encoder
 from mmkeras.encoders.embedding_head import build_by_kind, embedding_head, feature_mlp, hidden_layers
 from mmkeras.encoders.hub import hub_text_encoder
 from mmkeras.errors import MmkerasError
+from mmkeras.layers.layer_normalization import LayerNormalization
 from mmkeras.layers.masked_pooling import MaskedMaxPooling, MaskedMeanPooling
 from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
 from mmkeras.layers.transformer_block import TransformerBlock
@@ -50,7 +51,7 @@ def transformer_text_encoder(
     x = TokenAndPositionEmbedding(vocabulary_size, sequence_length, width, name="embedding")(token_ids)
     for index in range(depth):
         x = TransformerBlock(heads, 4 * width, dropout, name=f"block_{index}")(x, mask)
-    tokens = layers.LayerNormalization(epsilon=1e-6, name="final_norm")(x)
+    tokens = LayerNormalization(epsilon=1e-6, name="final_norm")(x)
 
     # === Functional Model ===
     pooled = MaskedMeanPooling(name="pooling")(tokens, mask)

@@ -2,7 +2,9 @@
 
 import keras
 
+from mmkeras.layers.dropout import Dropout
 from mmkeras.layers.kernel_initializer import kernel_initializer
+from mmkeras.layers.layer_normalization import LayerNormalization
 from mmkeras.layers.multi_head_attention import MultiHeadAttention
 
 
@@ -29,9 +31,11 @@ class TransformerBlock(keras.layers.Layer):
         probe: (B, heads, L, N), added to the probabilities of the attention to the context, see `MultiHeadAttention`;
             optional.
         return_probabilities: whether to return these as well.
+        class_only: whether the first token alone asks, still of all of them, and is handed on: what is left to do where
+            nobody reads the others.
 
     Returns:
-        (B, L, W); with `return_probabilities` also float32 (B, heads, L, N).
+        (B, L, W), or (B, 1, W) with `class_only`; with `return_probabilities` also float32 (B, heads, L, N).
 
     Raises:
         ValueError: fewer than one head or hidden unit, a dropout outside [0, 1), an epsilon that is not positive, a
@@ -79,7 +83,7 @@ class TransformerBlock(keras.layers.Layer):
         self.feed_forward_norm = self._norm("feed_forward_norm")
         self.expand = self._dense(self.feed_forward, "gelu", "expand")
         self.contract = self._dense(width, None, "contract")
-        self.residual_dropout = keras.layers.Dropout(self.dropout, dtype=policy, name="residual_dropout")
+        self.residual_dropout = Dropout(self.dropout, dtype=policy, name="residual_dropout")
         self.attention_norm.build(tokens_shape)
         self.attention.build(tokens_shape)
         if self.cross_attention:
@@ -92,7 +96,7 @@ class TransformerBlock(keras.layers.Layer):
         self.contract.build((*tokens_shape[:-1], self.feed_forward))
 
     def _norm(self, name):
-        return keras.layers.LayerNormalization(epsilon=self.epsilon, dtype=self.dtype_policy, name=name)
+        return LayerNormalization(epsilon=self.epsilon, dtype=self.dtype_policy, name=name)
 
     def _dense(self, units, activation, name):
         kernel = kernel_initializer(self.initializer_range)
@@ -108,32 +112,44 @@ class TransformerBlock(keras.layers.Layer):
                 f"Received: {'no context' if context is None else 'a context'}, cross_attention={self.cross_attention}"
             )
 
-    def call(self, tokens, mask=None, context=None, probe=None, return_probabilities=False, training=None):
+    def call(
+        self,
+        tokens,
+        mask=None,
+        context=None,
+        probe=None,
+        return_probabilities=False,
+        class_only=False,
+        training=None,
+    ):
         self._check_context(context)
         if return_probabilities and not self.cross_attention:
             raise ValueError("Expected cross_attention with return_probabilities. Received: cross_attention=False")
-        x = self._before(self.attention_norm, tokens)
-        x = self.attention(x, attention_mask=mask, training=training)
+        x = self._before(self.attention_norm, tokens, training)
+        if class_only:
+            tokens, x = tokens[:, :1], self.attention(x[:, :1], x, attention_mask=mask, training=training)
+        else:
+            x = self.attention(x, attention_mask=mask, training=training)
         tokens = self._after(self.attention_norm, tokens, x, training)
         if self.cross_attention:
-            x = self._before(self.context_norm, tokens)
+            x = self._before(self.context_norm, tokens, training)
             x = self.context_attention(
                 x, context, probe=probe, return_probabilities=return_probabilities, training=training
             )
             x, probabilities = x if return_probabilities else (x, None)
             tokens = self._after(self.context_norm, tokens, x, training)
-        x = self.contract(self.expand(self._before(self.feed_forward_norm, tokens)))
+        x = self.contract(self.expand(self._before(self.feed_forward_norm, tokens, training)))
         tokens = self._after(self.feed_forward_norm, tokens, x, training)
         return (tokens, probabilities) if return_probabilities else tokens
 
-    def _before(self, norm, tokens):
+    def _before(self, norm, tokens, training):
         """What goes into a part of the block."""
-        return tokens if self.post_norm else norm(tokens)
+        return tokens if self.post_norm else norm(tokens, training=training)
 
     def _after(self, norm, tokens, branch, training):
         """What comes of the tokens and the part's output."""
         tokens = tokens + self.residual_dropout(branch, training=training)
-        return norm(tokens) if self.post_norm else tokens
+        return norm(tokens, training=training) if self.post_norm else tokens
 
     def compute_mask(self, inputs, previous_mask):
         return None  # masks go by argument; attached to a tensor, Keras would hand them to layers that take none

@@ -128,8 +128,8 @@ class SoftMaskObjectives:
             encoded: dict of `text_tokens` (B, T, W), `image_tokens` (B, 1 + N, V) and `mask`, bool (B, T).
             training: whether the fusion encoder drops out.
         """
-        fused = self.fusion(encoded["text_tokens"], encoded["image_tokens"], encoded["mask"], training=training)
-        return self.matching_head(fused[:, 0])
+        parts = (encoded[name] for name in ("text_tokens", "image_tokens", "mask"))
+        return self.matching_head(self.fusion(*parts, class_only=True, training=training)[:, 0])
 
     def fused_with_attention(self, encoded, training=False):
         """Fuse each text with its picture, and see what each word looks at.

@@ -5,7 +5,9 @@
     python scripts/benchmarks/pytorch.py CMGAN --threads 1        of one system
 
 prints one line a measurement, steps a second and as ratio ours over PyTorch's (1 is as fast). What is measured of each
-system stands in pytorch_systems.py. Needs PyTorch, whose build without CUDA is enough: `pip install -e ".[pytorch]"`.
+system stands in pytorch_systems.py; of some also how long our step takes beside that of another form, and its
+arithmetic beside the speed of a matrix product. Needs PyTorch, whose build without CUDA is enough:
+`pip install -e ".[pytorch]"`.
 
 Both sides take the recipe's network, batch and settings. That they train as many numbers is checked here, that their
 losses agree is a test, tests/test_pytorch_*.py. Ours does what it does in a run, its log's figures included; PyTorch's
@@ -28,7 +30,8 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).resolve().parents[2]
-SYSTEMS = ("ModalityInvariant", "CMGAN")
+SYSTEMS = ("ModalityInvariant", "CMGAN", "SoftMask")
+PRODUCT = "matrix product"  # what our process is told to do between its steps
 STEPS, WARM_UP, ROUNDS = 3, 3, 15
 
 
@@ -48,22 +51,39 @@ def _measure(system, threads):
     with tempfile.TemporaryDirectory() as scratch:
         batch = str(Path(scratch) / "batch.npz")  # what the first of the two writes, the second reads
         with _Side("ours", system, batch, threads) as ours, _Side("theirs", system, batch, threads) as theirs:
-            if ours.parameters != theirs.parameters:
-                sys.exit(f"Not the same {system}: {ours.parameters} parameters, and {theirs.parameters} in PyTorch")
-            for form in ours.parameters:
-                rates = [(ours.steps_a_second(form), theirs.steps_a_second(form)) for _ in range(ROUNDS)]
-                yield _row(f"step of {system}, {form}, threads: {threads}", rates)
+            parameters = [{name: form["parameters"] for name, form in side.forms.items()} for side in (ours, theirs)]
+            if parameters[0] != parameters[1]:
+                sys.exit(f"Not the same {system}: {parameters[0]} parameters, and {parameters[1]} in PyTorch")
+            rounds = [_round(ours, theirs) for _ in range(ROUNDS)]
+    for name, form in ours.forms.items():
+        mine, other, product = ([each[what] for each in rounds] for what in (name, f"PyTorch: {name}", PRODUCT))
+        what = f"step of {system}, {name}, threads: {threads}"
+        yield _row(what, mine, "steps/s", "PyTorch", other)
+        if form["over"]:
+            seconds = [[1 / each[one] for each in rounds] for one in (name, form["over"])]
+            yield _row(f"time of a {what}", seconds[0], "s", form["over"], seconds[1])
+        if form["gflop"]:
+            yield _row(f"arithmetic of a {what}", [form["gflop"] * rate for rate in mine], "GFLOP/s", PRODUCT, product)
 
 
-def _row(what, rates):
-    ratios = [one / other for one, other in rates]
+def _round(ours, theirs):
+    """Steps a second of all forms of both, and what a matrix product makes, in GFLOP/s."""
+    rates = {}
+    for name in ours.forms:
+        rates[name] = ours.rate(name)
+        rates[f"PyTorch: {name}"] = theirs.rate(name)
+    rates[PRODUCT] = ours.product_gflop * ours.rate(PRODUCT) if ours.product_gflop else None
+    return rates
+
+
+def _row(what, values, unit, yardstick, others):
+    ratios = [one / other for one, other in zip(values, others, strict=True)]
     low, _, high = statistics.quantiles(ratios, n=4)
-    theirs = statistics.median(other for _, other in rates)
     return {
         "what": what,
-        "value": statistics.median(one for one, _ in rates),
-        "unit": "steps/s",
-        "yardstick": f"PyTorch {theirs:.3g} steps/s (half of the ratios {low:.2f} to {high:.2f})",
+        "value": statistics.median(values),
+        "unit": unit,
+        "yardstick": f"{yardstick} {statistics.median(others):.3g} {unit} (half of the ratios {low:.2f} to {high:.2f})",
         "ratio": statistics.median(ratios),
     }
 
@@ -80,7 +100,7 @@ class _Side:
             env={**os.environ, "OMP_NUM_THREADS": str(threads)},
             cwd=ROOT,
         )
-        self.parameters = self._answer()
+        self.forms, self.product_gflop = self._answer()
 
     def __enter__(self):
         return self
@@ -89,7 +109,8 @@ class _Side:
         self._process.stdin.close()  # and it ends
         self._process.wait()
 
-    def steps_a_second(self, form):
+    def rate(self, form):
+        """Steps of a form a second, or matrix products."""
         self._process.stdin.write(f"{json.dumps(form)}\n")
         self._process.stdin.flush()
         return STEPS / self._answer()
@@ -101,15 +122,21 @@ class _Side:
         return json.loads(line)
 
 
-def _serve(steps, threads):
-    """Print the number of parameters of each form, then for each form that is told the seconds that its steps take."""
-    for _, step in steps.values():
+def _serve(forms, threads):
+    """Print what the forms are, then for each whose name is told the seconds that its steps take."""
+    steps, product_gflop = {name: form.step for name, form in forms.items()}, None
+    if any(form.gflop for form in forms.values()):
+        from arithmetic import matrix_product
+
+        steps[PRODUCT], product_gflop = matrix_product()
+    for step in steps.values():
         for _ in range(WARM_UP):
             step()
     clock = time.process_time if threads == 1 else time.perf_counter
-    print(json.dumps({form: parameters for form, (parameters, _) in steps.items()}), flush=True)
+    told = {name: {**form._asdict(), "step": None} for name, form in forms.items()}
+    print(json.dumps([told, product_gflop]), flush=True)
     for line in sys.stdin:
-        _, step = steps[json.loads(line)]
+        step = steps[json.loads(line)]
         start = clock()
         for _ in range(STEPS):
             step()

@@ -1,11 +1,15 @@
 """What `benchmarks/pytorch.py` measures: a system's step in one form or several, ours and PyTorch's.
 
-`ours` and `theirs` each return a dict from a form's name to the number of parameters that it trains and a function that
-takes a step. They run in processes of their own, `ours` first: what it leaves in the file of the batch is there for
-`theirs`.
+`ours` and `theirs` each return a dict from a form's name to a `Form`. They run in processes of their own, `ours` first:
+what it leaves in the file of the batch is there for `theirs`.
 """
 
+import collections
 import functools
+
+# The number of parameters that a form trains; a function that takes a step; of ours where they are to be told the name
+# of the form that its time is held against, and the GFLOP of a step, which are held against a matrix product's.
+Form = collections.namedtuple("Form", "parameters step over gflop", defaults=(None, None))
 
 
 class ModalityInvariant:
@@ -36,7 +40,7 @@ class ModalityInvariant:
         batch = next(iter(training_batches(data, recipe.batch_size, 0, preprocessor)))
         arrays = {name: values.numpy() for name, values in batch.items()}
         np.savez(batch_file, vocabulary_size=preprocessor.vocabulary_size, **arrays)
-        return {form: (parameters, functools.partial(step, batch)) for form, (parameters, step) in steps.items()}
+        return {form: Form(parameters, functools.partial(step, batch)) for form, (parameters, step) in steps.items()}
 
     @classmethod
     def theirs(cls, batch_file):
@@ -53,7 +57,7 @@ class ModalityInvariant:
         steps = {}
         for form, method in ((cls.TRIPLET, "triplet"), (cls.JOINT, "joint")):
             side = PyTorchModalityInvariant.from_preset(preset, int(arrays["vocabulary_size"]))
-            steps[form] = side.count_parameters(), functools.partial(getattr(side, method), batch)
+            steps[form] = Form(side.count_parameters(), functools.partial(getattr(side, method), batch))
         return steps
 
 
@@ -72,11 +76,7 @@ class CMGAN:
     @classmethod
     def presets(cls):
         """The preset of each form: a dict."""
-        from mmkeras.models import load_preset
-        from mmkeras.training import Recipe
-
-        preset = load_preset(Recipe.load(cls.RECIPE).preset)
-        return {form: preset | {"arguments": preset["arguments"] | changes} for form, changes in cls.FORMS.items()}
+        return presets_of(cls.RECIPE, cls.FORMS)
 
     @classmethod
     def ours(cls, batch_file):
@@ -97,7 +97,7 @@ class CMGAN:
         arrays["label"] = generator.integers(cls.CLASSES, size=rows)
         np.savez(batch_file, **arrays)
         batch = {name: tf.constant(values) for name, values in arrays.items()}
-        return {form: (parameters, functools.partial(step, batch)) for form, (parameters, step) in steps.items()}
+        return {form: Form(parameters, functools.partial(step, batch)) for form, (parameters, step) in steps.items()}
 
     @classmethod
     def theirs(cls, batch_file):
@@ -109,8 +109,70 @@ class CMGAN:
         steps = {}
         for form, preset in cls.presets().items():
             side = PyTorchCMGAN.from_preset(preset, cls.CLASSES)
-            steps[form] = side.count_parameters(), functools.partial(side.step, batch)
+            steps[form] = Form(side.count_parameters(), functools.partial(side.step, batch))
         return steps
+
+
+class SoftMask:
+    """The recipe on glyphs, and the same without soft masks."""
+
+    RECIPE = "glyphs_soft_mask"
+    WITHOUT = "without soft masks"
+    FORMS = {"with soft masks": {}, WITHOUT: {"soft_matching_weight": 0.0}}
+
+    @classmethod
+    def presets(cls):
+        """The preset of each form: a dict."""
+        return presets_of(cls.RECIPE, cls.FORMS)
+
+    @classmethod
+    def ours(cls, batch_file):
+        import numpy as np
+        from arithmetic import count_gflop
+
+        from mmkeras.data import Glyphs, training_batches
+        from mmkeras.models import SoftMask
+        from mmkeras.models.preset import preset_text_preprocessor
+        from mmkeras.training import Recipe
+        from mmkeras.training.augmentation import augmentation
+
+        recipe, forms = Recipe.load(cls.RECIPE), {}
+        data = Glyphs().split("train")
+        preprocessor = preset_text_preprocessor(recipe.preset, data.texts)
+        batches = training_batches(data, recipe.batch_size, 0, preprocessor, augment=augmentation(recipe))
+        batch = next(iter(batches))
+        for form, preset in cls.presets().items():
+            model = SoftMask.from_preset(preset, text_preprocessor=preprocessor)
+            model.compile()
+            step = functools.partial(model.train_on_batch, batch)
+            over = None if form == cls.WITHOUT else cls.WITHOUT
+            forms[form] = Form(count_parameters(model), step, over, count_gflop(model.train_step, batch))
+        arrays = {name: batch[name].numpy() for name in ("image", "weak_image", "token_ids", "image_id")}
+        np.savez(batch_file, vocabulary_size=preprocessor.vocabulary_size, **arrays)
+        return forms
+
+    @classmethod
+    def theirs(cls, batch_file):
+        import numpy as np
+        import torch
+        from pytorch_soft_mask import PyTorchSoftMask
+
+        arrays, forms = dict(np.load(batch_file)), {}
+        vocabulary_size = int(arrays.pop("vocabulary_size"))
+        batch = {name: torch.from_numpy(values) for name, values in arrays.items()}
+        for form, preset in cls.presets().items():
+            side = PyTorchSoftMask.from_preset(preset, vocabulary_size)
+            forms[form] = Form(side.count_parameters(), functools.partial(side.step, batch))
+        return forms
+
+
+def presets_of(recipe, forms):
+    """The preset of a recipe with each form's arguments: a dict."""
+    from mmkeras.models import load_preset
+    from mmkeras.training import Recipe
+
+    preset = load_preset(Recipe.load(recipe).preset)
+    return {form: preset | {"arguments": preset["arguments"] | changes} for form, changes in forms.items()}
 
 
 def count_parameters(model):

@@ -22,7 +22,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = "glyphs_dual_encoder"
-STEPS, ROUNDS, PEAK_SIZE, PROCESS_PAIRS = 10, 5, 2048, 3
+STEPS, ROUNDS, PROCESS_PAIRS = 10, 5, 3
 
 
 def measure():
@@ -59,6 +59,7 @@ def _child(deterministic):
     sys.path.insert(0, str(ROOT))
     import keras
     import tensorflow as tf
+    from arithmetic import count_gflop, matrix_product
 
     from mmkeras.data import Glyphs, training_batches
     from mmkeras.models import DualEncoder
@@ -77,15 +78,12 @@ def _child(deterministic):
     model = models["graph"]
     batch = next(iter(training_batches(data, recipe.batch_size, 0, model.text_preprocessor)))
 
-    a = tf.random.normal((PEAK_SIZE, PEAK_SIZE))
-    product = tf.function(lambda: tf.matmul(a, a))
-
     def steps(model):
         for _ in range(STEPS):
             model.train_on_batch(batch)
 
     calls = {name: lambda model=model: steps(model) for name, model in models.items()}
-    calls["peak"] = lambda: product().numpy()
+    calls["peak"], product_gflop = matrix_product()
     for call in calls.values():
         call()
     times = {name: [] for name in calls}
@@ -95,21 +93,11 @@ def _child(deterministic):
             call()
             times[name].append(time.perf_counter() - start)
     seconds = {name: statistics.median(values) for name, values in times.items()}
-    peak = 2 * PEAK_SIZE**3 / seconds.pop("peak") / 1e9
+    peak = product_gflop / seconds.pop("peak")
     result = {name: value / STEPS for name, value in seconds.items()}
-    print(json.dumps({**result, "peak_gflops": peak, "batch": recipe.batch_size, "gflop": _gflop(model, batch)}))
-
-
-def _gflop(model, batch):
-    """GFLOP of one training step, from the profiler's count of the forward graph."""
-    import tensorflow as tf
-
-    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
-    options["output"] = "none"
     inputs = {key: batch[key] for key in ("image", "token_ids")}
-    graph = tf.function(lambda x: model(x, training=True)).get_concrete_function(inputs).graph
-    forward = tf.compat.v1.profiler.profile(graph, options=options).total_float_ops
-    return 3 * forward / 1e9
+    gflop = 3 * count_gflop(lambda inputs: model(inputs, training=True), inputs)
+    print(json.dumps({**result, "peak_gflops": peak, "batch": recipe.batch_size, "gflop": gflop}))
 
 
 if __name__ == "__main__":

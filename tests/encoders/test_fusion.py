@@ -48,6 +48,14 @@ def test_the_parts_make_the_whole():
         np.testing.assert_allclose(probabilities, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_the_class_token_alone_is_that_of_the_whole_and_asks_for_all_below():
+    fusion = published()
+    first = fusion(TOKENS, PATCHES, MASK, class_only=True)
+    np.testing.assert_allclose(first, fusion(TOKENS, PATCHES, MASK)[:, :1], rtol=1e-5, atol=1e-5)
+    first, probabilities = fusion(TOKENS, PATCHES, MASK, return_probabilities=True, class_only=True)
+    assert first.shape == (3, 1, 8) and probabilities.shape == (3, 2, 4, 5)
+
+
 def test_in_a_graph_the_gradient_to_the_probe_is_that_of_finite_differences():
     """Of a score through the blocks above, against the plain version in float64."""
     fusion = published()

@@ -112,6 +112,15 @@ def test_the_probabilities_are_those_of_the_look_at_the_context():
     assert np.abs(moved - tokens).max() > 1e-2
 
 
+@pytest.mark.parametrize("post_norm", [False, True])
+def test_the_first_token_alone_is_that_of_all(post_norm):
+    block = random_block(**{**CROSS, "post_norm": post_norm})
+    whole, probabilities = block(TOKENS, MASK, CONTEXT, return_probabilities=True)
+    first, seen = block(TOKENS, MASK, CONTEXT, return_probabilities=True, class_only=True)
+    np.testing.assert_allclose(first, whole[:, :1], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(seen, probabilities[:, :, :1], rtol=1e-5, atol=1e-6)
+
+
 def test_a_context_belongs_to_cross_attention():
     with pytest.raises(ValueError, match="Received: a context, cross_attention=False"):
         TransformerBlock(2, 8)(TOKENS, context=CONTEXT)
