@@ -197,7 +197,7 @@ def test_a_vision_transformer_and_bert_are_encoders_like_the_others(batch, text_
     model = DualEncoder.from_preset(preset, text_preprocessor=text_preprocessor)
     with no_user_warning():
         model.compile()
-        history = fit(model, batch, steps=8, epochs=2)
+        history = fit(model, batch, steps=8, epochs=4)
         model.save(tmp_path / "model.keras")
         loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert history[-1] < 0.7 * history[0]
