@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import json
 import subprocess
 import sys
 
@@ -90,6 +91,29 @@ def test_variants_of_a_preset_differ_from_each_other_and_train(study, name, the_
         assert {key: getattr(model, key) for key in arguments} == arguments
         if variant == the_recipe:
             assert preset == load_preset(module.PRESET)
+
+
+@pytest.mark.parametrize(
+    "name, variant, epochs",
+    [("cm_gan_glyphs", "one-head", 30), ("soft_mask", "plain", 8), ("adversarial_backprop", "A6", 80)],
+)
+def test_a_run_of_a_variant_takes_its_preset_its_seed_and_its_settings(
+    study, monkeypatch, tmp_path, name, variant, epochs
+):
+    runs = []
+    monkeypatch.setattr(
+        study("ablation"), "train_run", lambda folder, name, recipe, kind: runs.append((folder, recipe))
+    )
+    study(name)._train(variant, 3, tmp_path / f"{variant}-seed3")
+    [(folder, recipe)] = runs
+    assert (folder.name, recipe.seed, recipe.epochs) == (f"{variant}-seed3", 3, epochs)
+    assert recipe.preset == str(tmp_path / f"{variant}.json")
+    assert json.loads((tmp_path / f"{variant}.json").read_text())["model"] in (
+        "CMGAN",
+        "SoftMask",
+        "AdversarialBackprop",
+    )
+    assert name != "soft_mask" or recipe.augment_distortion == ""  # one view, where the recipe has two
 
 
 def test_the_authors_settings_are_the_defaults_of_cm_gan(study):

@@ -89,6 +89,21 @@ class Ablation:
                 print(f"| {variant}: {self.variants[variant]} | {len(found)} | {' | '.join(cells)} |")
 
 
+def write_preset(folder, variant, preset):
+    """Keep a variant's preset beside the folders of its runs; return the file's path as a string."""
+    file = folder.parent / f"{variant}.json"
+    file.write_text(json.dumps(preset, indent=2) + "\n")
+    return str(file)
+
+
+def train_preset(variant, seed, folder, name, preset, settings=None, kind=None):
+    """Train a run of the recipe `name` with a variant's preset and settings, as `train_run` does."""
+    from mmkeras.training import Recipe
+
+    given = {"preset": write_preset(folder, variant, preset), "seed": seed} | (settings or {})
+    return train_run(folder, name, Recipe.load(name, [f"{key}={value}" for key, value in given.items()]), kind)
+
+
 def train_run(folder, name, recipe, kind=None):
     """Train a run, or finish or load what is there of it; return the run and its model."""
     from mmkeras.training import Run, train

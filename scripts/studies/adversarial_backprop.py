@@ -12,11 +12,10 @@ table of means and deviations over the seeds, and with --plot the curve of probe
 """
 
 import copy
-import json
 import statistics
 from pathlib import Path
 
-from ablation import Ablation, deviation, train_run
+from ablation import Ablation, deviation, train_preset
 
 RECIPE = "glyphs_adversarial_backprop"
 ALONE = {"text_reversal": 0.0}  # the form that A1 to A6 take apart: the pictures' encoder plays alone
@@ -87,7 +86,7 @@ def _train(variant, seed, folder):
     import mmkeras.models
     from mmkeras.layers import CategoryHead
     from mmkeras.models import AdversarialBackprop, load_preset
-    from mmkeras.training import Recipe, Run
+    from mmkeras.training import Run
 
     @keras.saving.register_keras_serializable("mmkeras")
     class SeparateHeads(AdversarialBackprop):
@@ -126,11 +125,7 @@ def _train(variant, seed, folder):
         preset["model"] = "SeparateHeads"
     for encoder in ("image_encoder", "text_encoder"):
         preset[encoder] |= encoders
-    preset_file = folder.parent / f"{variant}.json"
-    preset_file.write_text(json.dumps(preset, indent=2) + "\n")
-    given = {"preset": str(preset_file), "seed": seed} | settings
-    recipe = Recipe.load(RECIPE, [f"{key}={value}" for key, value in given.items()])
-    return train_run(folder, RECIPE, recipe, HalvesRun if variant == "A6" else Run)
+    return train_preset(variant, seed, folder, RECIPE, preset, settings, HalvesRun if variant == "A6" else Run)
 
 
 def _plot(study, options):

@@ -12,11 +12,10 @@ scripts/studies/wikipedia_baselines.py prints those of plain methods.
 """
 
 import copy
-import json
 import os
 from pathlib import Path
 
-from ablation import Ablation, train_run
+from ablation import Ablation, train_preset
 
 RECIPE, PRESET = "wikipedia_cm_gan", "cm_gan_wikipedia_narrow"
 OFF, TWO_HEADS, UNSCALED = {"adversarial": False}, {"share_category_head": False}, {"scale": 1.0}
@@ -100,7 +99,6 @@ def _train(variant, seed, folder):
     import mmkeras.models
     from mmkeras.errors import MmkerasError
     from mmkeras.models import AdversarialBackprop
-    from mmkeras.training import Recipe
 
     @keras.saving.register_keras_serializable("mmkeras")
     class RepresentingBackprop(AdversarialBackprop):
@@ -116,15 +114,9 @@ def _train(variant, seed, folder):
     if "MMKERAS_DATA" not in os.environ:
         raise MmkerasError("MMKERAS_DATA is unset: it names the folder of real data sets (wikipedia)")
     _, settings, arguments, _ = VARIANTS[variant]
-    preset_file = folder.parent / f"{variant}.json"
-    preset_file.write_text(json.dumps(preset_of(variant), indent=2) + "\n")
-    given = {
-        "preset": str(preset_file),
-        "data": str(Path(os.environ["MMKERAS_DATA"]) / "wikipedia" / "features.npz"),
-        "seed": seed,
-    }
-    given |= settings if arguments is not None else BACKPROP_SETTINGS
-    return train_run(folder, RECIPE, Recipe.load(RECIPE, [f"{key}={value}" for key, value in given.items()]))
+    data = Path(os.environ["MMKERAS_DATA"]) / "wikipedia" / "features.npz"
+    settings = {"data": str(data)} | (settings if arguments is not None else BACKPROP_SETTINGS)
+    return train_preset(variant, seed, folder, RECIPE, preset_of(variant), settings)
 
 
 if __name__ == "__main__":

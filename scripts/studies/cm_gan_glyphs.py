@@ -9,9 +9,8 @@ standardised queries (in the manner of the authors), and to all items.
 """
 
 import copy
-import json
 
-from ablation import Ablation, train_run
+from ablation import Ablation, train_preset
 from cm_gan import SHOWN
 
 RECIPE, PRESET = "glyphs_cm_gan", "cm_gan_glyphs"
@@ -41,11 +40,7 @@ def preset_of(variant):
 
 
 def _train(variant, seed, folder):
-    from mmkeras.training import Recipe
-
-    preset_file = folder.parent / f"{variant}.json"
-    preset_file.write_text(json.dumps(preset_of(variant), indent=2) + "\n")
-    return train_run(folder, RECIPE, Recipe.load(RECIPE, [f"preset={preset_file}", f"seed={seed}"]))
+    return train_preset(variant, seed, folder, RECIPE, preset_of(variant))
 
 
 if __name__ == "__main__":

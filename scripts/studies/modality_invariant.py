@@ -7,9 +7,7 @@
 Every variant has the same number of epochs in all. A run takes three to four minutes on two cores.
 """
 
-import json
-
-from ablation import Ablation, train_run
+from ablation import Ablation, train_run, write_preset
 
 RECIPE = "glyphs_modality_invariant"
 ENCODERS = ["image_encoder", "text_encoder"]
@@ -130,11 +128,10 @@ def _train(variant, seed, folder):
     preset = load_preset("modality_invariant_glyphs")
     model = "UnnormalisedClassifier" if variant == "B6" else preset["model"]
     preset = preset | {"model": model, "arguments": preset["arguments"] | arguments}
-    preset_file = folder.parent / f"{variant}.json"
-    preset_file.write_text(json.dumps(preset, indent=2) + "\n")
     settings = dataclasses.asdict(Recipe.load(RECIPE))
     del settings["epochs"]
-    recipe = Recipe.from_settings(settings | {"preset": str(preset_file), "seed": seed, "stages": stages})
+    settings |= {"preset": write_preset(folder, variant, preset), "seed": seed, "stages": stages}
+    recipe = Recipe.from_settings(settings)
     return train_run(folder, RECIPE, recipe)
 
 

@@ -10,9 +10,8 @@ percent, by embeddings alone and with the best of them ranked anew by the matchi
 """
 
 import copy
-import json
 
-from ablation import Ablation, train_run
+from ablation import Ablation, train_preset
 
 RECIPE, PRESET = "glyphs_soft_mask", "soft_mask_glyphs"
 PLAIN = {"gamma": 0.0, "soft_matching_weight": 0.0, "mask_text": False}
@@ -53,13 +52,7 @@ def preset_of(variant):
 
 
 def _train(variant, seed, folder):
-    from mmkeras.training import Recipe
-
-    preset_file = folder.parent / f"{variant}.json"
-    preset_file.write_text(json.dumps(preset_of(variant), indent=2) + "\n")
-    settings = {"preset": str(preset_file), "seed": seed} | VARIANTS[variant][2]
-    recipe = Recipe.load(RECIPE, [f"{key}={value}" for key, value in settings.items()])
-    return train_run(folder, RECIPE, recipe)
+    return train_preset(variant, seed, folder, RECIPE, preset_of(variant), VARIANTS[variant][2])
 
 
 if __name__ == "__main__":
