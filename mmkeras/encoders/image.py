@@ -4,11 +4,11 @@ import keras
 from keras import layers
 
 from mmkeras.encoders.backbone import backbone_image_encoder
+from mmkeras.encoders.conv_stages import conv_stages
 from mmkeras.encoders.embedding_head import build_by_kind, embedding_head, feature_mlp, hidden_layers
 from mmkeras.encoders.hub import hub_image_encoder
 from mmkeras.encoders.vit import vit_image_encoder
 from mmkeras.errors import MmkerasError
-from mmkeras.layers.batch_normalization import BatchNormalization
 
 
 def conv_image_encoder(
@@ -53,10 +53,7 @@ def conv_image_encoder(
     image = keras.Input((height, width, channels), name="image")
     # Paper is 0 and ink negative, so that zero padding continues the paper.
     x = layers.Rescaling(1 / 255, offset=-1.0, name="rescaling")(image)
-    for stage, (filters, stride) in enumerate(zip(widths, strides, strict=True)):
-        x = layers.Conv2D(filters, 5 if stage == 0 else 3, stride, "same", use_bias=False, name=f"conv_{stage}")(x)
-        x = BatchNormalization(momentum=0.9, name=f"norm_{stage}")(x)
-        x = layers.Activation("relu", name=f"relu_{stage}")(x)
+    x = conv_stages(x, widths, strides)
     tokens = layers.Reshape((-1, widths[-1]), name="tokens")(x)
 
     # === Functional Model ===

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from mmkeras.encoders.conv_stages import conv_stages
 from mmkeras.encoders.embedding_head import embedding_head
 from mmkeras.encoders.position_embedding import resize_position_embedding
 from mmkeras.encoders.pretrained_weights import load_deit
@@ -31,6 +32,7 @@ def vit_image_encoder(
     batch_norm=False,
     mean=MEAN,
     deviation=DEVIATION,
+    stem=(),
     initializer_range=0.02,
     weights=None,
     name="image_encoder",
@@ -54,6 +56,8 @@ def vit_image_encoder(
         batch_norm: whether the projection ends in batch normalisation as the other encoders' does; ALBEF's does not.
         mean: of pixels in 0..1.
         deviation: of pixels in 0..1.
+        stem: feature maps of convolutions before the patches, each at half the resolution of the one before, in place
+            of what a patch of as many px projects alone: for training from scratch on few pictures. The ViT has none.
         initializer_range: standard deviation of the kernels' start; `None` is Glorot, for narrow nets.
         weights: path of a file that `load_deit` fills the encoder from; `None` leaves it random. A saved encoder does
             not need it again.
@@ -64,7 +68,8 @@ def vit_image_encoder(
 
     Raises:
         ValueError: pictures that the patches do not fill, a width that the heads do not divide.
-        MmkerasError: not one mean and deviation a channel, or weights that do not fit.
+        MmkerasError: not one mean and deviation a channel, a patch that the stem does not divide, or weights that do
+            not fit.
 
     Example:
         >>> encoder = vit_image_encoder(256, 256)
@@ -73,12 +78,19 @@ def vit_image_encoder(
 
     Reference:
         Dosovitskiy et al. 2021 (arXiv 2010.11929), section 3.1; the sizes of Touvron et al. 2021 (arXiv 2012.12877),
-        table 1.
+        table 1; the stem is Xiao et al. 2021 (arXiv 2106.14881), section 3.
     """
+    halved = 2 ** len(stem)
+    if patch % halved:
+        raise MmkerasError(
+            f"Expected a patch that {halved} divides, as a stem of {len(stem)} convolutions halves the picture so "
+            f"often. Received: patch={patch}, stem={list(stem)}"
+        )
     # === Layers ===
     image = keras.Input((height, width, channels), name="image")
     x = _normalisation(channels, mean, deviation)(image)
-    x = PatchEmbedding(patch, token_width, initializer_range, name="patch_embedding")(x)
+    x = conv_stages(x, stem, [2] * len(stem))
+    x = PatchEmbedding(patch // halved, token_width, initializer_range, name="patch_embedding")(x)
     for index in range(depth):
         block = TransformerBlock(
             heads, mlp_ratio * token_width, dropout, initializer_range=initializer_range, name=f"block_{index}"

@@ -33,6 +33,9 @@ SHOWN = {
     "R@1 t2i": "text_to_image_recall@1",
     "R@10 i2t": "image_to_text_recall@10",
     "R@10 t2i": "text_to_image_recall@10",
+    "rsum re-ranked": "reranked_rsum",
+    "R@1 i2t re-ranked": "reranked_image_to_text_recall@1",
+    "R@1 t2i re-ranked": "reranked_text_to_image_recall@1",
 }
 
 

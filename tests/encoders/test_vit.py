@@ -73,6 +73,20 @@ def test_patches_must_fill_the_picture():
         build(patch=5)
 
 
+def test_a_stem_of_convolutions_leaves_as_many_tokens():
+    encoder = build(stem=(6, 10))
+    projection = encoder.get_layer("patch_embedding").projection
+    assert projection.kernel.shape == (1, 1, 10, 8)  # 4 px are two halvings: what is left is one cell a patch
+    assert encoder.get_layer("patch_embedding").grid == (2, 3)
+    assert encoder(IMAGES)["tokens"].shape == (3, 1 + 6, 8)
+    assert {"conv_0", "conv_1"} == {layer.name for layer in encoder.layers if layer.name.startswith("conv")}
+
+
+def test_a_stem_must_divide_the_patch():
+    with pytest.raises(MmkerasError, match=r"a patch that 8 divides.* patch=4, stem=\[4, 4, 4\]"):
+        build(stem=(4, 4, 4))
+
+
 def test_weights_go_to_an_encoder_of_larger_pictures():
     encoder, larger = build(), build(16, 24)
     copy_vit_weights(encoder, larger)
