@@ -37,6 +37,7 @@ INSTALL_REQUIRES = [
     "keras>=3.15,<4",
     "grpcio>=1.74,<2",
     "protobuf>=6.31.1,<8",
+    "flatbuffers>=25.9.23,<26",  # what a .tflite file is
     "numpy>=2.1,<3",
     "ml_dtypes>=0.5.1,<1",  # bfloat16 in the client, without TensorFlow
     "scipy>=1.14.1,<2",

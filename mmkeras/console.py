@@ -56,13 +56,19 @@ def print_metrics(title, metrics):
         print_table("Modality gap", ("measure", "untrained", "trained", ""), gap)
 
 
-def print_parity(title, comparisons):
-    """Print the comparisons of a parity check as a table."""
-    rows = [
-        (c.signature, c.output, str(c.rows), f"{c.max_abs_difference:.1e}", f"{c.min_cosine:.6f}", _verdict(c.passed))
-        for c in comparisons
-    ]
-    print_table(title, ("signature", "output", "rows", "max abs difference", "min cosine", ""), rows)
+def print_parity(title, comparisons, names="signature"):
+    """Print the comparisons of a parity check as a table, to be read in 80 columns: the largest difference, off by
+    which an output is, and the least cosine.
+
+    `names` heads the first column; of file names such as `text_encoder_*.tflite` that shows what `*` stands for.
+    """
+    before, _, after = names.rpartition("*") if "*" in names else ("", "", "")
+    rows = []
+    for c in comparisons:
+        name = c.signature.removeprefix(before).removesuffix(after)
+        figures = str(c.rows), f"{c.max_abs_difference:.1e}", f"{c.min_cosine:.6f}"
+        rows.append((name, c.output, *figures, _verdict(c.passed)))
+    print_table(title, (names, "output", "rows", "off by", "cosine", ""), rows)
 
 
 def print_device(folder, described):
@@ -78,6 +84,11 @@ def print_device(folder, described):
         for name, file in described["files"].items()
     ]
     print_table(str(folder), ("file", "MB", "least cosine", "mean", "ms"), rows)
+    if index := described.get("index"):
+        print(
+            f"Index: {index['items']:,} items, {index['precision']}, {index['bytes'] / 1e6:.2f} MB of "
+            f"{index['float32_bytes'] / 1e6:.2f} as float32, recall@{index['k']} {index['recall']:.4f}"
+        )
     for name, reason in described["left_out"].items():
         print(f"Left out: {name}: {reason}")
 

@@ -31,6 +31,8 @@ def study(repository, monkeypatch):
         "studies/wikipedia_baselines",
         "studies/wikipedia_texts",
         "benchmarks/latency",
+        "benchmarks/on_device",
+        "benchmarks/search",
     ],
 )
 def test_the_help_is_told(repository, name):

@@ -20,6 +20,9 @@ def write_item_index(folder, model, identity, data, seen, precision="float32"):
         seen: `PairedData` that was trained on; other items are marked as unseen.
         precision: of the embeddings, see `IndexWriter`.
 
+    Returns:
+        float32 (N, D), the embeddings of the pictures before they are rounded to `precision`.
+
     Raises:
         MmkerasError: a folder that cannot be written, a full disk.
     """
@@ -39,10 +42,11 @@ def write_item_index(folder, model, identity, data, seen, precision="float32"):
         item["picture"] = f"{item['id']}{suffix}"
         pictures[item["picture"]] = content
     writer = IndexWriter(identity, precision)
+    image_embeddings = model.encode_image(data.images)
     writer.write(
         folder,
         items,
-        image_embeddings=model.encode_image(data.images),
+        image_embeddings=image_embeddings,
         text_embeddings=model.encode_text(_chosen(data.texts, text_of)) if paired else None,
         pictures=pictures,
     )
@@ -53,6 +57,7 @@ def write_item_index(folder, model, identity, data, seen, precision="float32"):
             for row, (text, was_seen) in enumerate(zip(data.shown_texts, known, strict=True))
         ]
         writer.write(folder.with_name(f"{folder.name}_of_texts"), items, text_embeddings=model.encode_text(data.texts))
+    return image_embeddings
 
 
 def _chosen(texts, text_of):

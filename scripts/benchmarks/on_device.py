@@ -1,12 +1,15 @@
-"""The text encoder on LiteRT beside float32 Keras and, where it is installed, ONNX Runtime: latency, size, fidelity.
+"""The text encoder on LiteRT beside float32 Keras and, where it is installed, ONNX Runtime: latency, size, fidelity,
+memory.
 
     python scripts/benchmarks/on_device.py runs/mine                 some minutes
     python scripts/benchmarks/on_device.py runs/mine --rounds 5 --json figures.json
 
 All are given the same ids, one text a call, and are asked in turn, so that another load on the machine meets each.
 ONNX Runtime needs `pip install onnxruntime onnx tf2onnx`: its float32 network is tf2onnx's, its int8 one
-`quantize_dynamic` of that. Without them its rows are left out, and why is printed. Success is a table: the least median
-over the rounds, at one and two threads, the bytes of the network, and the least cosine with Keras.
+`quantize_dynamic` of that. Without them its rows are left out, and why is printed. Success is two tables: the least
+median over the rounds, at one and two threads, the bytes of the network, and the least cosine with Keras; and the
+resident memory of a process with each at one thread (`resident_memory.py` says how it is taken; Linux only), with
+`mmkeras.on_device.TextEncoder` beside them, which makes the ids too.
 """
 
 import argparse
@@ -20,9 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks import resident_memory
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 TEXTS, CALLS = 64, 200
 
 
@@ -35,20 +40,24 @@ def main():
     options = parser.parse_args()
     from mmkeras.console import print_table
 
-    rows = measure(options.run, options.rounds)
+    figures = measure(options.run, options.rounds)
     shown = [
         (row["what"], str(row["threads"]), f"{row['ms']:.3f}", f"{row['bytes']:,}", f"{row['least_cosine']:.5f}")
-        for row in rows
+        for row in figures["calls"]
     ]
     print_table("One text", ("runtime and precision", "threads", "ms", "bytes", "least cosine"), shown)
+    shown = [(row["what"], f"{row['added']:.1f}", f"{row['whole']:.1f}") for row in figures["memory"]]
+    if shown:
+        print_table("Resident memory, MiB", ("runtime and precision", "by the model", "whole process"), shown)
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 def measure(run, rounds=3):
-    """Return a dict a runtime, precision and number of threads."""
+    """Return `calls`, a dict a runtime, precision and number of threads, and `memory`, without the threads."""
     from mmkeras.encoders.frozen_features import picture_loader
     from mmkeras.export.tflite.conversion import convert
+    from mmkeras.on_device.model_file import packed
     from mmkeras.training import Run
 
     run = Run(run)
@@ -59,22 +68,35 @@ def measure(run, rounds=3):
     training = list(run.load_data("train", loader).texts[:400])
     ids = preprocessor(texts).numpy()
     expected = model.encode_text(texts)
-    contenders = []
+    contenders, kept = [], []
     with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
         for precision in ("float32", "float16", "dynamic", "int8"):
             network = convert(model.text_encoder, preprocessor, "ids", precision, training)
             for threads in (1, 2):
                 contenders.append((f"LiteRT {precision}", threads, len(network), _litert(network, threads)))
-        for what, file in _onnx(model.text_encoder, preprocessor.sequence_length, Path(folder)):
+            file = folder / f"{precision}.tflite"
+            file.write_bytes(network)
+            kept.append((f"LiteRT {precision}", "litert", file))
+            if precision == "dynamic":
+                sizes = {"embedding_dim": model.embedding_dim, "sequence_length": preprocessor.sequence_length}
+                settings = {"kind": "ids", "precision": precision, "space_id": "", **sizes}
+                file = folder / "dynamic_ids.tflite"
+                file.write_bytes(packed(network, settings, preprocessor.model))
+                kept.append(("mmkeras.on_device.TextEncoder, dynamic", "text_encoder", file))
+        for what, file in _onnx(model.text_encoder, preprocessor.sequence_length, folder):
             for threads in (1, 2):
                 contenders.append((f"ONNX Runtime {what}", threads, file.stat().st_size, _session(file, threads)))
+            kept.append((f"ONNX Runtime {what}", "onnx", file))
+        model.text_encoder.save(folder / "text_encoder.keras")
+        kept.append(("Keras float32", "keras", folder / "text_encoder.keras"))
         floats = sum(int(np.prod(weight.shape)) * 4 for weight in model.text_encoder.weights)
         contenders.append(("Keras float32", "all", floats, lambda row: model._embed_text(row)["embedding"].numpy()))
         medians = [[] for _ in contenders]
         for _ in range(rounds):
             for times, (_, _, _, embed) in zip(medians, contenders, strict=True):
                 times.append(_median(embed, ids))
-        return [
+        calls = [
             {
                 "what": what,
                 "threads": threads,
@@ -86,6 +108,7 @@ def measure(run, rounds=3):
             }
             for times, (what, threads, size, embed) in zip(medians, contenders, strict=True)
         ]
+        return {"calls": calls, "memory": resident_memory.measure(kept)}
 
 
 def _median(embed, ids):

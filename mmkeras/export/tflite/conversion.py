@@ -20,6 +20,7 @@ from mmkeras.export.tflite.operators import (
     operators,
 )
 from mmkeras.export.tflite.preparation import prepared_for_devices
+from mmkeras.export.tflite.trimming import trimmed
 from mmkeras.preprocessing.text import TextPreprocessor
 
 KINDS = ("ids", "text", "mediapipe")
@@ -94,6 +95,7 @@ def convert(text_encoder, text_preprocessor, kind="ids", precision="dynamic", te
         else:
             network = _converted(converter)
     _check_operators(network, kind)
+    network = trimmed(network)
     return for_mediapipe(network) if kind == "mediapipe" else network
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 
 import numpy as np
 
@@ -17,9 +18,11 @@ from mmkeras.export.tflite.conversion import KINDS, check_takes_ids, convert, ha
 from mmkeras.export.tflite.execution import NetworkRunner
 from mmkeras.export.tflite.operators import operators
 from mmkeras.on_device.model_file import packed
+from mmkeras.search.agreement import recall_of_rounded
 
 SET_UP_TEXTS = 400  # training texts by which the 8-bit precisions are set up
 GOLDEN_TEXTS = 64
+RECALL_AT = 10  # of a compact index against the exact search
 # What every release is compared on beside texts of the data: where tokenizers and masks go wrong.
 EDGES = (
     "",
@@ -107,7 +110,10 @@ def export_tflite(run, to, precisions=("dynamic",), index="", model=None):
             raise MmkerasError("; ".join(described["left_out"].values()))
         if index:
             load = functools.partial(run.load_data, image_preprocessor=loader)
-            write_item_index(beside / "index", model, identity, load("all"), seen=load("train"), precision=index)
+            pictures = write_item_index(
+                beside / "index", model, identity, load("all"), seen=load("train"), precision=index
+            )
+            described["index"] = _index_measured(beside / "index", index, pictures, expected[: -len(EDGES)])
         (beside / "device.json").write_text(json.dumps(described, indent=2) + "\n")
         (beside / "card.md").write_text(device_card(described), encoding="utf-8")
     return described
@@ -130,6 +136,22 @@ def _write_golden(file, model, texts, embeddings):
         token_ids=model.text_preprocessor(texts).numpy(),
         embedding=embeddings,
     )
+
+
+def _index_measured(folder, precision, pictures, queries):
+    """Describe an index: its bytes, beside those of one in float32, and what a search in it finds for texts."""
+    k = min(RECALL_AT, len(pictures))
+    return {
+        "precision": precision,
+        "items": len(pictures),
+        "bytes": sum(file.stat().st_size for file in folder.glob("*.npy")),
+        "float32_bytes": sum(
+            math.prod(np.load(file, mmap_mode="r").shape) * 4 for file in folder.glob("*_embeddings.npy")
+        ),
+        "k": k,
+        "queries": len(queries),
+        "recall": recall_of_rounded(pictures, queries, precision, k),
+    }
 
 
 def _impossible(text_encoder, kind, precision):

@@ -9,9 +9,11 @@ import pytest
 from mmkeras.cli import main
 from mmkeras.errors import MmkerasError
 from mmkeras.export.tflite import check_preset, export_tflite
+from mmkeras.export.tflite.release import EDGES, _index_measured
 from mmkeras.models import list_presets
 from mmkeras.on_device import ModelFile
 from mmkeras.parity import check_device_parity
+from mmkeras.search import IndexWriter
 
 KINDS = ("ids", "mediapipe", "text")
 
@@ -30,8 +32,36 @@ def test_the_folder_is_whole(tiny_device, tiny_version, tiny_model):
     assert ModelFile(tiny_device / "text_encoder_dynamic_ids.tflite").tokenizer == tiny_model.text_preprocessor.model
 
 
-def test_parity_passes_for_what_was_written_and_for_nothing_else(tiny_device, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "160")
+def test_the_index_is_described(tiny_device):
+    described = json.loads((tiny_device / "device.json").read_text())["index"]
+    rows = len(np.load(tiny_device / "golden.npz")["embedding"])
+    assert described["precision"] == "int8" and described["k"] == 10 and described["queries"] == rows - len(EDGES)
+    assert described["items"] * 16 * 4 <= described["float32_bytes"] and described["queries"] > 50
+    assert described["bytes"] < 0.4 * described["float32_bytes"]
+    assert 0.8 < described["recall"] <= 1
+    card = (tiny_device / "card.md").read_text()
+    assert f"a search in it finds {described['recall']:.4f}" in card and f"{described['float32_bytes']:,}" in card
+
+
+def test_the_recall_of_an_index_is_that_of_its_pictures(tmp_path):
+    pictures = np.float32([[1, 0], [0, 1], [0.6, 0.8]])
+    IndexWriter("s", "int8").write(tmp_path / "i", [{"id": "", "text": ""}] * 3, image_embeddings=pictures)
+    found = _index_measured(tmp_path / "i", "int8", pictures, pictures[:2])
+    sizes = {"bytes": 128 + 3 * 2 + 128 + 3 * 4, "float32_bytes": 3 * 2 * 4}
+    assert found == {"precision": "int8", "items": 3, "k": 3, "queries": 2, "recall": 1, **sizes}
+
+
+def test_parity_can_be_read_in_80_columns(tiny_device, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["parity", str(tiny_device)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert "text_encoder_*.tflite output rows off by cosine".split() in lines
+    rows = {(line[0], line[1]): line[-1] for line in lines if line and line[0].startswith("dynamic_")}
+    kinds = {(f"dynamic_{kind}", "embedding") for kind in KINDS} | {("dynamic_ids", "token_ids")}
+    assert rows == dict.fromkeys(kinds, "equal")
+
+
+def test_parity_passes_for_what_was_written_and_for_nothing_else(tiny_device, tmp_path, capsys):
     comparisons = check_device_parity(tiny_device)
     assert all(c.passed and c.rows > 64 for c in comparisons) and len(comparisons) == 4
     folder = tmp_path / "device"

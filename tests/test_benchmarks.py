@@ -1,0 +1,41 @@
+"""Benchmarks that are small enough to be run here: their rows are what they say."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from mmkeras.on_device import ModelFile
+
+
+@pytest.fixture
+def benchmark(repository, monkeypatch):
+    """Import a module of scripts/benchmarks by its name."""
+    monkeypatch.syspath_prepend(str(repository / "scripts"))
+    return lambda name: importlib.import_module(f"benchmarks.{name}")
+
+
+def test_search_is_measured_beside_float32(benchmark):
+    rows = {row["what"]: row for row in benchmark("search").measure([1], items=600, dimension=32, rounds=3)}
+    name = "600 x 32"
+    times = [rows[f"search: {precision}, {name}, 1 thread"] for precision in ("float32", "float16", "int8")]
+    assert times[0]["ratio"] == 1 and all(row["value"] > 0 and row["unit"] == "ms" for row in times)
+    size = rows[f"search: int8, {name}, embeddings"]
+    assert size["value"] == pytest.approx((600 * 32 + 600 * 4 + 2 * 128) / 1e6)
+    assert size["yardstick"] == pytest.approx((600 * 32 * 4 + 128) / 1e6)
+    assert rows[f"search: float16, {name}, recall@10"]["value"] > 0.98
+    assert rows[f"search: int8, {name}, recall@10"]["value"] > 0.93
+    assert len(rows) == 7
+
+
+def test_memory_of_a_text_encoder(benchmark, tiny_device, litert, tmp_path):
+    module = benchmark("resident_memory")
+    file = tiny_device / "text_encoder_dynamic_ids.tflite"
+    (tmp_path / "bare.tflite").write_bytes(ModelFile(file).network)
+    rows = module.measure([("bare", "litert", tmp_path / "bare.tflite"), ("ours", "text_encoder", file)])
+    if not Path("/proc/self/status").exists():
+        assert rows == []
+        return
+    assert [row["what"] for row in rows] == ["bare", "ours"]
+    for row in rows:
+        assert 0 < row["added"] < 50 < 10 * row["whole"] and row["added"] < row["whole"]
