@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import zipfile
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from mmkeras.search.search_result import SearchResult
 INDEX_FORMAT = 1  # of the folder's layout; raised when an older reader could misread it
 MODALITIES = ("image", "text")
 BLOCK = 256  # queries whose scores are held at once: 4 bytes for each of them and each item
-MOST_THREADS = 4  # by default: more of them wait for the memory
 
 
 class EmbeddingIndex:
@@ -28,25 +26,20 @@ class EmbeddingIndex:
 
     Args:
         folder: an index folder, as `IndexWriter` writes it.
-        threads: of a search by `float16` or `int8`; `None` for as many as this process has cores, four at most. One by
-            float32 uses the threads of NumPy's BLAS.
 
     Attributes:
         modalities: tuple of those that the items have embeddings of, of `"image"` and `"text"`.
         precision: of the embeddings, `float32`, `float16` or `int8`.
 
     Raises:
-        MmkerasError: no index, one of another format, or parts that do not fit together; less than one thread.
+        MmkerasError: no index, one of another format, or parts that do not fit together.
 
     Example:
         >>> index = EmbeddingIndex("savedmodels/glyphs/1/assets.extra/index")
         >>> index.search(client.encode_text(["greek small letter omega"]), "image", k=5)[0][0].item["text"]
     """
 
-    def __init__(self, folder, threads=None):
-        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-            raise MmkerasError(f"Expected one thread or more. Received: threads={threads!r}")
-        self.threads = min(_cores(), MOST_THREADS) if threads is None else threads
+    def __init__(self, folder):
         self.folder = Path(folder)
         try:
             info = json.loads((self.folder / "index.json").read_text())
@@ -124,7 +117,7 @@ class EmbeddingIndex:
             raise MmkerasError(f"Expected at least one result. Received: k={k}")
         found = []
         for start in range(0, len(queries), BLOCK):
-            for scores in cosines(queries[start : start + BLOCK], *gallery, self.threads):
+            for scores in cosines(queries[start : start + BLOCK], *gallery):
                 best = _best(scores, min(k, self.count))
                 found.append(
                     [SearchResult(rank, float(scores[row]), self.items[row]) for rank, row in enumerate(best, 1)]
@@ -155,11 +148,6 @@ class EmbeddingIndex:
         if self.precision != "int8":
             return embeddings, None
         return embeddings, _mapped(self.folder / f"{modality}_scales.npy", (self.count,), PRECISIONS["float32"])
-
-
-def _cores():
-    """Cores that this process may use, where the system tells."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _mapped(file, shape, dtype):

@@ -1,15 +1,10 @@
 """How an index holds embeddings: as they are, in half the bytes, or in a quarter."""
 
-import collections
-import concurrent.futures
-import functools
-
 import numpy as np
 
 PRECISIONS = {"float32": np.dtype(np.float32), "float16": np.dtype(np.float16), "int8": np.dtype(np.int8)}
 # Rows brought to float32 at a time: half a megabyte at 256 dimensions, which stays in a core's own cache.
 _ROWS = 512
-_SHARE = 16 * _ROWS  # of a thread at a time: below a millisecond, so that none waits long for another at the end
 
 
 def rounded(embeddings, precision):
@@ -30,43 +25,33 @@ def rounded(embeddings, precision):
     return np.rint(embeddings / scales[:, np.newaxis]).astype(np.int8), scales.astype(np.float32)
 
 
-def cosines(queries, embeddings, scales=None, threads=1):
+def cosines(queries, embeddings, scales=None):
     """Return the products of queries with embeddings of any precision.
 
     Args:
         queries: float32 (Q, D).
         embeddings: (N, D), as `rounded` returns them; may be mapped from a file.
         scales: float32 (N,) of `int8`.
-        threads: that bring `float16` and `int8` to float32; products of float32 use those of NumPy's BLAS.
 
     Returns:
-        float32 (Q, N), the same for any number of threads.
+        float32 (Q, N).
     """
     if embeddings.dtype == np.float32:
         return queries @ embeddings.T
     scores = np.empty((len(queries), len(embeddings)), np.float32)
-    if embeddings.dtype == np.float16:
-        queries = queries * _HALF_TO_FLOAT
-    fill = functools.partial(_fill, queries, embeddings, scores)
-    starts = range(0, len(embeddings), _SHARE)
-    if min(threads, len(starts)) < 2:
-        collections.deque(map(fill, starts), maxlen=0)
-    else:
-        # Made for this call: threads that are kept would be missing in a process that was forked.
-        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-            collections.deque(pool.map(fill, starts), maxlen=0)
-    return scores if scales is None else np.multiply(scores, scales, out=scores)
-
-
-def _fill(queries, embeddings, scores, start):
-    """Write the products with a share of the rows, those from `start`."""
     block = np.empty((_ROWS, embeddings.shape[1]), np.float32)
-    to_float = _spread if embeddings.dtype == np.float16 else np.copyto
-    for first in range(start, min(start + _SHARE, len(embeddings)), _ROWS):
-        rows = embeddings[first : first + _ROWS]
+    halves = embeddings.dtype == np.float16
+    if halves:
+        queries = queries * _HALF_TO_FLOAT
+    for start in range(0, len(embeddings), _ROWS):
+        rows = embeddings[start : start + _ROWS]
         floats = block[: len(rows)]
-        to_float(floats, rows)
-        np.matmul(queries, floats.T, out=scores[:, first : first + len(rows)])
+        if halves:
+            _spread(rows, floats)
+        else:
+            np.copyto(floats, rows)
+        np.matmul(queries, floats.T, out=scores[:, start : start + len(rows)])
+    return scores if scales is None else np.multiply(scores, scales, out=scores)
 
 
 # NumPy's own conversion of halves takes four times as long. Shifted to where a float32 has its exponent and mantissa, a
@@ -75,7 +60,7 @@ _HALF_TO_FLOAT = np.float32(2.0**112)
 _SIGN_EXPONENT_MANTISSA = np.int32(-0x70002000)  # 0x8fffe000: without the copies of the sign that a shift leaves
 
 
-def _spread(floats, halves):
+def _spread(halves, floats):
     """Write halves, finite ones, into float32 of the same shape, `_HALF_TO_FLOAT` times too small."""
     bits = floats.view(np.int32)
     np.copyto(bits, halves.view(np.int16))

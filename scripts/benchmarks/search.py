@@ -1,15 +1,15 @@
 """One search of an index: the compact precisions beside float32, in time, bytes and what they find.
 
-    python scripts/benchmarks/search.py                        with one thread, then with two, a minute
+    python scripts/benchmarks/search.py                        with one thread, half a minute
     python scripts/benchmarks/search.py --threads 1 4 --rounds 51 --json figures.json
 
 100,000 random unit vectors of 256 dimensions, the hardest case, since no two are close: `EmbeddingIndex.search` for one
 query and its ten best, of indices written for the purpose and read from the disk's cache. The precisions take turns, so
-that another load on the machine meets each, with another query in every round. A number of threads is a process of its
-own: float32 uses those of NumPy's BLAS, which are settled when it starts.
+that another load on the machine meets each, with another query in every round. A number of threads, of NumPy's BLAS, is
+a process of its own: they are settled when it starts.
 
 Prints one line a measurement: the median, and as ratio the median of the rounds' ratios to float32. Success: int8 takes
-less than 10 ms at two threads of a machine that does nothing else, and finds .98 of what float32 finds.
+less than 10 ms on a machine that does nothing else, and finds .98 of what float32 finds.
 """
 
 import argparse
@@ -25,14 +25,14 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
-ITEMS, DIMENSION, K, QUERIES, ROUNDS, THREADS = 100_000, 256, 10, 500, 21, (1, 2)
+ITEMS, DIMENSION, K, QUERIES, ROUNDS, THREADS = 100_000, 256, 10, 500, 21, (1,)
 EXACT, COMPACT = "float32", ("float16", "int8")
 
 
 def main():
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, nargs="+", default=THREADS, help="numbers of threads (default 1 2)")
+    parser.add_argument("--threads", type=int, nargs="+", default=THREADS, help="of BLAS, one or more numbers (default 1)")
     parser.add_argument("--items", type=int, default=ITEMS, help=f"pictures in the index (default {ITEMS:,})")
     parser.add_argument("--dimension", type=int, default=DIMENSION, help=f"of the embeddings (default {DIMENSION})")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of which the medians are taken (default {ROUNDS})")
@@ -79,7 +79,7 @@ def of_this_process(threads, items, dimension, rounds):
             place = Path(folder, precision)
             IndexWriter("0" * 64, precision).write(place, entries, image_embeddings=gallery)
             sizes[precision] = sum(file.stat().st_size for file in place.glob("*.npy")) / 1e6
-            indices[precision] = EmbeddingIndex(place, threads)
+            indices[precision] = EmbeddingIndex(place)
             indices[precision].search(queries[:1], "image", k)  # the items are read with the first search
         times = {precision: [] for precision in indices}
         for query in queries[:rounds, np.newaxis]:

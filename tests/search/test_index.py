@@ -132,15 +132,6 @@ def test_pictures(folder):
         index.picture(index.items[3])
 
 
-def test_threads(folder):
-    found = EmbeddingIndex(folder, threads=1).search(unit(3, 8), "image")
-    assert EmbeddingIndex(folder, threads=3).search(unit(3, 8), "image") == found
-    assert 1 <= EmbeddingIndex(folder).threads <= 4
-    for threads in (0, -1, 1.5, True, "2"):
-        with pytest.raises(MmkerasError, match=f"Expected one thread or more. Received: threads={threads!r}"):
-            EmbeddingIndex(folder, threads)
-
-
 def test_embeddings_are_mapped_not_loaded(folder):
     index = EmbeddingIndex(folder)
     for modality in ("image", "text"):

@@ -39,16 +39,6 @@ def test_scores_are_close_to_exact_ones(precision, error):
     np.testing.assert_allclose(cosines(queries, values, scales), queries @ embeddings.T, atol=error)
 
 
-@pytest.mark.parametrize("precision", ["float16", "int8"])
-def test_threads_change_nothing(precision):
-    embeddings, queries = unit(20_000, 8), unit(3, 8, seed=1)  # more than two threads' shares, the last one short
-    values, scales = rounded(embeddings, precision)
-    alone = cosines(queries, values, scales)
-    np.testing.assert_allclose(alone, queries @ embeddings.T, atol=0.01)
-    for threads in (2, 3, 9):
-        np.testing.assert_array_equal(cosines(queries, values, scales, threads), alone)
-
-
 @pytest.mark.parametrize(("precision", "size"), [("float32", 4), ("float16", 2), ("int8", 1)])
 def test_an_index_is_written_and_read(tmp_path, precision, size):
     embeddings = unit(50, 16)
