@@ -157,6 +157,20 @@ def test_both_train_as_many_numbers_and_lose_alike_before_and_after_an_update(si
     np.testing.assert_array_equal(theirs.id_queue, ours.queue.id_queue)
 
 
+def test_with_a_stem_both_train_as_many_numbers_too(repository, monkeypatch):
+    monkeypatch.syspath_prepend(str(repository / "scripts" / "benchmarks"))
+    preset = PRESET | {"image_encoder": PRESET["image_encoder"] | {"stem": [5, 7], "mean": 1.0, "deviation": 1.0}}
+    preprocessor = TextPreprocessor.train(TEXTS, 60, 6)
+    ours = SoftMask.from_preset(preset, text_preprocessor=preprocessor)
+    theirs = importlib.import_module("pytorch_soft_mask").PyTorchSoftMask.from_preset(
+        preset, preprocessor.vocabulary_size
+    )
+    assert theirs.count_parameters() == sum(variable.numpy().size for variable in ours.trainable_variables)
+    images = torch.zeros((2, 8, 16, 3), dtype=torch.uint8)
+    tokens, embeddings = theirs.student["image"](images)
+    assert tokens.shape == (2, 1 + 8, 12) and embeddings.shape == (2, 6)
+
+
 def test_draws_take_what_they_may(repository, monkeypatch):
     monkeypatch.syspath_prepend(str(repository / "scripts" / "benchmarks"))
     side = importlib.import_module("pytorch_soft_mask").PyTorchSoftMask.from_preset(PRESET, 20)

@@ -6,7 +6,10 @@ and the bottom. Rather than copy every picture into a padded one, this is the mi
 kernels on mirrored pictures give our values, at PyTorch's own price.
 """
 
+import math
+
 import torch
+from pytorch_convolutions import conv_stages
 from torch import nn
 from torch.nn import functional
 
@@ -38,15 +41,9 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, height, width, widths, strides, embedding_dim):
         super().__init__()
-        stages, channels, cells = [], 3, height * width
-        for stage, (filters, stride) in enumerate(zip(widths, strides, strict=True)):
-            size = 5 if stage == 0 else 3
-            stages += [nn.Conv2d(channels, filters, size, stride, size // 2, bias=False)]
-            stages += [nn.BatchNorm2d(filters, EPSILON), nn.ReLU(inplace=True)]
-            channels, cells = filters, cells // stride**2
-        # PyTorch's convolutions are fastest with the channels last, and so our pictures lie in memory.
-        self.stages = nn.Sequential(*stages).to(memory_format=torch.channels_last)
-        self.head = EmbeddingHead(cells * channels, embedding_dim)
+        self.stages = conv_stages(widths, strides)
+        cells = height * width // math.prod(strides) ** 2
+        self.head = EmbeddingHead(cells * widths[-1], embedding_dim)
 
     def forward(self, image):
         """Embed pictures, uint8 (B, H, W, 3)."""

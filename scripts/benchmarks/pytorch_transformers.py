@@ -5,6 +5,7 @@ at and what is handed on come of one product where they come of the same tokens.
 """
 
 import torch
+from pytorch_convolutions import conv_stages
 from torch import nn
 from torch.nn import functional
 
@@ -111,12 +112,27 @@ class ImageEncoder(nn.Module):
     """A vision transformer; see `mmkeras.encoders.vit_image_encoder`."""
 
     def __init__(
-        self, height, width, patch, depth, token_width, heads, embedding_dim, batch_norm=False, mlp_ratio=4, dropout=0.0
+        self,
+        height,
+        width,
+        patch,
+        depth,
+        token_width,
+        heads,
+        embedding_dim,
+        batch_norm=False,
+        mlp_ratio=4,
+        dropout=0.0,
+        mean=MEAN,
+        deviation=DEVIATION,
+        stem=(),
     ):
         super().__init__()
-        self.register_buffer("mean", 255 * torch.tensor(MEAN)[:, None, None])
-        self.register_buffer("deviation", 255 * torch.tensor(DEVIATION)[:, None, None])
-        self.patches = nn.Conv2d(3, token_width, patch, patch)
+        self.register_buffer("mean", 255 * torch.tensor(mean).reshape(-1, 1, 1))
+        self.register_buffer("deviation", 255 * torch.tensor(deviation).reshape(-1, 1, 1))
+        self.stem = conv_stages(stem, [2] * len(stem))
+        left = patch // 2 ** len(stem)
+        self.patches = nn.Conv2d(stem[-1] if stem else 3, token_width, left, left)
         self.class_token = nn.Parameter(0.02 * torch.randn(token_width))
         places = 1 + (height // patch) * (width // patch)
         self.position_embedding = nn.Parameter(0.02 * torch.randn(places, token_width))
@@ -127,7 +143,7 @@ class ImageEncoder(nn.Module):
     def forward(self, image):
         """Encode pictures, uint8 (B, H, W, 3): their tokens and embeddings."""
         pixels = (image.permute(0, 3, 1, 2).float() - self.mean) / self.deviation
-        patches = self.patches(pixels).flatten(2).transpose(1, 2)  # (B, N, W)
+        patches = self.patches(self.stem(pixels)).flatten(2).transpose(1, 2)  # (B, N, W)
         tokens = torch.cat([self.class_token.expand(len(image), 1, -1), patches], dim=1) + self.position_embedding
         for block in self.blocks:
             tokens, _ = block(tokens)

@@ -32,7 +32,9 @@ EXACT, COMPACT = "float32", ("float16", "int8")
 def main():
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, nargs="+", default=THREADS, help="of BLAS, one or more numbers (default 1)")
+    parser.add_argument(
+        "--threads", type=int, nargs="+", default=THREADS, help="of BLAS, one or more numbers (default 1)"
+    )
     parser.add_argument("--items", type=int, default=ITEMS, help=f"pictures in the index (default {ITEMS:,})")
     parser.add_argument("--dimension", type=int, default=DIMENSION, help=f"of the embeddings (default {DIMENSION})")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of which the medians are taken (default {ROUNDS})")
