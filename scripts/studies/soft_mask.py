@@ -45,11 +45,11 @@ def main():
     Ablation(__file__, __doc__, titles, _train, SHOWN).main()
 
 
-def preset_of(variant):
-    """Return the preset of a variant: a dict."""
+def preset_of(variant, name=PRESET):
+    """Return the preset `name` as a variant has it: a dict."""
     from mmkeras.models import load_preset
 
-    preset = copy.deepcopy(load_preset(PRESET))
+    preset = copy.deepcopy(load_preset(name))
     preset["arguments"] |= VARIANTS[variant][1]
     return preset
 
