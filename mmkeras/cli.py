@@ -151,7 +151,7 @@ def _parser():
         "--rerank",
         type=int,
         metavar="K",
-        help="put the K best in the order of match (default: 16 where the model has a matching head); 0: do not",
+        help="put the K best in the order of match (default: 16 where that helped when it was measured); 0: do not",
     )
     query.add_argument("--json", action="store_true", help="print JSON, for programs")
     query.add_argument("--html", type=Path, metavar="FILE", help="write a page with the pictures")
@@ -200,6 +200,7 @@ def _train(options):
 
 def _evaluate(options):
     quiet_tensorflow()
+    from mmkeras.evaluation.reranking_worth import reranking_costs
     from mmkeras.evaluation.run_report import evaluate_run, evaluation_files
     from mmkeras.training import Run
 
@@ -210,6 +211,8 @@ def _evaluate(options):
     other = {"source": options.data, "image_folder": options.image_folder, "targets": targets}
     evaluation = evaluate_run(run, options.split, k_test=options.k_test, **other)
     print_metrics(f"{run.folder} on {evaluation.data.name}", evaluation.metrics)
+    if not options.data and reranking_costs(evaluation.metrics):
+        print("Re-ranking by match makes the results worse here: an export of this run will not do it by itself")
     _, report = evaluation_files(run, options.data, evaluation.data)
     print(f"Report: {report}\nNext:   mmkeras export {run.folder} --to savedmodels/NAME")
 

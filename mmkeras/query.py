@@ -13,7 +13,6 @@ from mmkeras.search.index import EmbeddingIndex
 from mmkeras.serving.client import Client
 from mmkeras.serving.errors import ServingError
 
-RERANKED = 16  # results, where the model has a matching head: for each of them the server encodes a picture and a text
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 
 
@@ -94,9 +93,10 @@ def ask(query, index, server, model, k=5, timeout=30.0, rerank=None):
         model: name of the served model.
         k: results.
         timeout: seconds for each call.
-        rerank: how many of the best by embedding to re-rank, 0 for none; left out it is 16 where the index was exported
-            with a model that has a matching head and, for a text, keeps its pictures. Pictures are those of the index,
-            of more than 64 pixels on a side JPEGs, so that scores differ a little from those of the originals.
+        rerank: how many of the best by embedding to re-rank, 0 for none; left out it is what the export says in
+            `space.json`: 16 where the model has a matching head that made the results no worse when the run was
+            evaluated; none where the index keeps no pictures for a text. Pictures are those of the index, of more than
+            64 pixels on a side JPEGs, so that scores differ a little from those of the originals.
 
     Returns:
         `Answer`; its results have a `match` as far as they were re-ranked.
@@ -118,7 +118,7 @@ def ask(query, index, server, model, k=5, timeout=30.0, rerank=None):
         )
     if rerank is not None and rerank < 0:
         raise MmkerasError(f"Expected the number of results to re-rank, 0 or more. Received: rerank={rerank}")
-    wanted = rerank if rerank is not None else RERANKED if _has_matching_head(index) else 0
+    wanted = _reranked_by_itself(index) if rerank is None else rerank
     with Client(server, model, timeout=timeout) as client:
         client.check_space(index)
         embedding = _encode_picture(client, query) if kind == "image" else client.encode_text([query])
@@ -135,14 +135,14 @@ def ask(query, index, server, model, k=5, timeout=30.0, rerank=None):
     return Answer(query, kind, results[:k], index)
 
 
-def _has_matching_head(index):
-    """Whether an index came with a model whose `match` knows more than the embeddings."""
+def _reranked_by_itself(index):
+    """How many results to re-rank, by what the export says that the index came with; 0 of an index of its own."""
     try:
         space = json.loads((index.folder.parent / "space.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # an index of its own, or an export of an older version
-        return False
-    expected = {"match": "probability", "space_id": index.space_id}
-    return isinstance(space, dict) and expected.items() <= space.items()
+    except (OSError, ValueError):
+        return 0
+    own = isinstance(space, dict) and space.get("space_id") == index.space_id
+    return space.get("rerank", 0) if own else 0
 
 
 def _reranked(client, query, kind, index, results):

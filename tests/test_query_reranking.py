@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from mmkeras.console import print_answer
 from mmkeras.errors import MmkerasError
-from mmkeras.query import RERANKED, ask
+from mmkeras.query import ask
 from mmkeras.search import EmbeddingIndex, IndexWriter
 
 
@@ -50,7 +50,7 @@ def server(tmp_path_factory):
         yield server
 
 
-def write_index(folder, pictures=4, match="probability"):
+def write_index(folder, pictures=4, rerank=16):
     """Items a, b, c, d: nearest in that order both to a text and to a picture, and best by `match` in another."""
     cosines = np.float32([0.9, 0.8, 0.7, 0.6])
     sines = np.sqrt(1 - cosines**2)
@@ -68,7 +68,7 @@ def write_index(folder, pictures=4, match="probability"):
         text_embeddings=np.column_stack([sines, cosines]),
         pictures=dict(list(contents.items())[:pictures]),
     )
-    (folder / "space.json").write_text(json.dumps({"space_id": "toy-space", "match": match}))
+    (folder / "space.json").write_text(json.dumps({"space_id": "toy-space", "rerank": rerank}))
     return EmbeddingIndex(folder / "index")
 
 
@@ -109,11 +109,10 @@ def test_fewer_results_than_are_re_ranked(server, index):
     assert [row[0] for row in found(ask("query 2", index, server.address, "toy", k=1, rerank=100))] == ["b"]
 
 
-def test_a_model_with_a_matching_head_re_ranks_by_itself(server, index, tmp_path, picture):
-    assert RERANKED >= 4
+def test_the_export_says_how_many_are_re_ranked_by_itself(server, index, tmp_path, picture):
     assert [row[0] for row in found(ask("query 2", index, server.address, "toy"))] == ["b", "d", "c", "a"]
     assert [row[0] for row in found(ask("query 2", index, server.address, "toy", rerank=0))] == ["a", "b", "c", "d"]
-    for name, arguments in (("cosine", {"match": "cosine"}), ("blind", {"pictures": 3})):
+    for name, arguments in (("none", {"rerank": 0}), ("blind", {"pictures": 3})):
         (tmp_path / name).mkdir()
         other = write_index(tmp_path / name, **arguments)
         assert found(ask("query 2", other, server.address, "toy"))[0] == ("a", 0.9, None)

@@ -12,6 +12,7 @@ from mmkeras.encoders.frozen_features import picture_loader
 from mmkeras.encoders.text import takes_text_features
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.model_card import model_card
+from mmkeras.evaluation.reranking_worth import reranked_by_itself, reranking_costs
 from mmkeras.evaluation.size_table import size_table
 from mmkeras.export.golden import golden_examples, write_warm_up
 from mmkeras.export.item_index import write_item_index
@@ -22,6 +23,10 @@ WITHOUT_CATEGORY_WORD = (
     'The word that names a glyph\'s category, such as "GREEK", was taken out of its text: leave it out of queries too.'
 )
 
+RERANKING_COSTS = (
+    "Re-ranked by match the results were worse than by the embeddings alone, in the measurement above: mmkeras query "
+    "re-ranks only where --rerank says so."
+)
 FEATURES_ONLY = (
     "It takes texts as feature vectors that somebody else computes: mmkeras query cannot ask it with a sentence."
 )
@@ -60,6 +65,7 @@ def export_run(run, to, model=None):
     identity = space_id(model)
     loader = picture_loader(model.image_encoder, model.image_preprocessor)
     load = functools.partial(run.load_data, image_preprocessor=loader)
+    metrics = _metrics(run.file("metrics.json"))
     version = to / str(next_version(to))
     with new_folder(version) as beside:
         export_saved_model(model, beside)
@@ -72,12 +78,13 @@ def export_run(run, to, model=None):
             "space_id": identity,
             "dim": model.embedding_dim,
             "system": type(model).__name__,
-            "match": "probability" if hasattr(model, "matcher") else "cosine",  # worth to re-rank by, or not
+            "match": "probability" if hasattr(model, "matcher") else "cosine",
+            "rerank": reranked_by_itself(model, metrics),
             "mmkeras": mmkeras.__version__,
             **preprocessing_settings(model),
         }
         (extra / "space.json").write_text(json.dumps(space, indent=2) + "\n")
-        (extra / "model_card.md").write_text(_card(run, model, to.name, space, beside))
+        (extra / "model_card.md").write_text(_card(run, model, to.name, space, metrics, beside))
         write_item_index(extra / "index", model, identity, load("all"), seen=load("train"))
     return version
 
@@ -89,9 +96,8 @@ def next_version(folder):
     return max(versions, default=0) + 1
 
 
-def _card(run, model, name, space, saved_model):
+def _card(run, model, name, space, metrics, saved_model):
     """Render the model card from what the run measured, the space and the signatures as they were written."""
-    metrics = _metrics(run.file("metrics.json"))
     source, targets = run.recipe.data, run.recipe.targets
     content = "pictures and captions with categories" if targets else "pictures with captions"
     if takes_text_features(model.text_encoder):
@@ -103,10 +109,10 @@ def _card(run, model, name, space, saved_model):
         system=space["system"],
         data={
             "name": f"{Path(source).name}/train",
-            "evaluated_on": metrics.pop("data", None),
+            "evaluated_on": metrics.get("data"),
             **({} if source == "glyphs" else own),
         },
-        metrics=metrics,
+        metrics={key: value for key, value in metrics.items() if key != "data"},
         signatures=written_signatures(saved_model),
         preprocessing=preprocessing_settings(model),
         space_id=space["space_id"],
@@ -117,6 +123,7 @@ def _card(run, model, name, space, saved_model):
         multi_label=model.multi_label,
         limits=[
             *([WITHOUT_CATEGORY_WORD] if taken_out else []),
+            *([RERANKING_COSTS] if reranking_costs(metrics) else []),
             *([FEATURES_ONLY] if takes_text_features(model.text_encoder) else []),
         ],
     )

@@ -32,7 +32,7 @@ def test_a_version_holds_all_that_belongs_to_it(tiny_version):
 def test_space_json_tells_the_space_and_the_preprocessing(tiny_version, tiny_model):
     space = json.loads((tiny_version / "assets.extra" / "space.json").read_text())
     assert space["space_id"] == space_id(tiny_model)
-    assert (space["dim"], space["system"], space["match"]) == (16, "DualEncoder", "cosine")
+    assert (space["dim"], space["system"], space["match"], space["rerank"]) == (16, "DualEncoder", "cosine", 0)
     assert space["image_preprocessor"]["config"]["aspect"] == "pad"
     text = keras.saving.deserialize_keras_object(space["text_preprocessor"])
     np.testing.assert_array_equal(text(["snowman"]), tiny_model.text_preprocessor(["snowman"]))
