@@ -102,7 +102,7 @@ def of_this_process(threads, items, dimension, rounds):
         rows.append(_row(f"search: {precision}, {name}, embeddings", size, "MB", whole, size / whole))
         pairs = zip(found[EXACT], found[precision], strict=True)
         recall = sum(len(best & those) for best, those in pairs) / (k * len(queries))
-        rows.append(_row(f"search: {precision}, {name}, recall@{k}", recall, "of float32's", 1.0, recall))
+        rows.append(_row(f"search: {precision}, {name}, recall@{k}", recall, "share", 1.0, recall))
     return rows
 
 
