@@ -151,7 +151,7 @@ def _parser():
         "--rerank",
         type=int,
         metavar="K",
-        help="put the K best in the order of match (default: 16 where that helped when it was measured); 0: do not",
+        help="put the K best in the order of match (default: 16 unless evaluate found that it costs); 0: do not",
     )
     query.add_argument("--json", action="store_true", help="print JSON, for programs")
     query.add_argument("--html", type=Path, metavar="FILE", help="write a page with the pictures")

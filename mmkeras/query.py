@@ -142,7 +142,8 @@ def _reranked_by_itself(index):
     except (OSError, ValueError):
         return 0
     own = isinstance(space, dict) and space.get("space_id") == index.space_id
-    return space.get("rerank", 0) if own else 0
+    wanted = space.get("rerank") if own else 0
+    return max(0, wanted) if isinstance(wanted, int) else 0
 
 
 def _reranked(client, query, kind, index, results):

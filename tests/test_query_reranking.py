@@ -112,7 +112,7 @@ def test_fewer_results_than_are_re_ranked(server, index):
 def test_the_export_says_how_many_are_re_ranked_by_itself(server, index, tmp_path, picture):
     assert [row[0] for row in found(ask("query 2", index, server.address, "toy"))] == ["b", "d", "c", "a"]
     assert [row[0] for row in found(ask("query 2", index, server.address, "toy", rerank=0))] == ["a", "b", "c", "d"]
-    for name, arguments in (("none", {"rerank": 0}), ("blind", {"pictures": 3})):
+    for name, arguments in (("none", {"rerank": 0}), ("damaged", {"rerank": "many"}), ("blind", {"pictures": 3})):
         (tmp_path / name).mkdir()
         other = write_index(tmp_path / name, **arguments)
         assert found(ask("query 2", other, server.address, "toy"))[0] == ("a", 0.9, None)
