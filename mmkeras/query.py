@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import html
 import json
+import math
 import os
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from mmkeras.search.index import EmbeddingIndex
 from mmkeras.serving.client import Client
 from mmkeras.serving.errors import ServingError
 
+CERTAIN = 1 - 2**-24  # the float32 before 1
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 
 
@@ -83,8 +85,10 @@ def find_index(version, query):
 def ask(query, index, server, model, k=5, timeout=30.0, rerank=None):
     """Ask a server for the embedding of a query and search the index with it.
 
-    A text finds pictures; a picture finds texts. With re-ranking the best are put in the order of what the model's
-    signature `match` gives each of them with the query; the others stay behind them.
+    A text finds pictures; a picture finds texts. With re-ranking the best are put in the order of what embeddings and
+    the model's signature `match`, asked of each of them with the query, say together: the log-odds of `match` plus the
+    cosine over the temperature in the export's `space.json`, as an evaluation does. Without that temperature the order
+    is that of `match`. The others stay behind them.
 
     Args:
         query: a text, or the path of a picture.
@@ -118,7 +122,9 @@ def ask(query, index, server, model, k=5, timeout=30.0, rerank=None):
         )
     if rerank is not None and rerank < 0:
         raise MmkerasError(f"Expected the number of results to re-rank, 0 or more. Received: rerank={rerank}")
-    wanted = _reranked_by_itself(index) if rerank is None else rerank
+    space = _space_of(index)
+    by_itself = space.get("rerank")
+    wanted = rerank if rerank is not None else max(0, by_itself) if isinstance(by_itself, int) else 0
     with Client(server, model, timeout=timeout) as client:
         client.check_space(index)
         embedding = _encode_picture(client, query) if kind == "image" else client.encode_text([query])
@@ -131,23 +137,22 @@ def ask(query, index, server, model, k=5, timeout=30.0, rerank=None):
                     "pictures that a text finds. Ask with --rerank 0"
                 )
         elif best:
-            results = [*_reranked(client, query, kind, index, best), *others]
+            matches = _matches(client, query, kind, index, best)
+            results = [*_reranked(best, matches, space.get("rerank_temperature")), *others]
     return Answer(query, kind, results[:k], index)
 
 
-def _reranked_by_itself(index):
-    """How many results to re-rank, by what the export says that the index came with; 0 of an index of its own."""
+def _space_of(index):
+    """What the export says of itself that the index came with, a dict; empty of an index of its own."""
     try:
         space = json.loads((index.folder.parent / "space.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return 0
-    own = isinstance(space, dict) and space.get("space_id") == index.space_id
-    wanted = space.get("rerank") if own else 0
-    return max(0, wanted) if isinstance(wanted, int) else 0
+        return {}
+    return space if isinstance(space, dict) and space.get("space_id") == index.space_id else {}
 
 
-def _reranked(client, query, kind, index, results):
-    """The same results, in the order of what `match` gives them; equals stay in the order of the embeddings."""
+def _matches(client, query, kind, index, results):
+    """What `match` gives each result with the query, floats in [0, 1]."""
     if "match" not in client.metadata()["signatures"]:
         raise MmkerasError(
             f"Model {client.model!r} at {client.address} has no signature match to re-rank by. Ask with --rerank 0"
@@ -156,9 +161,24 @@ def _reranked(client, query, kind, index, results):
         pictures, texts = [index.picture(result.item) for result in results], [query] * len(results)
     else:
         pictures, texts = [Path(query).read_bytes()] * len(results), [result.item["text"] for result in results]
-    scores = client.match(pictures, texts)
+    return [float(match) for match in client.match(pictures, texts)]
+
+
+def _reranked(results, matches, temperature):
+    """The same results, in the order of both scores; equals stay in the order of the embeddings."""
+    known = isinstance(temperature, (int, float)) and temperature > 0
+    scores = [
+        _log_odds(match) + (result.score / temperature if known else 0)
+        for result, match in zip(results, matches, strict=True)
+    ]
     order = sorted(range(len(results)), key=lambda row: (-scores[row], row))
-    return [dataclasses.replace(results[row], rank=rank, match=float(scores[row])) for rank, row in enumerate(order, 1)]
+    return [dataclasses.replace(results[row], rank=rank, match=matches[row]) for rank, row in enumerate(order, 1)]
+
+
+def _log_odds(probability):
+    """Of a float32 in [0, 1], finite: of the nearest one between where it is 0 or 1."""
+    probability = min(max(probability, 2**-149), CERTAIN)
+    return math.log(probability) - math.log1p(-probability)
 
 
 def _encode_picture(client, file):

@@ -50,7 +50,7 @@ def server(tmp_path_factory):
         yield server
 
 
-def write_index(folder, pictures=4, rerank=16):
+def write_index(folder, pictures=4, **space):
     """Items a, b, c, d: nearest in that order both to a text and to a picture, and best by `match` in another."""
     cosines = np.float32([0.9, 0.8, 0.7, 0.6])
     sines = np.sqrt(1 - cosines**2)
@@ -68,7 +68,7 @@ def write_index(folder, pictures=4, rerank=16):
         text_embeddings=np.column_stack([sines, cosines]),
         pictures=dict(list(contents.items())[:pictures]),
     )
-    (folder / "space.json").write_text(json.dumps({"space_id": "toy-space", "rerank": rerank}))
+    (folder / "space.json").write_text(json.dumps({"space_id": "toy-space", "rerank": 16} | space))
     return EmbeddingIndex(folder / "index")
 
 
@@ -95,6 +95,23 @@ def test_a_text_finds_pictures_in_the_order_of_match(server, index):
     assert found(answer) == [("b", 0.8, 0.7), ("c", 0.7, 0.5), ("a", 0.9, 0.3), ("d", 0.6, None)]
     whole = ask("query 2", index, server.address, "toy", rerank=4)
     assert found(whole) == [("b", 0.8, 0.7), ("d", 0.6, 0.7), ("c", 0.7, 0.5), ("a", 0.9, 0.3)]
+
+
+def test_the_cosine_counts_by_the_temperature_of_the_export(server, tmp_path):
+    # Log-odds of a, b, c, d: -.85, .85, 0, .85; cosines over .05: 18, 16, 14, 12, and over .5: 1.8, 1.6, 1.4, 1.2.
+    for temperature, order in ((0.05, "abcd"), (0.5, "bdca"), (0.2, "bdac"), (0, "bdca"), ("high", "bdca")):
+        folder = tmp_path / str(temperature)
+        folder.mkdir()
+        index = write_index(folder, rerank_temperature=temperature)
+        answer = found(ask("query 2", index, server.address, "toy", k=4, rerank=4))
+        assert "".join(name for name, *_ in answer) == order
+        assert {name: match for name, _, match in answer} == {"a": 0.3, "b": 0.7, "c": 0.5, "d": 0.7}
+
+
+def test_certain_matches_are_ordered_too(server, tmp_path):
+    index = write_index(tmp_path, rerank_temperature=0.1)
+    # A text that ends in 9 gives b and d, of 14 tenths, no less than certainty, c 1.2 and a 1.0.
+    assert [name for name, *_ in found(ask("query 9", index, server.address, "toy", k=4, rerank=4))] == list("abcd")
 
 
 def test_a_picture_finds_texts_in_the_order_of_match(server, index, picture):
@@ -155,6 +172,7 @@ def test_the_answer_shows_both_scores(server, index, tmp_path, capsys):
 def test_a_served_soft_mask_re_ranks_as_keras_matches(tmp_path):
     from mmkeras.data.paired import PairedData
     from mmkeras.encoders import build_text_encoder
+    from mmkeras.evaluation.reranking_worth import reranking
     from mmkeras.export.golden import by_signature, golden_examples
     from mmkeras.export.item_index import write_item_index
     from mmkeras.export.saved_model import export_saved_model
@@ -179,9 +197,11 @@ def test_a_served_soft_mask_re_ranks_as_keras_matches(tmp_path):
     pairs = np.column_stack([rows, rows]).astype(np.int32)
     data = PairedData(name="six", images=IMAGES, texts=texts, image_id=rows, text_image_id=rows, pairs=pairs)
     identity = space_id(model)
+    space = {"space_id": identity, **reranking(model, {})}
     export_saved_model(model, tmp_path / "soft" / "1")
     extra = tmp_path / "soft" / "1" / "assets.extra"
     extra.mkdir(exist_ok=True)
+    (extra / "space.json").write_text(json.dumps(space))
     write_item_index(extra / "index", model, identity, data, seen=data)
     index = EmbeddingIndex(extra / "index")
     ids, golden = tokenizer(tf.constant(texts)), by_signature(golden_examples(model, data, identity))
@@ -189,7 +209,8 @@ def test_a_served_soft_mask_re_ranks_as_keras_matches(tmp_path):
         with Client(server.address, "soft") as client:
             compared = {row.signature: row for row in check_parity(golden, client.predict)}
         assert compared["match"].passed and compared["match"].rows == 6
-        answer = ask(texts[2], index, server.address, "soft", k=6, rerank=6)
+        answer = ask(texts[2], index, server.address, "soft", k=6)
+    order = np.argsort(-model.matcher(IMAGES, texts)(rows, np.full(6, 2)), kind="stable")
+    assert [int(result.item["id"]) for result in answer.results] == order.tolist()
     expected = np.asarray(model.match(IMAGES, tf.repeat(ids[2:3], 6, axis=0)))
-    assert [int(result.item["id"]) for result in answer.results] == np.argsort(-expected, kind="stable").tolist()
-    np.testing.assert_allclose([result.match for result in answer.results], np.sort(expected)[::-1], atol=1e-4)
+    np.testing.assert_allclose([result.match for result in answer.results], expected[order], atol=1e-4)

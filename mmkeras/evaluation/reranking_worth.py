@@ -15,11 +15,21 @@ def reranking_costs(metrics):
     return again is not None and again < metrics["rsum"]
 
 
-def reranked_by_itself(model, metrics):
-    """Return how many results a query should re-rank that does not say: 16, or 0 where there is no head or it costs.
+def reranking(model, metrics):
+    """Return what a query should know to re-rank.
 
     Args:
         model: `ImageTextModel`.
         metrics: of the model, as of `reranking_costs`.
+
+    Returns:
+        dict: `rerank`, how many results where the query does not say, 16, or 0 where there is no head or it costs; and
+        where wrong pairs were drawn by a `drawing_temperature`, `rerank_temperature`, over which the cosine counts
+        beside the head, see `PairMatcher`.
     """
-    return BY_ITSELF if hasattr(model, "matcher") and not reranking_costs(metrics) else 0
+    if not hasattr(model, "matcher"):
+        return {"rerank": 0}
+    wanted = {"rerank": 0 if reranking_costs(metrics) else BY_ITSELF}
+    if hasattr(model, "drawing_temperature"):
+        wanted["rerank_temperature"] = float(model.drawing_temperature)
+    return wanted

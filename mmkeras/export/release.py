@@ -12,7 +12,7 @@ from mmkeras.encoders.frozen_features import picture_loader
 from mmkeras.encoders.text import takes_text_features
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.model_card import model_card
-from mmkeras.evaluation.reranking_worth import reranked_by_itself, reranking_costs
+from mmkeras.evaluation.reranking_worth import reranking, reranking_costs
 from mmkeras.evaluation.size_table import size_table
 from mmkeras.export.golden import golden_examples, write_warm_up
 from mmkeras.export.item_index import write_item_index
@@ -79,7 +79,7 @@ def export_run(run, to, model=None):
             "dim": model.embedding_dim,
             "system": type(model).__name__,
             "match": "probability" if hasattr(model, "matcher") else "cosine",
-            "rerank": reranked_by_itself(model, metrics),
+            **reranking(model, metrics),
             "mmkeras": mmkeras.__version__,
             **preprocessing_settings(model),
         }

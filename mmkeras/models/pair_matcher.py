@@ -1,22 +1,29 @@
-"""`PairMatcher`: pictures and texts that were encoded once, and what the matching head says of any pairs of them."""
+"""`PairMatcher`: pictures and texts that were encoded once, and a score of any pairs of them to rank by."""
 
 import tempfile
 
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from mmkeras.errors import MmkerasError
 
 
 class PairMatcher:
-    """Encodes pictures and texts once each, and then scores pairs of them by the model's matching head.
+    """Encodes pictures and texts once each, and then scores pairs of them by embeddings and matching head together.
+
+        score = log-odds of matching + cosine / drawing_temperature
+
+    The head learns to tell pairs from wrong ones drawn with q(text | picture) = softmax(cosine / drawing_temperature),
+    and what it then knows is log p(text | picture) - log q(text | picture) up to a constant: how much likelier a text is
+    than its embedding says. By itself that ranks a pair low which the embeddings knew already; the sum ranks by p.
 
     The tokens lie in temporary files, which are mapped into memory: they fill it as far as there is room, and beyond
     that the disk. They take P x (1 + N) x V + T x (1 + L) x W numbers of the model's type, for a picture of 100 patches
     that are 256 wide 100 kB. Of pairs, those of one call are in memory.
 
     Args:
-        model: a model with `match_log_odds`, and encoders that return `tokens`.
+        model: a model with `match_log_odds` and `drawing_temperature`, and encoders that return `tokens`.
         images: array (P, H, W, C), as its image encoder takes it.
         token_ids: int32 (T, L), as its text encoder takes it.
         batch_size: rows that are encoded at a time.
@@ -30,7 +37,7 @@ class PairMatcher:
         text_rows: int (B,), which texts; pair i is picture `image_rows[i]` and text `text_rows[i]`.
 
     Returns:
-        float32 (B,), log-odds: they rank as the probabilities of `match` do, which are all 1 from about 17 on.
+        float32 (B,), finite, the higher the better.
 
     Raises:
         MmkerasError: no room on the disk for the tokens.
@@ -38,17 +45,24 @@ class PairMatcher:
     Example:
         >>> matcher = model.matcher(images, texts)  # a `SoftMask`
         >>> matcher([0, 0, 1], [0, 1, 1])
+
+    Reference:
+        What a classifier of data against drawn noise learns: Gutmann & Hyvarinen 2010 (noise-contrastive estimation).
+        ALBEF's code ranks by the head alone.
     """
 
     def __init__(self, model, images, token_ids, batch_size=256):
         self._token_ids = np.asarray(token_ids, np.int32)
         self.image_embedding, self._image_tokens = _encoded(model.image_encoder, images, batch_size)
         self.text_embedding, self._text_tokens = _encoded(model.text_encoder, self._token_ids, batch_size)
-        self._score = tf.function(model.match_log_odds, reduce_retracing=True)
+        self._log_odds = tf.function(model.match_log_odds, reduce_retracing=True)
+        self._temperature = float(ops.convert_to_numpy(model.drawing_temperature))
 
     def __call__(self, image_rows, text_rows):
         tokens = self._image_tokens[image_rows], self._text_tokens[text_rows]
-        return self._score(*map(tf.constant, tokens), tf.constant(self._token_ids[text_rows])).numpy()
+        log_odds = self._log_odds(*map(tf.constant, tokens), tf.constant(self._token_ids[text_rows])).numpy()
+        cosine = np.einsum("bd,bd->b", self.image_embedding[image_rows], self.text_embedding[text_rows])
+        return log_odds + cosine / self._temperature
 
 
 def _encoded(encoder, rows, batch_size):

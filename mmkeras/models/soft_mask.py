@@ -11,7 +11,7 @@ from mmkeras.layers.masked_language_head import MaskedLanguageHead
 from mmkeras.layers.soft_masking import SoftMasking
 from mmkeras.layers.token_masking import TokenMasking
 from mmkeras.losses.matching import MATCHING
-from mmkeras.models.checks import not_negative, share
+from mmkeras.models.checks import not_negative, positive_or_none, share
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.learnt_temperature import LearntTemperature
 from mmkeras.models.momentum_taught import MomentumTaught
@@ -71,6 +71,9 @@ class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature,
         initial_temperature: where the learnt temperature of the contrast starts.
         min_temperature: the lowest that is learnt, more than 0.
         max_temperature: the highest.
+        negatives_temperature: by which wrong pairs are drawn for matching, more than 0: the higher, the more evenly.
+            `None` is the contrast's own, as in ALBEF. A matching head that starts from nothing learns from wrong pairs
+            that it can tell.
         seed: int, of masks and negatives; `None` draws one.
 
     Call arguments:
@@ -106,6 +109,7 @@ class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature,
         "gamma": not_negative,
         "alpha": share,
         "momentum": share,
+        "negatives_temperature": positive_or_none,
     }
 
     def __init__(
@@ -138,6 +142,7 @@ class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature,
         initial_temperature=0.07,
         min_temperature=0.001,
         max_temperature=0.5,
+        negatives_temperature=None,
         seed=None,
         **kwargs,
     ):
@@ -149,7 +154,9 @@ class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature,
             "soft_matching_weight": soft_matching_weight,
             "language_weight": language_weight,
         }
-        self._check(**weights, gamma=gamma, alpha=alpha, momentum=momentum)
+        self._check(
+            **weights, gamma=gamma, alpha=alpha, momentum=momentum, negatives_temperature=negatives_temperature
+        )
         if not any(weights.values()):
             raise MmkerasError("Expected a loss with a weight of more than 0. Received: none")
         if not 0 <= attention_block < fusion_depth - 1:
@@ -185,6 +192,7 @@ class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature,
         self.initial_temperature = initial_temperature
         self.min_temperature = min_temperature
         self.max_temperature = max_temperature
+        self.negatives_temperature = negatives_temperature
         self.seed = seed
         self._build_heads(kwargs.get("dtype"))
         self._build_masks()
@@ -322,6 +330,7 @@ class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature,
             "initial_temperature",
             "min_temperature",
             "max_temperature",
+            "negatives_temperature",
             "seed",
         )
         config = {name: getattr(self, name) for name in names}

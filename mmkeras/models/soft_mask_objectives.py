@@ -99,15 +99,20 @@ class SoftMaskObjectives:
         targets = [soft_targets(found, positives, self.alpha_now) for found in self._both_ways(taught, candidates)]
         return ImageTextContrastive(self.gamma)(targets, logits)
 
-    def _both_ways(self, embeddings, candidates):
+    def _both_ways(self, embeddings, candidates, temperature=None):
         """Logits of each picture with the candidates' texts, and of each text with their pictures."""
-        temperature = self.temperature
+        temperature = self.temperature if temperature is None else temperature
         return (
             candidate_logits(embeddings["image_embedding"], candidates["text_embedding"], temperature),
             candidate_logits(embeddings["text_embedding"], candidates["image_embedding"], temperature),
         )
 
     # --- Matching ---
+
+    @property
+    def drawing_temperature(self):
+        """The temperature by which wrong pairs are drawn: a wrong text of a picture by softmax(cosine over it)."""
+        return self.temperature if self.negatives_temperature is None else self.negatives_temperature
 
     def _mask_of(self, token_ids):
         """Where there is a token, the class token among them: bool (B, T)."""
@@ -158,7 +163,7 @@ class SoftMaskObjectives:
 
     def _negatives(self, image_id, encoded, taught):
         """A text of another picture for each picture and a picture of another id for each text, by their rows."""
-        to_text, to_image = self._both_ways(encoded, taught)
+        to_text, to_image = self._both_ways(encoded, taught, self.drawing_temperature)
         text, text_found = sample_hard_negatives(to_text, image_id, self.seed_generator)
         image, image_found = sample_hard_negatives(to_image, image_id, self.seed_generator)
         return {"text": text, "text_found": text_found, "image": image, "image_found": image_found}

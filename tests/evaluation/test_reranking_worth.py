@@ -2,9 +2,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmkeras.evaluation.reranking_worth import reranked_by_itself, reranking_costs
+from mmkeras.evaluation.reranking_worth import reranking, reranking_costs
 
-MATCHES, EMBEDS = SimpleNamespace(matcher=None), SimpleNamespace()
+MATCHES, EMBEDS = SimpleNamespace(matcher=None, drawing_temperature=0.3), SimpleNamespace(drawing_temperature=0.3)
 
 
 @pytest.mark.parametrize(
@@ -13,5 +13,6 @@ MATCHES, EMBEDS = SimpleNamespace(matcher=None), SimpleNamespace()
 )
 def test_re_ranking_that_costs_is_not_done_by_itself(metrics, costs):
     assert reranking_costs(metrics) is costs
-    assert reranked_by_itself(MATCHES, metrics) == (0 if costs else 16)
-    assert reranked_by_itself(EMBEDS, metrics) == 0
+    assert reranking(MATCHES, metrics) == {"rerank": 0 if costs else 16, "rerank_temperature": 0.3}
+    assert reranking(SimpleNamespace(matcher=None), metrics) == {"rerank": 0 if costs else 16}
+    assert reranking(EMBEDS, metrics) == {"rerank": 0}

@@ -1,4 +1,4 @@
-"""PairMatcher: the same scores as `match`, of pictures and texts that were encoded once."""
+"""PairMatcher: scores by `match` and the embeddings, of pictures and texts that were encoded once."""
 
 import errno
 
@@ -14,16 +14,19 @@ from .small_soft_mask import IMAGES, TOKEN_IDS, build
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-def test_scores_any_pairs_as_match_does(policy):
+@pytest.mark.parametrize("negatives_temperature", [None, 0.4])
+def test_scores_any_pairs_by_match_and_the_cosine(policy, negatives_temperature):
     keras.config.set_dtype_policy(policy)
-    model = build(compiled=False, initializer_range=0.5)
+    model = build(compiled=False, initializer_range=0.5, negatives_temperature=negatives_temperature)
     matcher = PairMatcher(model, IMAGES, TOKEN_IDS, batch_size=4)
     pictures, texts = np.divmod(np.arange(36), 6)
     scores = matcher(pictures, texts)
     assert scores.dtype == "float32" and np.ptp(scores) > 0.1
     expected = np.asarray(model.match(IMAGES[pictures], TOKEN_IDS[texts]))
     tolerance = 1e-5 if policy == "float32" else 2e-2
-    np.testing.assert_allclose(1 / (1 + np.exp(-scores)), expected, atol=tolerance)
+    cosine = (model.encode_image(IMAGES)[pictures] * model.text_encoder(TOKEN_IDS)["embedding"].numpy()[texts]).sum(1)
+    log_odds = scores - cosine / (negatives_temperature or 0.07)  # at first the contrast's own is .07
+    np.testing.assert_allclose(1 / (1 + np.exp(-log_odds)), expected, atol=tolerance)
     np.testing.assert_allclose(matcher.image_embedding, model.encode_image(IMAGES), atol=tolerance)
     text_embedding = model.text_encoder(TOKEN_IDS)["embedding"]
     np.testing.assert_allclose(matcher.text_embedding, text_embedding, atol=tolerance)

@@ -63,6 +63,19 @@ def test_matching_is_asked_of_pairs_wrong_pictures_and_wrong_texts(next_rows):
     assert logs["matching_accuracy"] == pytest.approx(np.mean(hits), abs=1e-6)
 
 
+@pytest.mark.parametrize("temperature, drawn_by", [(None, 0.07), (0.3, 0.3)])
+def test_wrong_pairs_are_drawn_by_a_temperature_of_their_own(monkeypatch, temperature, drawn_by):
+    model, asked = build(negatives_temperature=temperature), []
+    sample = soft_mask_objectives.sample_hard_negatives
+    monkeypatch.setattr(
+        soft_mask_objectives, "sample_hard_negatives", lambda *given: (asked.append(given[0]), sample(*given))[1]
+    )
+    measure(model)
+    image, text = (np.asarray(model(BATCH, training=False)[f"{name}_embedding"]) for name in ("image", "text"))
+    for logits, cosines in zip(asked, (image @ text.T, text @ image.T), strict=True):
+        np.testing.assert_allclose(logits, cosines / drawn_by, rtol=1e-4, atol=1e-4)
+
+
 def test_without_a_mask_soft_matching_is_matching_of_the_same_pairs(next_rows):
     model, (rows, found) = build(mask_mode="none"), next_rows
     every = np.arange(6)
@@ -200,6 +213,7 @@ def test_match_is_the_probability_of_the_matching_head():
         ({"language_weight": -1}, "Expected language_weight to be 0 or more"),
         ({name.replace("_loss", "_weight"): 0.0 for name in LOSSES}, "Expected a loss with a weight"),
         ({"initial_temperature": 0.9}, "Expected temperatures with 0 < min_temperature"),
+        ({"negatives_temperature": 0}, "Expected negatives_temperature to be more than 0, or None"),
         ({"mask_mode": "blur"}, "Expected mask_mode to be one of soft, hard, random, none"),
     ],
 )
