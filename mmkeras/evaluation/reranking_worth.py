@@ -24,12 +24,12 @@ def reranking(model, metrics):
 
     Returns:
         dict: `rerank`, how many results where the query does not say, 16, or 0 where there is no head or it costs; and
-        where wrong pairs were drawn by a `drawing_temperature`, `rerank_temperature`, over which the cosine counts
-        beside the head, see `PairMatcher`.
+        where it has a `temperature`, `rerank_temperature`, over which the cosine counts beside the head, see
+        `PairMatcher`.
     """
     if not hasattr(model, "matcher"):
         return {"rerank": 0}
     wanted = {"rerank": 0 if reranking_costs(metrics) else BY_ITSELF}
-    if hasattr(model, "drawing_temperature"):
-        wanted["rerank_temperature"] = float(model.drawing_temperature)
+    if hasattr(model, "temperature"):
+        wanted["rerank_temperature"] = float(model.temperature)
     return wanted

@@ -12,18 +12,19 @@ from mmkeras.errors import MmkerasError
 class PairMatcher:
     """Encodes pictures and texts once each, and then scores pairs of them by embeddings and matching head together.
 
-        score = log-odds of matching + cosine / drawing_temperature
+        score = log-odds of matching + cosine / temperature
 
-    The head learns to tell pairs from wrong ones drawn with q(text | picture) = softmax(cosine / drawing_temperature),
-    and what it then knows is log p(text | picture) - log q(text | picture) up to a constant: how much likelier a text is
-    than its embedding says. By itself that ranks a pair low which the embeddings knew already; the sum ranks by p.
+    A head that learnt to tell pairs from wrong ones drawn with q(text | picture) = softmax(cosine / temperature) knows
+    log p(text | picture) - log q(text | picture) up to a constant: how much likelier a text is than its embedding
+    says. By itself that ranks a pair low which the embeddings knew already; the sum ranks by p. Where wrong pairs
+    were drawn more evenly, head and embeddings are two opinions of one thing, and the sum is both.
 
     The tokens lie in temporary files, which are mapped into memory: they fill it as far as there is room, and beyond
     that the disk. They take P x (1 + N) x V + T x (1 + L) x W numbers of the model's type, for a picture of 100 patches
     that are 256 wide 100 kB. Of pairs, those of one call are in memory.
 
     Args:
-        model: a model with `match_log_odds` and `drawing_temperature`, and encoders that return `tokens`.
+        model: a model with `match_log_odds` and `temperature`, and encoders that return `tokens`.
         images: array (P, H, W, C), as its image encoder takes it.
         token_ids: int32 (T, L), as its text encoder takes it.
         batch_size: rows that are encoded at a time.
@@ -48,21 +49,23 @@ class PairMatcher:
 
     Reference:
         What a classifier of data against drawn noise learns: Gutmann & Hyvarinen 2010 (noise-contrastive estimation).
-        ALBEF's code ranks by the head alone.
     """
 
     def __init__(self, model, images, token_ids, batch_size=256):
         self._token_ids = np.asarray(token_ids, np.int32)
         self.image_embedding, self._image_tokens = _encoded(model.image_encoder, images, batch_size)
         self.text_embedding, self._text_tokens = _encoded(model.text_encoder, self._token_ids, batch_size)
-        self._log_odds = tf.function(model.match_log_odds, reduce_retracing=True)
-        self._temperature = float(ops.convert_to_numpy(model.drawing_temperature))
+        self._match_log_odds = tf.function(model.match_log_odds, reduce_retracing=True)
+        self._temperature = float(ops.convert_to_numpy(model.temperature))
 
     def __call__(self, image_rows, text_rows):
-        tokens = self._image_tokens[image_rows], self._text_tokens[text_rows]
-        log_odds = self._log_odds(*map(tf.constant, tokens), tf.constant(self._token_ids[text_rows])).numpy()
         cosine = np.einsum("bd,bd->b", self.image_embedding[image_rows], self.text_embedding[text_rows])
-        return log_odds + cosine / self._temperature
+        return self.log_odds(image_rows, text_rows) + cosine / self._temperature
+
+    def log_odds(self, image_rows, text_rows):
+        """Return what the matching head alone says of pairs, float32 (B,), by which ALBEF ranks."""
+        tokens = self._image_tokens[image_rows], self._text_tokens[text_rows]
+        return self._match_log_odds(*map(tf.constant, tokens), tf.constant(self._token_ids[text_rows])).numpy()
 
 
 def _encoded(encoder, rows, batch_size):

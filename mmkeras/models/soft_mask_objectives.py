@@ -109,11 +109,6 @@ class SoftMaskObjectives:
 
     # --- Matching ---
 
-    @property
-    def drawing_temperature(self):
-        """The temperature by which wrong pairs are drawn: a wrong text of a picture by softmax(cosine over it)."""
-        return self.temperature if self.negatives_temperature is None else self.negatives_temperature
-
     def _mask_of(self, token_ids):
         """Where there is a token, the class token among them: bool (B, T)."""
         return ops.not_equal(with_class_token(self.text_encoder, token_ids), 0)
@@ -163,7 +158,7 @@ class SoftMaskObjectives:
 
     def _negatives(self, image_id, encoded, taught):
         """A text of another picture for each picture and a picture of another id for each text, by their rows."""
-        to_text, to_image = self._both_ways(encoded, taught, self.drawing_temperature)
+        to_text, to_image = self._both_ways(encoded, taught, self.negatives_temperature)
         text, text_found = sample_hard_negatives(to_text, image_id, self.seed_generator)
         image, image_found = sample_hard_negatives(to_image, image_id, self.seed_generator)
         return {"text": text, "text_found": text_found, "image": image, "image_found": image_found}

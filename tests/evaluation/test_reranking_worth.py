@@ -4,7 +4,7 @@ import pytest
 
 from mmkeras.evaluation.reranking_worth import reranking, reranking_costs
 
-MATCHES, EMBEDS = SimpleNamespace(matcher=None, drawing_temperature=0.3), SimpleNamespace(drawing_temperature=0.3)
+MATCHES, EMBEDS = SimpleNamespace(matcher=None, temperature=0.3), SimpleNamespace(temperature=0.3)
 
 
 @pytest.mark.parametrize(
