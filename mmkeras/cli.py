@@ -99,7 +99,7 @@ def _parser():
         "--k-test",
         type=int,
         metavar="N",
-        help="re-rank the N best by embedding, with the matching head (default: 128 where the model has one); 0: do not",
+        help="re-rank the N best by embedding, by the matching head too (default: 128 where there is one); 0: do not",
     )
 
     compare = command("compare", _compare, "Show runs side by side: retrieval, modality gap, training time and size.")
@@ -151,7 +151,7 @@ def _parser():
         "--rerank",
         type=int,
         metavar="K",
-        help="rank the K best anew, by match beside the score (default: 16 unless evaluate found that it costs); 0: do not",
+        help="rank the K best anew, by match too (default: 16 unless evaluate found that it costs); 0: do not",
     )
     query.add_argument("--json", action="store_true", help="print JSON, for programs")
     query.add_argument("--html", type=Path, metavar="FILE", help="write a page with the pictures")

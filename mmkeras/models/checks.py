@@ -9,6 +9,12 @@ def not_negative(name, value):
         raise MmkerasError(f"Expected {name} to be 0 or more. Received: {value!r}")
 
 
+def boolean(name, value):
+    """Check what is true or false."""
+    if not isinstance(value, bool):
+        raise MmkerasError(f"Expected {name} to be true or false. Received: {name}={value!r}")
+
+
 def positive_or_none(name, value):
     """Check a number of more than 0, which may be left out."""
     if value is not None and (not isinstance(value, (int, float)) or not value > 0):

@@ -11,7 +11,7 @@ from mmkeras.layers.masked_language_head import MaskedLanguageHead
 from mmkeras.layers.soft_masking import SoftMasking
 from mmkeras.layers.token_masking import TokenMasking
 from mmkeras.losses.matching import MATCHING
-from mmkeras.models.checks import not_negative, positive_or_none, share
+from mmkeras.models.checks import boolean, not_negative, positive_or_none, share
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.learnt_temperature import LearntTemperature
 from mmkeras.models.momentum_taught import MomentumTaught
@@ -109,6 +109,7 @@ class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature,
         "gamma": not_negative,
         "alpha": share,
         "momentum": share,
+        "mask_text": boolean,
         "negatives_temperature": positive_or_none,
     }
 
@@ -154,9 +155,8 @@ class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature,
             "soft_matching_weight": soft_matching_weight,
             "language_weight": language_weight,
         }
-        self._check(
-            **weights, gamma=gamma, alpha=alpha, momentum=momentum, negatives_temperature=negatives_temperature
-        )
+        self._check(**weights, gamma=gamma, alpha=alpha, momentum=momentum)
+        self._check(mask_text=mask_text, negatives_temperature=negatives_temperature)
         if not any(weights.values()):
             raise MmkerasError("Expected a loss with a weight of more than 0. Received: none")
         if not 0 <= attention_block < fusion_depth - 1:

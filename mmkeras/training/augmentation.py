@@ -25,13 +25,14 @@ def check_augmentation(recipe):
 
 
 def augmenting(recipe):
-    """Return the settings of a recipe that change pictures, a dict; empty where they are left as they are."""
+    """Return the settings of a recipe that change pictures in any stage, a dict; empty where they are left alone."""
     values = {name: getattr(recipe, name) for name in SETTINGS}
+    values["augment_distortion"] = max(stage.augment_distortion for stage in recipe.training_stages)  # "" is the least
     return {name: value for name, value in values.items() if value != SETTINGS[name]}
 
 
-def augmentation(recipe):
-    """Return what `training_batches` takes as `augment` for a recipe: a function, or `None`.
+def augmentation(recipe, stage):
+    """Return what `training_batches` takes as `augment` for a stage of a recipe: a function, or `None`.
 
     With `augment_distortion` it makes two views: the weak one is shifted or cropped, the strong one distorted too.
     """
@@ -48,6 +49,6 @@ def augmentation(recipe):
         weak = RandomCrop((recipe.augment_crop, 1.0), flip=recipe.augment_flip)
     elif recipe.augment_flip:
         weak = RandomCrop((1.0, 1.0), ratio=(1.0, 1.0), flip=recipe.augment_flip)
-    if not recipe.augment_distortion:
+    if not stage.augment_distortion:
         return weak
-    return PictureViews(weak, RandomDistortion(colour=recipe.augment_distortion == "colour", fill=recipe.augment_fill))
+    return PictureViews(weak, RandomDistortion(colour=stage.augment_distortion == "colour", fill=recipe.augment_fill))

@@ -8,15 +8,8 @@ from pathlib import Path
 
 from mmkeras.errors import MmkerasError
 from mmkeras.training.augmentation import check_augmentation
-from mmkeras.training.settings import check_range, check_schedule, checked_settings, parse_setting
+from mmkeras.training.settings import check_choices, check_range, check_schedule, checked_settings, parse_setting
 from mmkeras.training.stage import INHERITED, Stage, read_stages
-
-CHOICES = {
-    "targets": ("", "category", "tags"),
-    "augment_distortion": ("", "shape", "colour"),
-    "precision": ("float32", "mixed_float16", "mixed_bfloat16"),
-    "select": ("last", "best"),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +56,7 @@ class Recipe:
         checkpoint_steps: steps between two checkpoints; one is written at the end of each epoch too.
         limit: only the first so many texts of each split, to try things out; 0 is all.
         stages: parts of a training that goes in several, one after the other; each has its own `epochs` then, and may
-            have learning rate, warm-up and reversal of its own. See `Stage`.
+            have learning rate, warm-up, reversal and distortion of its own. See `Stage`.
     """
 
     preset: str
@@ -99,11 +92,7 @@ class Recipe:
     stages: list = dataclasses.field(default_factory=list)
 
     def __post_init__(self):
-        for key, allowed in CHOICES.items():
-            if getattr(self, key) not in allowed:
-                raise MmkerasError(
-                    f"Expected {key} to be one of {', '.join(map(repr, allowed))}. Received: {getattr(self, key)!r}"
-                )
+        check_choices(self)
         if not self.stages:  # each of them has a schedule of its own, checked by itself
             check_schedule(self)
         check_range(self)

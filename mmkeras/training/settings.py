@@ -9,6 +9,12 @@ from mmkeras.errors import MmkerasError
 POSITIVE = ("epochs", "batch_size", "learning_rate", "checkpoint_steps", "halving_epochs", "augment_crop")
 SHARES = ("reversal_ramp", "adam_beta_1", "augment_crop", "augment_flip")
 DECAYS = ("cosine", "halving")
+CHOICES = {
+    "targets": ("", "category", "tags"),
+    "augment_distortion": ("", "shape", "colour"),
+    "precision": ("float32", "mixed_float16", "mixed_bfloat16"),
+    "select": ("last", "best"),
+}
 LARGEST_INT = 2**31 - 1  # TensorFlow makes int32 of a Python number
 
 
@@ -45,6 +51,20 @@ def checked_settings(settings_class, settings, where=""):
             raise MmkerasError(f"Expected {key}{place} to be of type {kind.__name__}. Received: {key}={value!r}")
         checked[key] = value
     return checked
+
+
+def check_choices(settings):
+    """Check the words of a dataclass of settings.
+
+    Raises:
+        MmkerasError: one that is none of its setting's.
+    """
+    for field in dataclasses.fields(settings):
+        allowed, value = CHOICES.get(field.name), getattr(settings, field.name)
+        if allowed and value not in allowed:
+            raise MmkerasError(
+                f"Expected {field.name} to be one of {', '.join(map(repr, allowed))}. Received: {value!r}"
+            )
 
 
 def check_range(settings):

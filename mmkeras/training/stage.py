@@ -3,7 +3,7 @@
 import dataclasses
 
 from mmkeras.errors import MmkerasError
-from mmkeras.training.settings import check_range, check_schedule, checked_settings
+from mmkeras.training.settings import check_choices, check_range, check_schedule, checked_settings
 
 INHERITED = (
     "learning_rate",
@@ -14,6 +14,7 @@ INHERITED = (
     "adam_beta_1",
     "reversal_strength",
     "reversal_ramp",
+    "augment_distortion",
 )
 
 
@@ -38,6 +39,7 @@ class Stage:
         adam_beta_1: see `Recipe`.
         reversal_strength: see `Recipe`.
         reversal_ramp: see `Recipe`; a share of this stage.
+        augment_distortion: see `Recipe`.
 
     Raises:
         MmkerasError: a value out of its range.
@@ -55,12 +57,14 @@ class Stage:
     adam_beta_1: float = 0.9
     reversal_strength: float = 1.0
     reversal_ramp: float = 0.0
+    augment_distortion: str = ""
 
     def __post_init__(self):
         if not self.name or not all(character.isalnum() or character in "-_" for character in self.name):
             raise MmkerasError(f"Expected the name of a stage as letters, digits, - and _. Received: {self.name!r}")
         if not all(isinstance(part, str) for part in self.trains):
             raise MmkerasError(f"Expected trains as a list of names. Received: trains={self.trains!r}")
+        check_choices(self)
         check_range(self)
         check_schedule(self)
 

@@ -112,7 +112,7 @@ class StageRunner:
                         recipe.batch_size,
                         recipe.seed,
                         text_preprocessor=self.model.text_preprocessor,
-                        augment=augmentation(recipe),
+                        augment=augmentation(recipe, stage),
                         first_step=fit_start,
                     ),
                     initial_epoch=fit_start // steps,

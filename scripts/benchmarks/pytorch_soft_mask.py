@@ -31,6 +31,7 @@ DEFAULTS = {
     "initial_temperature": 0.07,
     "min_temperature": 0.001,
     "max_temperature": 0.5,
+    "negatives_temperature": None,
 }
 
 
@@ -188,8 +189,9 @@ class PyTorchSoftMask:
         )
         logits = self.matching_head(fused[:, 0])
         temperature = self.log_temperature.exp()
-        text, text_found = self.draw_negatives(encoded["image"] @ taught["text"].T / temperature, image_id)
-        image, image_found = self.draw_negatives(encoded["text"] @ taught["image"].T / temperature, image_id)
+        drawing = self.settings["negatives_temperature"] or temperature
+        text, text_found = self.draw_negatives(encoded["image"] @ taught["text"].T / drawing, image_id)
+        image, image_found = self.draw_negatives(encoded["text"] @ taught["image"].T / drawing, image_id)
         wrong_texts = encoded["text_tokens"][text], encoded["mask"][text]
         patches = torch.cat([encoded["image_tokens"][image], encoded["image_tokens"]])
         negatives = self._match(encoded, wrong_texts, patches)

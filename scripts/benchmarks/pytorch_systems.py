@@ -114,7 +114,7 @@ class CMGAN:
 
 
 class SoftMask:
-    """The recipe on glyphs, and the same without soft masks."""
+    """The recipe on glyphs, as in its last stage, and the same without soft masks."""
 
     RECIPE = "glyphs_soft_mask"
     WITHOUT = "without soft masks"
@@ -139,7 +139,8 @@ class SoftMask:
         recipe, forms = Recipe.load(cls.RECIPE), {}
         data = Glyphs().split("train")
         preprocessor = preset_text_preprocessor(recipe.preset, data.texts)
-        batches = training_batches(data, recipe.batch_size, 0, preprocessor, augment=augmentation(recipe))
+        augment = augmentation(recipe, recipe.training_stages[-1])
+        batches = training_batches(data, recipe.batch_size, 0, preprocessor, augment=augment)
         batch = next(iter(batches))
         for form, preset in cls.presets().items():
             model = SoftMask.from_preset(preset, text_preprocessor=preprocessor)

@@ -214,6 +214,7 @@ def test_match_is_the_probability_of_the_matching_head():
         ({name.replace("_loss", "_weight"): 0.0 for name in LOSSES}, "Expected a loss with a weight"),
         ({"initial_temperature": 0.9}, "Expected temperatures with 0 < min_temperature"),
         ({"negatives_temperature": 0}, "Expected negatives_temperature to be more than 0, or None"),
+        ({"mask_text": "no"}, "Expected mask_text to be true or false. Received: mask_text='no'"),
         ({"mask_mode": "blur"}, "Expected mask_mode to be one of soft, hard, random, none"),
     ],
 )
