@@ -76,32 +76,59 @@ def test_every_variant_of_cm_gan_is_built_and_differs_from_the_others(study):
     assert presets["full"]["arguments"] == load_preset("cm_gan_wikipedia")["arguments"]
 
 
-@pytest.mark.parametrize("name, the_recipe", [("cm_gan_glyphs", None), ("soft_mask", "all")])
-def test_variants_of_a_preset_differ_from_each_other_and_train(study, name, the_recipe):
-    """In the model's arguments or the recipe; the variant that is called the recipe changes nothing."""
+def test_variants_of_a_preset_differ_from_each_other_and_train(study):
+    """In the model's arguments or the recipe."""
     from mmkeras import models
-    from mmkeras.models import load_preset
 
-    module = study(name)
-    changes = {variant: [*parts[1:]] for variant, parts in module.VARIANTS.items()}
+    module = study("cm_gan_glyphs")
+    changes = {variant: parts[1] for variant, parts in module.VARIANTS.items()}
     assert len({str(each) for each in changes.values()}) == len(changes)
-    for variant, (arguments, *settings) in changes.items():
-        recipe = Recipe.load(module.RECIPE, [f"{key}={value}" for each in settings for key, value in each.items()])
-        assert recipe.preset == module.PRESET
+    recipe = Recipe.load(module.RECIPE)
+    assert recipe.preset == module.PRESET
+    for variant, arguments in changes.items():
         preset = module.preset_of(variant)
         names = {"label_names": ("art", "war")} if recipe.targets else {}
         model = getattr(models, preset["model"]).from_preset(preset, texts=["one word", "two words"], **names)
         assert {key: getattr(model, key) for key in arguments} == arguments
-        if variant == the_recipe:
-            assert preset == load_preset(module.PRESET)
+
+
+@pytest.mark.parametrize("name, data", [("glyphs_soft_mask", {}), ("flickr8k_soft_mask", {"image_folder": "a"})])
+def test_variants_of_soft_mask_are_the_recipes_second_stage_after_its_first(study, tmp_path, name, data):
+    from mmkeras.models import SoftMask
+
+    module, published = study("soft_mask"), Recipe.load(name)
+    recipes = {
+        variant: module.variant_of(variant, 3, tmp_path / f"{variant}-seed3", name, data) for variant in module.VARIANTS
+    }
+    align = recipes.pop("align")
+    assert align.stages == published.stages[:1] and not align.initial_weights
+    assert recipes["all"].stages == published.stages[1:]
+    changed = ("preset", "stages", "epochs", "seed", "initial_weights", *data)
+    own = {key: getattr(published, key) for key in changed}
+    presets, changes = {}, set()
+    for variant, recipe in recipes.items():
+        assert dataclasses.replace(recipe, **own) == published, variant
+        assert (recipe.seed, recipe.initial_weights) == (3, str(tmp_path / "align-seed3"))
+        assert all(getattr(recipe, key) == value for key, value in data.items())
+        presets[variant] = json.loads((tmp_path / f"{variant}.json").read_text())
+        changes.add(str((recipe.stages, presets[variant]["arguments"])))
+        model = SoftMask.from_preset(recipe.preset, texts=["one word", "two words"])
+        model.set_stage(recipe.stages[0].trains, **recipe.stages[0].arguments)
+        masks = {"hard": "hard", "random": "random", "none": "none"}.get(variant, "soft")
+        assert (model.soft_masking.mask_mode, bool(model.soft_matching_weight)) == (
+            masks,
+            variant not in ("plain", "focal", "views"),
+        )
+        one_view = variant in ("plain", "focal", "soft")
+        assert (model.mask_text, recipe.stages[0].augment_distortion == "") == (not one_view, one_view)
+        assert (model.gamma == 0) == (variant in ("plain", "soft", "views"))
+    assert len(changes) == len(recipes)
 
 
 @pytest.mark.parametrize(
     "name, variant, epochs",
     [
         ("cm_gan_glyphs", "one-head", 30),
-        ("soft_mask", "plain", 6),
-        ("soft_mask_flickr8k", "plain", 7),
         ("adversarial_backprop", "A6", 80),
     ],
 )
@@ -109,7 +136,6 @@ def test_a_run_of_a_variant_takes_its_preset_its_seed_and_its_settings(
     study, monkeypatch, tmp_path, name, variant, epochs
 ):
     runs = []
-    monkeypatch.setenv("MMKERAS_DATA", str(tmp_path))
     monkeypatch.setattr(
         study("ablation"), "train_run", lambda folder, name, recipe, kind: runs.append((folder, recipe))
     )
@@ -117,12 +143,26 @@ def test_a_run_of_a_variant_takes_its_preset_its_seed_and_its_settings(
     [(folder, recipe)] = runs
     assert (folder.name, recipe.seed, recipe.epochs) == (f"{variant}-seed3", 3, epochs)
     assert recipe.preset == str(tmp_path / f"{variant}.json")
-    assert json.loads((tmp_path / f"{variant}.json").read_text())["model"] in (
-        "CMGAN",
-        "SoftMask",
-        "AdversarialBackprop",
-    )
-    assert "soft_mask" not in name or recipe.augment_distortion == ""  # one view, where the recipe has two
+    assert json.loads((tmp_path / f"{variant}.json").read_text())["model"] in ("CMGAN", "AdversarialBackprop")
+
+
+def test_the_aligned_encoders_are_trained_before_what_begins_with_them(study, monkeypatch, tmp_path):
+    module, trained = study("soft_mask_flickr8k"), []
+
+    def train_run(folder, name, recipe):
+        trained.append((folder.name, recipe.data, bool(recipe.initial_weights)))
+        folder.mkdir(parents=True)
+        (folder / "model.keras").touch()
+
+    monkeypatch.setenv("MMKERAS_DATA", "data")
+    monkeypatch.setattr(study("soft_mask"), "train_run", train_run)
+    for variant in ("plain", "all"):
+        module._train(variant, 0, tmp_path / f"{variant}-seed0")
+    data = "data/flickr8k/captions.jsonl"
+    assert trained == [("align-seed0", data, False), ("plain-seed0", data, True), ("all-seed0", data, True)]
+    monkeypatch.delenv("MMKERAS_DATA")
+    with pytest.raises(ValueError, match="MMKERAS_DATA is unset"):
+        module._train("plain", 1, tmp_path / "plain-seed1")
 
 
 def test_the_authors_settings_are_the_defaults_of_cm_gan(study):

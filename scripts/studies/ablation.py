@@ -26,13 +26,15 @@ class Ablation:
         variants: dict from a variant's name to its title.
         train: function (variant, seed, folder) -> (finished run, its model); goes on where `folder` holds a part of it.
         shown: dict from a column's name to the metric that it shows.
+        measure: function (run, split, model) -> metrics, in place of those of an evaluation.
     """
 
-    def __init__(self, script, description, variants, train, shown):
+    def __init__(self, script, description, variants, train, shown, measure=None):
         self.script = script
         self.variants = variants
         self.train = train
         self.shown = shown
+        self.measure = measure or _measure
         self.parser = argparse.ArgumentParser(
             description=description, formatter_class=argparse.RawDescriptionHelpFormatter
         )
@@ -71,12 +73,11 @@ class Ablation:
     def _run(self, variant, seed, out, split):
         """Train and measure one variant in this process."""
         from mmkeras.console import quiet_tensorflow
-        from mmkeras.evaluation.run_report import evaluate_run
 
         quiet_tensorflow()
         out.mkdir(parents=True, exist_ok=True)
         run, model = self.train(variant, seed, out / f"{variant}-seed{seed}")
-        metrics = evaluate_run(run, split, model=model).metrics
+        metrics = self.measure(run, split, model)
         _metrics_file(out, variant, seed, split).write_text(json.dumps(metrics, indent=2, default=float) + "\n")
 
     def _print_table(self, options):
@@ -87,6 +88,12 @@ class Ablation:
             if found := self.measured(options, variant):
                 cells = [mean_and_deviation([metrics[key] for metrics in found]) for key in self.shown.values()]
                 print(f"| {variant}: {self.variants[variant]} | {len(found)} | {' | '.join(cells)} |")
+
+
+def _measure(run, split, model):
+    from mmkeras.evaluation.run_report import evaluate_run
+
+    return evaluate_run(run, split, model=model).metrics
 
 
 def write_preset(folder, variant, preset):
