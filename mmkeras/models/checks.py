@@ -15,12 +15,6 @@ def boolean(name, value):
         raise MmkerasError(f"Expected {name} to be true or false. Received: {name}={value!r}")
 
 
-def positive_or_none(name, value):
-    """Check a number of more than 0, which may be left out."""
-    if value is not None and (not isinstance(value, (int, float)) or not value > 0):
-        raise MmkerasError(f"Expected {name} to be more than 0, or None. Received: {name}={value!r}")
-
-
 def share(name, value):
     """Check a number in [0, 1]."""
     if not isinstance(value, (int, float)) or not 0 <= value <= 1:

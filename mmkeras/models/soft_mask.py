@@ -11,7 +11,7 @@ from mmkeras.layers.masked_language_head import MaskedLanguageHead
 from mmkeras.layers.soft_masking import SoftMasking
 from mmkeras.layers.token_masking import TokenMasking
 from mmkeras.losses.matching import MATCHING
-from mmkeras.models.checks import boolean, not_negative, positive_or_none, share
+from mmkeras.models.checks import boolean, not_negative, share
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.learnt_temperature import LearntTemperature
 from mmkeras.models.momentum_taught import MomentumTaught
@@ -36,7 +36,7 @@ class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature,
 
     In training some words are hidden from all of them. The teacher sees the whole text, and `weak_image` where the
     batch has it. It, the queue and the count of steps are weights: saved, and restored in a resumed run. Embeddings
-    are for search; `match` is slower and better, to rank the best anew.
+    are for search; `match` is slower, and together with them ranks the best anew, see `PairMatcher`.
 
     Each addition to ALBEF can be left out: `gamma` 0, `soft_matching_weight` 0, `mask_text` False (then the language
     loss has passes of its own over texts with hidden words, as there), and batches without distorted pictures.
@@ -71,9 +71,9 @@ class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature,
         initial_temperature: where the learnt temperature of the contrast starts.
         min_temperature: the lowest that is learnt, more than 0.
         max_temperature: the highest.
-        negatives_temperature: by which wrong pairs are drawn for matching, more than 0: the higher, the more evenly.
-            `None` is the contrast's own, as in ALBEF. A matching head that starts from nothing learns from wrong pairs
-            that it can tell.
+        negatives_temperature: by which wrong pairs are drawn for matching: the higher, the more evenly; 0 is the
+            contrast's own, as in ALBEF. A matching head that starts from nothing learns from wrong pairs that it can
+            tell.
         seed: int, of masks and negatives; `None` draws one.
 
     Call arguments:
@@ -93,7 +93,7 @@ class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature,
         >>> model = SoftMask.from_preset("soft_mask_glyphs", texts=train.texts)
         >>> model.compile()
         >>> views = PictureViews(RandomShift(2), RandomDistortion(colour=False, fill=255))
-        >>> model.fit(training_batches(train, 256, seed=0, augment=views), steps_per_epoch=100, epochs=10)
+        >>> model.fit(training_batches(train, 128, seed=0, augment=views), steps_per_epoch=100, epochs=10)
         >>> model.match(images, token_ids)  # (B,), in [0, 1]
         >>> model.word_masks(images, texts)[0]["mask"]  # (words, rows, columns), in [0, 1]
 
@@ -110,7 +110,7 @@ class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature,
         "alpha": share,
         "momentum": share,
         "mask_text": boolean,
-        "negatives_temperature": positive_or_none,
+        "negatives_temperature": not_negative,
     }
 
     def __init__(
@@ -143,7 +143,7 @@ class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature,
         initial_temperature=0.07,
         min_temperature=0.001,
         max_temperature=0.5,
-        negatives_temperature=None,
+        negatives_temperature=0.0,
         seed=None,
         **kwargs,
     ):

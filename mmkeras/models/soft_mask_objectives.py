@@ -95,13 +95,13 @@ class SoftMaskObjectives:
     def _contrastive_loss(self, image_id, encoded, taught):
         candidates = self.candidates(taught, image_id)
         positives = positive_candidates(ops.cast(image_id, "int64"), candidates["image_id"])
-        logits = self._both_ways(encoded, candidates)
-        targets = [soft_targets(found, positives, self.alpha_now) for found in self._both_ways(taught, candidates)]
+        logits, teacher_logits = (self._both_ways(each, candidates, self.temperature) for each in (encoded, taught))
+        targets = [soft_targets(found, positives, self.alpha_now) for found in teacher_logits]
         return ImageTextContrastive(self.gamma)(targets, logits)
 
-    def _both_ways(self, embeddings, candidates, temperature=None):
+    @staticmethod
+    def _both_ways(embeddings, candidates, temperature):
         """Logits of each picture with the candidates' texts, and of each text with their pictures."""
-        temperature = self.temperature if temperature is None else temperature
         return (
             candidate_logits(embeddings["image_embedding"], candidates["text_embedding"], temperature),
             candidate_logits(embeddings["text_embedding"], candidates["image_embedding"], temperature),
@@ -158,7 +158,7 @@ class SoftMaskObjectives:
 
     def _negatives(self, image_id, encoded, taught):
         """A text of another picture for each picture and a picture of another id for each text, by their rows."""
-        to_text, to_image = self._both_ways(encoded, taught, self.negatives_temperature)
+        to_text, to_image = self._both_ways(encoded, taught, self.negatives_temperature or self.temperature)
         text, text_found = sample_hard_negatives(to_text, image_id, self.seed_generator)
         image, image_found = sample_hard_negatives(to_image, image_id, self.seed_generator)
         return {"text": text, "text_found": text_found, "image": image, "image_found": image_found}

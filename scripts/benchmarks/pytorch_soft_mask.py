@@ -31,7 +31,7 @@ DEFAULTS = {
     "initial_temperature": 0.07,
     "min_temperature": 0.001,
     "max_temperature": 0.5,
-    "negatives_temperature": None,
+    "negatives_temperature": 0.0,
 }
 
 

@@ -86,7 +86,8 @@ class Ablation:
         print("|---|---:|" + "---:|" * len(self.shown))
         for variant in options.variants or self.variants:
             if found := self.measured(options, variant):
-                cells = [mean_and_deviation([metrics[key] for metrics in found]) for key in self.shown.values()]
+                columns = [[metrics[key] for metrics in found if key in metrics] for key in self.shown.values()]
+                cells = [mean_and_deviation(values) if values else "" for values in columns]
                 print(f"| {variant}: {self.variants[variant]} | {len(found)} | {' | '.join(cells)} |")
 
 

@@ -5,8 +5,8 @@
     python scripts/studies/soft_mask.py --out runs/soft_mask hard --seeds 0    with one seed
     python scripts/studies/soft_mask.py --out runs/soft_mask --table           only print what is there
 
-The recipe's first stage, `align`, is trained once a seed; from its encoders all variants train as many epochs of the
-second, as published models begin with trained encoders. Several processes may share the folder once `align` is there.
+The recipe's first stage, `align`, is trained once a seed; with its encoders all variants begin the stages after it, as
+published models begin with trained encoders. Several processes may share the folder once `align` is there.
 
 Success is a table of recalls on dev, fractions, and their sum in percent: by embeddings alone, with the best of them
 ranked anew by embeddings and matching head, and by the head alone, as ALBEF does.
@@ -21,8 +21,8 @@ RECIPE = "glyphs_soft_mask"
 ALIGN = "align"
 PLAIN = {"gamma": 0.0, "soft_matching_weight": 0.0, "mask_text": False}
 ONE_VIEW, TWO_VIEWS = {"augment_distortion": ""}, {}
-# A variant: its title, what it changes in the arguments of the recipe's second stage, in the stage's other settings,
-# and in the preset's model arguments.
+# A variant: its title, what it changes in the arguments of the second stage, which hold on in the third, in other
+# settings of both, and in the preset's model arguments.
 VARIANTS = {
     ALIGN: ("what the others begin with: contrast alone", {}, {}, {}),
     "plain": ("the objectives of ALBEF", PLAIN, ONE_VIEW, {}),
@@ -71,26 +71,45 @@ def variant_of(variant, seed, folder, name, settings):
     _, arguments, stage_settings, model_arguments = VARIANTS[variant]
     preset = copy.deepcopy(load_preset(given["preset"]))
     preset["arguments"] |= model_arguments
-    align, fuse = given["stages"]
-    fuse |= stage_settings | {"arguments": fuse["arguments"] | arguments}
+    align, fuse, hard = given["stages"]
+    fuse["arguments"] |= arguments
     given |= settings | {"preset": write_preset(folder, variant, preset), "seed": seed}
     if variant == ALIGN:
         return Recipe.from_settings(given | {"stages": [align]})
     start = folder.with_name(f"{ALIGN}-seed{seed}")
-    return Recipe.from_settings(given | {"stages": [fuse], "initial_weights": str(start)})
+    stages = [stage | stage_settings for stage in (fuse, hard)]
+    return Recipe.from_settings(given | {"stages": stages, "initial_weights": str(start)})
 
 
 def measure(run, split, model):
-    """What an evaluation finds, and under `head_...` what ranking by the matching head alone does."""
+    """What an evaluation finds, and where the matching head was trained, what it ranks by itself: `head_...`."""
+    from mmkeras.evaluation.evaluate import K_TEST, RERANKED
     from mmkeras.evaluation.run_report import evaluate_run
     from mmkeras.metrics import reranked_metrics
 
-    evaluation = evaluate_run(run, split, model=model)
-    data = evaluation.data
+    evaluation = evaluate_run(run, split, model=model, k_test=0)
+    if not run.recipe.initial_weights:
+        return evaluation.metrics
+    data, metrics = evaluation.data, {"k_test": K_TEST}
     matcher = model.matcher(data.images, data.texts)
-    embeddings, ids = (matcher.image_embedding, matcher.text_embedding), (data.image_id, data.text_image_id)
-    [by_head] = reranked_metrics(*embeddings, matcher.log_odds, [ids], evaluation.metrics["k_test"])
-    return evaluation.metrics | {f"head_{name}": value for name, value in by_head.items()}
+    matcher.log_odds = _remembering(matcher.log_odds)  # both ways to rank ask for the same pairs, batch by batch
+    for prefix, score_pairs in ((RERANKED, matcher), ("head_", matcher.log_odds)):
+        ids = [(data.image_id, data.text_image_id)]
+        [found] = reranked_metrics(matcher.image_embedding, matcher.text_embedding, score_pairs, ids, K_TEST)
+        metrics |= {f"{prefix}{name}": value for name, value in found.items()}
+    return evaluation.metrics | metrics
+
+
+def _remembering(score_pairs):
+    said = {}
+
+    def remembered(image_rows, text_rows):
+        pairs = image_rows.tobytes(), text_rows.tobytes()
+        if pairs not in said:
+            said[pairs] = score_pairs(image_rows, text_rows)
+        return said[pairs]
+
+    return remembered
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""A system with a fusion encoder, one command after another."""
+"""A system with a fusion encoder, in stages, one command after another."""
 
 import csv
 import json
+import math
 
 import pytest
 
@@ -12,10 +13,11 @@ pytestmark = pytest.mark.slow
 
 def test_a_system_with_a_fusion_encoder_goes_the_same_way(mmkeras, tmp_path):
     """`match` is its matching head, in Keras and in the server alike."""
-    settings = ("limit=150", "batch_size=32", "epochs=1")
+    settings = ("limit=150", "batch_size=32", "stages.align.epochs=1", "stages.fuse.epochs=1")
     mmkeras("train", "glyphs_soft_mask", *settings, "--out", "runs/soft")
-    row = next(csv.DictReader((tmp_path / "runs" / "soft" / "log.csv").open()))
-    assert {"contrastive_loss", "matching_loss", "soft_matching_loss", "language_loss"} <= set(row)
+    aligned, fused = csv.DictReader((tmp_path / "runs" / "soft" / "log.csv").open())
+    assert float(aligned["contrastive_loss"]) > 0 and not aligned["matching_loss"]
+    assert all(float(fused[f"{loss}_loss"]) > 0 for loss in ("contrastive", "matching", "soft_matching", "language"))
     assert "re-ranked" not in mmkeras("evaluate", "runs/soft", "--k-test", "0")
     out = mmkeras("evaluate", "runs/soft", "--k-test", "8")
     metrics = json.loads((tmp_path / "runs" / "soft" / "metrics.json").read_text())
@@ -25,14 +27,15 @@ def test_a_system_with_a_fusion_encoder_goes_the_same_way(mmkeras, tmp_path):
     extra = tmp_path / "savedmodels" / "soft" / "1" / "assets.extra"
     card = (extra / "model_card.md").read_text()
     assert "soft masks" in card and "8 re-ranked" in card and ("where --rerank says so" in card) is costs
-    assert json.loads((extra / "space.json").read_text())["rerank"] == (0 if costs else 16)
+    space = json.loads((extra / "space.json").read_text())
+    assert space["rerank"] == (0 if costs else 16) and space["rerank_temperature"] == pytest.approx(0.1)
     # What it learnt is where another training begins.
     mmkeras("train", "glyphs_soft_mask", *settings, "initial_weights=runs/soft", "--out", "runs/tuned")
     with mmkeras.served("savedmodels/soft") as address:
         parity = mmkeras("parity", "savedmodels/soft", *address)
         assert parity.count("equal") == SIGNATURE_OUTPUTS and "match" in parity
         results = json.loads(mmkeras("query", "exclamation mark", "--json", "--rerank", "16", *address))["results"]
-        matches = [result["match"] for result in results]
-        assert len(matches) == 5 and matches == sorted(matches, reverse=True)
+        scores = [math.log(found["match"] / (1 - found["match"])) + 10 * found["score"] for found in results]
+        assert len(scores) == 5 and scores == sorted(scores, reverse=True)
         plain = json.loads(mmkeras("query", "exclamation mark", "--json", "--rerank", "0", *address))["results"]
         assert len(plain) == 5 and "match" not in plain[0]

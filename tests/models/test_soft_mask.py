@@ -63,7 +63,7 @@ def test_matching_is_asked_of_pairs_wrong_pictures_and_wrong_texts(next_rows):
     assert logs["matching_accuracy"] == pytest.approx(np.mean(hits), abs=1e-6)
 
 
-@pytest.mark.parametrize("temperature, drawn_by", [(None, 0.07), (0.3, 0.3)])
+@pytest.mark.parametrize("temperature, drawn_by", [(0.0, 0.07), (0.3, 0.3)])
 def test_wrong_pairs_are_drawn_by_a_temperature_of_their_own(monkeypatch, temperature, drawn_by):
     model, asked = build(negatives_temperature=temperature), []
     sample = soft_mask_objectives.sample_hard_negatives
@@ -213,7 +213,7 @@ def test_match_is_the_probability_of_the_matching_head():
         ({"language_weight": -1}, "Expected language_weight to be 0 or more"),
         ({name.replace("_loss", "_weight"): 0.0 for name in LOSSES}, "Expected a loss with a weight"),
         ({"initial_temperature": 0.9}, "Expected temperatures with 0 < min_temperature"),
-        ({"negatives_temperature": 0}, "Expected negatives_temperature to be more than 0, or None"),
+        ({"negatives_temperature": -0.1}, "Expected negatives_temperature to be 0 or more"),
         ({"mask_text": "no"}, "Expected mask_text to be true or false. Received: mask_text='no'"),
         ({"mask_mode": "blur"}, "Expected mask_mode to be one of soft, hard, random, none"),
     ],
