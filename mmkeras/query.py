@@ -123,8 +123,7 @@ def ask(query, index, server, model, k=5, timeout=30.0, rerank=None):
     if rerank is not None and rerank < 0:
         raise MmkerasError(f"Expected the number of results to re-rank, 0 or more. Received: rerank={rerank}")
     space = _space_of(index)
-    by_itself = space.get("rerank")
-    wanted = rerank if rerank is not None else max(0, by_itself) if isinstance(by_itself, int) else 0
+    wanted = _number(space, "rerank", int) if rerank is None else rerank
     with Client(server, model, timeout=timeout) as client:
         client.check_space(index)
         embedding = _encode_picture(client, query) if kind == "image" else client.encode_text([query])
@@ -138,7 +137,7 @@ def ask(query, index, server, model, k=5, timeout=30.0, rerank=None):
                 )
         elif best:
             matches = _matches(client, query, kind, index, best)
-            results = [*_reranked(best, matches, space.get("rerank_temperature")), *others]
+            results = [*_reranked(best, matches, _number(space, "rerank_temperature", float)), *others]
     return Answer(query, kind, results[:k], index)
 
 
@@ -149,6 +148,12 @@ def _space_of(index):
     except (OSError, ValueError):
         return {}
     return space if isinstance(space, dict) and space.get("space_id") == index.space_id else {}
+
+
+def _number(space, key, kind):
+    """A number of more than 0 that the export says; 0 where it says none."""
+    value = space.get(key)
+    return max(0, value) if isinstance(value, (int, kind)) else 0
 
 
 def _matches(client, query, kind, index, results):
@@ -166,9 +171,8 @@ def _matches(client, query, kind, index, results):
 
 def _reranked(results, matches, temperature):
     """The same results, in the order of both scores; equals stay in the order of the embeddings."""
-    known = isinstance(temperature, (int, float)) and temperature > 0
     scores = [
-        _log_odds(match) + (result.score / temperature if known else 0)
+        _log_odds(match) + (result.score / temperature if temperature else 0)
         for result, match in zip(results, matches, strict=True)
     ]
     order = sorted(range(len(results)), key=lambda row: (-scores[row], row))
