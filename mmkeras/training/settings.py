@@ -67,15 +67,19 @@ def check_choices(settings):
             )
 
 
-def check_range(settings):
+def check_range(settings, zero=()):
     """Check the numbers of a dataclass of settings.
+
+    Args:
+        settings: the dataclass.
+        zero: names of numbers that may be 0 here, where others of the name have to be more.
 
     Raises:
         MmkerasError: a number that is negative, not finite, or out of the range of its name.
     """
     for field in dataclasses.fields(settings):
         if field.type in (int, float):
-            _check_number(field.name, getattr(settings, field.name))
+            _check_number(field.name, getattr(settings, field.name), field.name in POSITIVE and field.name not in zero)
     if settings.adam_beta_1 == 1:
         raise MmkerasError("Expected adam_beta_1 to be below 1. Received: adam_beta_1=1.0")
     if settings.final_learning_rate > settings.learning_rate:
@@ -119,8 +123,8 @@ def parse_setting(settings_class, key, text):
         raise MmkerasError(f"Expected {key} to be of type {kind.__name__}. Received: {key}={text}") from error
 
 
-def _check_number(key, value):
-    if key in POSITIVE and not value > 0:
+def _check_number(key, value, positive):
+    if positive and not value > 0:
         raise MmkerasError(f"Expected {key} to be more than 0. Received: {key}={value}")
     if not value >= 0:  # written so that NaN fails
         raise MmkerasError(f"Expected {key} to be 0 or more. Received: {key}={value}")

@@ -26,7 +26,7 @@ class Stage:
 
     Args:
         name: for logs, plots and the command line, where `stages.NAME.epochs=3` changes it.
-        epochs: passes over the training data.
+        epochs: passes over the training data; 0 leaves the stage out, but for its arguments.
         trains: parts of the model that are trained, the others stay as they are: `image_encoder`, `text_encoder`,
             `modality_classifier`, `category_head`, `image_backbone`, `autoencoder`, ...; empty for all that the preset
             trains.
@@ -65,7 +65,7 @@ class Stage:
         if not all(isinstance(part, str) for part in self.trains):
             raise MmkerasError(f"Expected trains as a list of names. Received: trains={self.trains!r}")
         check_choices(self)
-        check_range(self)
+        check_range(self, zero=("epochs",))
         check_schedule(self)
 
 

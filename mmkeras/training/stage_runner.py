@@ -57,6 +57,8 @@ class StageRunner:
         for position, stage in enumerate(self.recipe.training_stages, 1):
             end = start + stage.epochs * self.steps
             self.model.set_stage(stage.trains, **stage.arguments)  # of one that is over too: its arguments hold on
+            if not stage.epochs:
+                continue
             # A stage that ended with the checkpoint is entered too: its optimizers are what the checkpoint holds.
             if done <= end:
                 self._compile(stage)

@@ -80,6 +80,26 @@ def test_a_stage_changes_arguments_and_is_told_on_the_terminal(create_staged, ca
     assert run.recipe.epochs == 2 and run.load_model().negatives == "hardest"
 
 
+def test_a_stage_without_epochs_leaves_its_arguments(create_staged, monkeypatch):
+    stages = [
+        {"name": "first", "epochs": 0, "trains": ["text_encoder"], "arguments": {"negatives": "sum"}},
+        {"name": "second", "epochs": 1, "arguments": {"modality_weight": 0.0}},
+        {"name": "third", "epochs": 0, "arguments": {"margin": 0.7}},
+    ]
+    fitted, fit = [], stage_runner.StageRunner._fit
+
+    def watched(self, stage, *arguments):
+        fitted.append(stage.name)
+        fit(self, stage, *arguments)
+
+    monkeypatch.setattr(stage_runner.StageRunner, "_fit", watched)
+    run = create_staged(stages)
+    model = train(run, verbose=0)
+    assert fitted == ["second"] and run.recipe.epochs == 1
+    assert (model.negatives, model.modality_weight, model.margin) == ("sum", 0.0, 0.7)
+    assert len(run.file("log.csv").read_text().splitlines()) == 2  # the columns' names and an epoch
+
+
 @pytest.mark.parametrize(
     "stage, told",
     [
