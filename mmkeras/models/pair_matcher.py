@@ -14,10 +14,10 @@ class PairMatcher:
 
         score = log-odds of matching + cosine / temperature
 
-    A head that learnt to tell pairs from wrong ones drawn with q(text | picture) = softmax(cosine / temperature) knows
-    log p(text | picture) - log q(text | picture) up to a constant: how much likelier a text is than its embedding
-    says. By itself that ranks a pair low which the embeddings knew already; the sum ranks by p. Where wrong pairs
-    were drawn more evenly, head and embeddings are two opinions of one thing, and the sum is both.
+    A head that learnt to tell pairs, p, from wrong ones that were drawn in proportion to q = exp(cosine / temperature)
+    knows log p - log q, up to what is the same for all candidates of a query: how much likelier a pair is than its
+    embeddings say. By itself that ranks a pair low which the embeddings knew already; the sum ranks by p. Where wrong
+    pairs were drawn more evenly, head and embeddings are two opinions of one thing, and the sum is both.
 
     The tokens lie in temporary files, which are mapped into memory: they fill it as far as there is room, and beyond
     that the disk. They take P x (1 + N) x V + T x (1 + L) x W numbers of the model's type, for a picture of 100 patches
