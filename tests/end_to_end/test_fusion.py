@@ -15,9 +15,11 @@ def test_a_system_with_a_fusion_encoder_goes_the_same_way(mmkeras, tmp_path):
     """`match` is its matching head, in Keras and in the server alike."""
     settings = ("limit=150", "batch_size=32", "stages.align.epochs=1", "stages.fuse.epochs=1")
     mmkeras("train", "glyphs_soft_mask", *settings, "--out", "runs/soft")
-    aligned, fused = csv.DictReader((tmp_path / "runs" / "soft" / "log.csv").open())
+    aligned, *others = csv.DictReader((tmp_path / "runs" / "soft" / "log.csv").open())
+    assert [row["stage"] for row in others] == ["fuse", "hard"]
     assert float(aligned["contrastive_loss"]) > 0 and not aligned["matching_loss"]
-    assert all(float(fused[f"{loss}_loss"]) > 0 for loss in ("contrastive", "matching", "soft_matching", "language"))
+    losses = ("contrastive_loss", "matching_loss", "soft_matching_loss", "language_loss")
+    assert all(float(row[loss]) > 0 for row in others for loss in losses)
     assert "re-ranked" not in mmkeras("evaluate", "runs/soft", "--k-test", "0")
     out = mmkeras("evaluate", "runs/soft", "--k-test", "8")
     metrics = json.loads((tmp_path / "runs" / "soft" / "metrics.json").read_text())
