@@ -1,16 +1,16 @@
 """Experiments: recipes as data, runs in folders, checkpoints that resume exactly."""
 
+from typing import TYPE_CHECKING
+
 from mmkeras._lazy import lazy_exports
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "Recipe": "recipe",
-        "ReversalSchedule": "reversal_schedule",
-        "Run": "run",
-        "list_recipes": "recipe",
-        "load_checkpoint": "checkpoint",
-        "save_checkpoint": "checkpoint",
-        "train": "trainer",
-    },
-)
+if TYPE_CHECKING:
+    from .checkpoint import load_checkpoint as load_checkpoint
+    from .checkpoint import save_checkpoint as save_checkpoint
+    from .recipe import Recipe as Recipe
+    from .recipe import list_recipes as list_recipes
+    from .reversal_schedule import ReversalSchedule as ReversalSchedule
+    from .run import Run as Run
+    from .trainer import train as train
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)
