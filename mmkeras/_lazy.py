@@ -11,7 +11,7 @@ def lazy_exports(package: str, file: str) -> tuple[Callable[[str], Any], Callabl
     """Return `__getattr__`, `__dir__` and `__all__` that import a name's module at its first use.
 
     The client and the device code run without TensorFlow, so importing a package must not import its heavy modules.
-    A package declares its exports as imports below `if TYPE_CHECKING:`. Type checkers and editors follow those, and skip
+    A package declares its exports as imports below `if TYPE_CHECKING:`. Type checkers and editors follow those and skip
     the `else` branch, whose `__getattr__` would give every misspelt name a type.
 
     Args:
