@@ -12,6 +12,8 @@ import mmkeras
 # Rooms whose public names carry no annotations yet.
 STILL_TO_COME = {"models", "training", "evaluation", "metrics"}
 
+DATACLASS_MAKES = {"__init__", "__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__"}
+
 
 def public_packages():
     """The package and its sub-packages that hand names on, but for those below `STILL_TO_COME`."""
@@ -46,14 +48,13 @@ def functions_of(value):
                 yield from ((f".{name}{method}", function) for method, function in functions_of(inner))
     if inspect.isclass(value):
         ours = [base for base in reversed(value.__mro__) if base.__module__.startswith("mmkeras.")]
-        made = {"__init__", "__repr__", "__eq__", "__hash__"} if dataclasses.is_dataclass(value) else set()
+        made = DATACLASS_MAKES if dataclasses.is_dataclass(value) else set()
         members = {name: member for base in ours for name, member in vars(base).items()}
         for name, member in members.items():
             if name in made or (name.startswith("_") and not name.endswith("__")):
                 continue
-            if isinstance(member, property):
-                member = member.fget
-            member = inspect.unwrap(getattr(member, "__func__", member))
+            for holder in ("fget", "func", "__func__"):  # of a property, a cached property, a class method
+                member = getattr(member, holder, member)
             if inspect.isfunction(member):
                 yield f".{name}", member
 

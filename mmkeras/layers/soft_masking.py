@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 
 import keras
 from keras import ops
 
 from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
-MASK_MODES = ("soft", "hard", "random", "none")
+MaskMode: TypeAlias = Literal["soft", "hard", "random", "none"]
+
+MASK_MODES = get_args(MaskMode)
 OUT = -1e9  # a logit that is never drawn beside another
 NO_WORD = -1
 
@@ -110,7 +112,7 @@ class SoftMasking(keras.layers.Layer):
 
     def __init__(
         self,
-        mask_mode: Literal["soft", "hard", "random", "none"] = "soft",
+        mask_mode: MaskMode = "soft",
         threshold: float = 0.5,
         seed: int = 0,
         **kwargs: Any,

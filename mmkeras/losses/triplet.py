@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 
 import keras
 from keras import ops
@@ -11,7 +11,9 @@ from keras import ops
 from mmkeras.losses.contrastive import id_as_row, is_negative
 from mmkeras.tensors import Tensor, TensorLike
 
-NEGATIVES = ("sum", "hardest", "semi_hard")
+Negatives: TypeAlias = Literal["sum", "hardest", "semi_hard"]
+
+NEGATIVES = get_args(Negatives)
 FAR = 1e9  # further than any cosine
 
 
@@ -19,7 +21,7 @@ def triplet_loss(
     image_embedding: TensorLike,
     text_embedding: TensorLike,
     margin: float = 0.2,
-    negatives: Literal["sum", "hardest", "semi_hard"] = "hardest",
+    negatives: Negatives = "hardest",
     image_id: TensorLike | None = None,
 ) -> Tensor:
     """Bidirectional hinge on the cosines of a batch of pairs.
@@ -100,7 +102,7 @@ class Triplet(keras.losses.Loss):
     def __init__(
         self,
         margin: float = 0.2,
-        negatives: Literal["sum", "hardest", "semi_hard"] = "hardest",
+        negatives: Negatives = "hardest",
         name: str = "triplet",
         **kwargs: Any,
     ) -> None:

@@ -1,7 +1,10 @@
 """The Python client of a served model; it needs NumPy, protobuf and, for gRPC, grpcio, and no TensorFlow."""
 
+from __future__ import annotations
+
 import time
 from concurrent import futures
+from typing import Self
 
 from mmkeras.serving.errors import ServingError
 from mmkeras.serving.model_client import ModelClient
@@ -44,15 +47,15 @@ class Client(ModelClient):
         (1, 128)
     """
 
-    def close(self):
+    def close(self) -> None:
         """Close the connections; calls that run or come raise."""
         self._transport.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def _prepare(self):

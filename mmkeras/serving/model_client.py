@@ -1,13 +1,25 @@
 """The methods that `Client` and `AsyncClient` have in common."""
 
+from __future__ import annotations
+
 import abc
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from mmkeras.errors import MmkerasError
+from mmkeras.serving.answer_types import ModelMetadata, VersionStatus
 from mmkeras.serving.model_requests import ModelRequests
-from mmkeras.serving.pictures import Pictures, object_array
+from mmkeras.serving.pictures import Images, Pictures, object_array
 from mmkeras.serving.tls_files import TlsFiles
+
+
+class _OfOneSpace(Protocol):
+    """What has a `space_id`, such as an `EmbeddingIndex`."""
+
+    space_id: str
 
 
 class ModelClient(abc.ABC):
@@ -19,17 +31,17 @@ class ModelClient(abc.ABC):
 
     def __init__(
         self,
-        address,
-        model,
-        version=None,
-        timeout=60.0,
-        max_batch=256,
+        address: str,
+        model: str,
+        version: int | None = None,
+        timeout: float = 60.0,
+        max_batch: int = 256,
         *,
-        label=None,
-        tls=None,
-        concurrency=4,
-        retries=5,
-    ):
+        label: str | None = None,
+        tls: TlsFiles | bool | None = None,
+        concurrency: int = 4,
+        retries: int = 5,
+    ) -> None:
         if not isinstance(address, str) or not address:
             raise MmkerasError(f'Expected address to be "host:port" or "http://...". Received: address={address!r}')
         if not isinstance(model, str) or not model:
@@ -69,11 +81,13 @@ class ModelClient(abc.ABC):
         self._prepare()
 
     @property
-    def max_batch(self):
+    def max_batch(self) -> int:
         """Rows a request at most: what was given, or what the server said that it takes."""
         return self._requests.max_batch
 
-    def predict(self, signature, inputs, timeout=None):
+    def predict(
+        self, signature: str, inputs: Mapping[str, ArrayLike], timeout: float | None = None
+    ) -> dict[str, NDArray[Any]]:
         """Return the outputs of one request.
 
         Args:
@@ -87,11 +101,11 @@ class ModelClient(abc.ABC):
         """
         return self._run(self._requests.predict(signature, inputs), timeout)
 
-    def encode_text(self, texts, timeout=None):
+    def encode_text(self, texts: Iterable[str | bytes], timeout: float | None = None) -> NDArray[np.float32]:
         """Return the embeddings of a list of strings, float32 of shape (N, D)."""
         return self._run(self._requests.embeddings("encode_text", {"text": _texts(texts)}), timeout)
 
-    def encode_image(self, images, timeout=None):
+    def encode_image(self, images: Images, timeout: float | None = None) -> NDArray[np.float32]:
         """Return the embeddings of a list of pictures, float32 of shape (N, D).
 
         Args:
@@ -101,7 +115,9 @@ class ModelClient(abc.ABC):
         """
         return self._run(self._requests.embeddings("encode_image", {"image_bytes": Pictures(images)}), timeout)
 
-    def encode_image_tolerant(self, images, timeout=None):
+    def encode_image_tolerant(
+        self, images: Images, timeout: float | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return (embeddings float32 (N, D), valid bool (N,)): a picture that cannot be read is not valid.
 
         Slower than `encode_image`, which fails where one picture does.
@@ -109,7 +125,7 @@ class ModelClient(abc.ABC):
         columns = {"image_bytes": Pictures(images)}
         return self._run(self._requests.tolerant_embeddings("encode_image_tolerant", columns), timeout)
 
-    def encode_pixels(self, pixels, timeout=None):
+    def encode_pixels(self, pixels: ArrayLike, timeout: float | None = None) -> NDArray[np.float32]:
         """Return the embeddings of uint8 pictures of shape (N, H, W, C) in the model's own size, float32 (N, D)."""
         pixels = np.asarray(pixels)
         if pixels.dtype != np.uint8 or pixels.ndim != 4:
@@ -119,15 +135,15 @@ class ModelClient(abc.ABC):
             )
         return self._run(self._requests.embeddings("encode_pixels", {"image": pixels}), timeout)
 
-    def encode_features(self, features, timeout=None):
+    def encode_features(self, features: ArrayLike, timeout: float | None = None) -> NDArray[np.float32]:
         """Return the embeddings of image features of shape (N, F), float32 (N, D), of a model that takes these."""
         return self._run(self._requests.embeddings("encode_features", {"image": _features(features)}), timeout)
 
-    def encode_text_features(self, features, timeout=None):
+    def encode_text_features(self, features: ArrayLike, timeout: float | None = None) -> NDArray[np.float32]:
         """Return the embeddings of text features of shape (N, F), float32 (N, D), of a model that takes these."""
         return self._run(self._requests.embeddings("encode_text_features", {"text": _features(features)}), timeout)
 
-    def match(self, images, texts, timeout=None):
+    def match(self, images: Images, texts: Iterable[str | bytes], timeout: float | None = None) -> NDArray[np.float32]:
         """Return the scores of N pairs of a picture (as in `encode_image`) and a string, float32 of shape (N,)."""
         columns = {"image_bytes": Pictures(images), "text": _texts(texts)}
         if len(columns["image_bytes"]) != len(columns["text"]):
@@ -137,23 +153,36 @@ class ModelClient(abc.ABC):
             )
         return self._run(self._requests.embeddings("match", columns, "score"), timeout)
 
-    def classify_text(self, texts, timeout=None):
+    def classify_text(
+        self, texts: Iterable[str | bytes], timeout: float | None = None
+    ) -> tuple[NDArray[np.float32], list[str]]:
         """Return (probabilities float32 (N, C), labels): labels is the list of the C classes' names."""
         return self._run(self._requests.classes("classify_text", {"text": _texts(texts)}), timeout)
 
-    def classify_image(self, images, timeout=None):
+    def classify_image(self, images: Images, timeout: float | None = None) -> tuple[NDArray[np.float32], list[str]]:
         """Return (probabilities float32 (N, C), labels) of pictures as `encode_image` takes them."""
         return self._run(self._requests.classes("classify_image", {"image_bytes": Pictures(images)}), timeout)
 
-    def classify_features(self, features, timeout=None):
+    def classify_features(
+        self, features: ArrayLike, timeout: float | None = None
+    ) -> tuple[NDArray[np.float32], list[str]]:
         """Return (probabilities float32 (N, C), labels) of image features of shape (N, F)."""
         return self._run(self._requests.classes("classify_features", {"image": _features(features)}), timeout)
 
-    def classify_text_features(self, features, timeout=None):
+    def classify_text_features(
+        self, features: ArrayLike, timeout: float | None = None
+    ) -> tuple[NDArray[np.float32], list[str]]:
         """Return (probabilities float32 (N, C), labels) of text features of shape (N, F)."""
         return self._run(self._requests.classes("classify_text_features", {"text": _features(features)}), timeout)
 
-    def classify(self, *, images=None, texts=None, k=5, timeout=None):
+    def classify(
+        self,
+        *,
+        images: Images | None = None,
+        texts: Iterable[str | bytes] | None = None,
+        k: int = 5,
+        timeout: float | None = None,
+    ) -> list[list[tuple[str, float]]]:
         """Return for each picture or text a list of its `k` most probable (label, probability) pairs, best first.
 
         Example:
@@ -168,11 +197,11 @@ class ModelClient(abc.ABC):
             signature, columns = "classify_image", {"image_bytes": Pictures(images)}
         return self._run(self._requests.best_classes(signature, columns, k), timeout)
 
-    def space_id(self, timeout=None):
+    def space_id(self, timeout: float | None = None) -> str:
         """Return the identity of the embedding space; embeddings of two spaces must never be compared."""
         return self._run(self._requests.space_id(), timeout)
 
-    def check_space(self, index, timeout=None):
+    def check_space(self, index: _OfOneSpace | str, timeout: float | None = None) -> str:
         """Return the identity of the embedding space, which is the index's too.
 
         Args:
@@ -184,28 +213,28 @@ class ModelClient(abc.ABC):
         """
         return self._run(self._requests.check_space(index), timeout)
 
-    def metadata(self, timeout=None):
+    def metadata(self, timeout: float | None = None) -> ModelMetadata:
         """Return `{"model", "version", "signatures": {name: {"inputs": {name: {"dtype", "shape"}}, "outputs": ...}}}`.
 
         A shape is a list with None for a free dimension, or None where the rank is free.
         """
         return self._run(self._requests.metadata(), timeout)
 
-    def status(self, timeout=None):
+    def status(self, timeout: float | None = None) -> list[VersionStatus]:
         """Return a list of `{"version", "state", "error_code", "error_message"}`, the highest version first.
 
         `state` is START, LOADING, AVAILABLE, UNLOADING or END; a version that failed to load is END with its error.
         """
         return self._run(self._requests.status(), timeout)
 
-    def models(self, *names, timeout=None):
+    def models(self, *names: str, timeout: float | None = None) -> dict[str, list[VersionStatus]]:
         """Return a dict from model name to its status, as `status` gives it; an empty list for one not on the server.
 
         A server tells about models that it is asked for and has no list of them; without names, about this client's.
         """
         return self._run(self._requests.models(names), timeout)
 
-    def wait_until_ready(self, timeout=60.0):
+    def wait_until_ready(self, timeout: float = 60.0) -> None:
         """Return once the model (its `version` or `label`, where one was given) is available.
 
         Raises:
