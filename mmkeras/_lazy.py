@@ -42,7 +42,7 @@ def declared_exports(source: str) -> dict[str, str | None]:
 
     The module is None where the name is a module of the package itself: `from . import index as index`.
     """
-    exports = {}
+    exports: dict[str, str | None] = {}
     for node in ast.parse(source).body:
         if isinstance(node, ast.If) and getattr(node.test, "id", None) == "TYPE_CHECKING":
             for statement in node.body:

@@ -14,7 +14,7 @@ Array: TypeAlias = tf.Tensor | tf.Operation | keras.KerasTensor | NDArray[Any]
 # What Keras and TensorFlow make a tensor of: numbers and lists of them too.
 TensorLike: TypeAlias = Array | ArrayLike
 
-Shape: TypeAlias = tuple[int | None, ...]
+Shape: TypeAlias = tuple[Any, ...]  # sizes, and None where one is open
 
 if TYPE_CHECKING:
 

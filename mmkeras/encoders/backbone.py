@@ -1,9 +1,12 @@
 """An image encoder on a network of `keras.applications`, by its name."""
 
+from __future__ import annotations
+
 import difflib
 import inspect
 import os
 import warnings
+from collections.abc import Sequence
 
 import keras
 from keras import layers, ops
@@ -62,17 +65,17 @@ class Backbone(keras.Model):
 
 
 def backbone_image_encoder(
-    height,
-    width,
-    channels=3,
-    backbone="MobileNetV2",
-    weights=None,
-    trainable=False,
-    hidden=(1024,),
-    embedding_dim=256,
-    dropout=0.1,
-    name="image_encoder",
-):
+    height: int,
+    width: int,
+    channels: int = 3,
+    backbone: str = "MobileNetV2",
+    weights: str | os.PathLike[str] | None = None,
+    trainable: bool = False,
+    hidden: Sequence[int] = (1024,),
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    name: str = "image_encoder",
+) -> keras.Model:
     """A network of `keras.applications`, frozen or fine-tuned, with an MLP of its own behind it.
 
     The cells of the last feature map are the tokens, their mean goes through the hidden layers into the embedding. The

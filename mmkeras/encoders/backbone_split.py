@@ -1,12 +1,14 @@
 """An image encoder on a frozen backbone as two models: from pixels to features, and from features to the embedding."""
 
+from __future__ import annotations
+
 import keras
 
 from mmkeras.encoders.embedding_head import INPUT_NORM
 from mmkeras.errors import MmkerasError
 
 
-def frozen_backbone(image_encoder):
+def frozen_backbone(image_encoder: keras.Model) -> keras.Model | None:
     """Return what turns pixels into features and never changes in training.
 
     Args:
@@ -23,7 +25,7 @@ def frozen_backbone(image_encoder):
     return backbone if backbone.weights and not backbone.trainable_variables else None
 
 
-def feature_head(image_encoder):
+def feature_head(image_encoder: keras.Model) -> keras.Model:
     """Return what turns the features of a frozen backbone into the embedding, on the encoder's own layers.
 
     Args:

@@ -1,5 +1,7 @@
 """BERT as a text encoder."""
 
+from __future__ import annotations
+
 import keras
 from keras import layers, ops
 
@@ -9,23 +11,24 @@ from mmkeras.layers.layer_normalization import LayerNormalization
 from mmkeras.layers.prepend_token import PrependToken
 from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
 from mmkeras.layers.transformer_block import TransformerBlock
+from mmkeras.tensors import Tensor, TensorLike
 
 
 def bert_text_encoder(
-    vocabulary_size,
-    sequence_length,
-    width=768,
-    depth=6,
-    heads=12,
-    mlp_ratio=4,
-    embedding_dim=256,
-    dropout=0.1,
-    class_id=2,
-    types=2,
-    batch_norm=False,
-    initializer_range=0.02,
-    name="text_encoder",
-):
+    vocabulary_size: int,
+    sequence_length: int,
+    width: int = 768,
+    depth: int = 6,
+    heads: int = 12,
+    mlp_ratio: int = 4,
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    class_id: int | None = 2,
+    types: int = 2,
+    batch_norm: bool = False,
+    initializer_range: float | None = 0.02,
+    name: str = "text_encoder",
+) -> keras.Model:
     """BERT, post-norm, whose class token becomes the embedding.
 
     The defaults are the lower half of BERT-base, ALBEF's text encoder, which `load_bert` fills; its upper half is
@@ -90,7 +93,7 @@ def bert_text_encoder(
     return keras.Model(token_ids, outputs, name=name)
 
 
-def with_class_token(text_encoder, token_ids):
+def with_class_token(text_encoder: keras.Model, token_ids: TensorLike) -> Tensor:
     """Return the ids that stand behind the `tokens` of an encoder: 0 where there is none, the class token's first.
 
     Args:

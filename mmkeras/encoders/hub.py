@@ -1,9 +1,13 @@
 """Encoders on modules from TensorFlow Hub, and the Keras 3 layer that they are made of."""
 
+from __future__ import annotations
+
 import shutil
 import tempfile
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -12,6 +16,7 @@ from keras import layers
 from mmkeras.encoders.embedding_head import embedding_head, hidden_layers
 from mmkeras.encoders.hub_module import HubModule, saved_model_digest, saved_model_parts
 from mmkeras.errors import MmkerasError
+from mmkeras.tensors import Tensor, TensorLike
 
 # Scale and offset that bring 0..255 to what modules of pictures were trained on; those of TensorFlow Hub take 0..1.
 SCALES = {"0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0), "0..255": (1.0, 0.0)}
@@ -54,7 +59,19 @@ class HubLayer(layers.Layer):
         >>> embedding = HubLayer("https://tfhub.dev/google/nnlm-en-dim128/2")(text)  # (B, 128)
     """
 
-    def __init__(self, handle, trainable=False, signature=None, output_key=None, contents=None, **kwargs):
+    contents: dict[str, Any]
+    _module: HubModule | None
+    _own_folder: tempfile.TemporaryDirectory[str] | None
+
+    def __init__(
+        self,
+        handle: str,
+        trainable: bool = False,
+        signature: str | None = None,
+        output_key: str | None = None,
+        contents: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(trainable=trainable, **{**kwargs, "dtype": "float32"})
         self.handle = handle
         self.signature = signature
@@ -86,7 +103,7 @@ class HubLayer(layers.Layer):
         for weight in self._trainable_variables:  # they were made after Keras told the layer's
             weight.trainable = trainable
 
-    def compute_output_spec(self, inputs, training=None):
+    def compute_output_spec(self, inputs: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
         if "output_shape" not in self.contents:
             if self._module is None:
                 raise self._files_are_missing()
@@ -97,7 +114,7 @@ class HubLayer(layers.Layer):
             self.contents["output_dtype"] = output.dtype.name
         return keras.KerasTensor((inputs.shape[0], *self.contents["output_shape"]), self.contents["output_dtype"])
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: TensorLike, training: bool | None = None) -> Tensor:
         if self._module is None:
             raise self._files_are_missing()
         training = bool(training) and self.trainable
@@ -106,12 +123,12 @@ class HubLayer(layers.Layer):
                 self.add_loss(loss())
         return self._module(inputs, training=training)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = ("handle", "trainable", "signature", "output_key")
         contents = keras.tree.map_structure(lambda value: value, dict(self.contents))
         return {**super().get_config(), **{name: getattr(self, name) for name in own}, "contents": contents}
 
-    def save_assets(self, folder):
+    def save_assets(self, folder: str) -> None:
         if self._module is None:
             raise self._files_are_missing()
         source = self._module.folder
@@ -122,7 +139,7 @@ class HubLayer(layers.Layer):
             )
         _copy(source, folder)
 
-    def load_assets(self, folder):
+    def load_assets(self, folder: str | None) -> None:
         if self._module is not None:
             return
         if folder is None or not saved_model_parts(folder):
@@ -186,19 +203,19 @@ class HubLayer(layers.Layer):
 
 
 def hub_image_encoder(
-    handle,
-    height,
-    width,
-    channels=3,
-    scale="0..1",
-    trainable=False,
-    signature=None,
-    output_key=None,
-    hidden=(1024,),
-    embedding_dim=256,
-    dropout=0.1,
-    name="image_encoder",
-):
+    handle: str,
+    height: int,
+    width: int,
+    channels: int = 3,
+    scale: Literal["0..1", "-1..1", "0..255"] = "0..1",
+    trainable: bool = False,
+    signature: str | None = None,
+    output_key: str | None = None,
+    hidden: Sequence[int] = (1024,),
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    name: str = "image_encoder",
+) -> keras.Model:
     """A module of pictures from TensorFlow Hub with an MLP behind it.
 
     A module that returns vectors gives no tokens. One that returns feature maps gives their cells as tokens, and their
@@ -242,17 +259,17 @@ def hub_image_encoder(
 
 
 def hub_text_encoder(
-    handle,
-    vocabulary_size=None,
-    sequence_length=None,
-    trainable=False,
-    signature=None,
-    output_key=None,
-    hidden=(1024,),
-    embedding_dim=256,
-    dropout=0.1,
-    name="text_encoder",
-):
+    handle: str,
+    vocabulary_size: int | None = None,
+    sequence_length: int | None = None,
+    trainable: bool = False,
+    signature: str | None = None,
+    output_key: str | None = None,
+    hidden: Sequence[int] = (1024,),
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    name: str = "text_encoder",
+) -> keras.Model:
     """A sentence encoder from TensorFlow Hub, from strings to vectors, with an MLP behind it.
 
     The module holds its own tokenizer, so that the preprocessing before it is a `StringPreprocessor`.

@@ -1,5 +1,10 @@
 """Image encoders. Each takes `image` and returns `tokens` (B, N, W), where it has them, and `embedding` (B, D)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
 import keras
 from keras import layers
 
@@ -12,16 +17,16 @@ from mmkeras.errors import MmkerasError
 
 
 def conv_image_encoder(
-    height,
-    width,
-    channels=3,
-    widths=(48, 96, 192),
-    strides=None,
-    hidden=(),
-    embedding_dim=256,
-    dropout=0.0,
-    name="image_encoder",
-):
+    height: int,
+    width: int,
+    channels: int = 3,
+    widths: Sequence[int] = (48, 96, 192),
+    strides: Sequence[int] | None = None,
+    hidden: Sequence[int] = (),
+    embedding_dim: int | None = 256,
+    dropout: float = 0.0,
+    name: str = "image_encoder",
+) -> keras.Model:
     """A small convolutional network for small pictures, trained from scratch.
 
     A convolution with batch normalisation and ReLU a stage, by default each at half the resolution of the one before (a
@@ -63,7 +68,14 @@ def conv_image_encoder(
     return keras.Model(image, outputs, name=name)
 
 
-def feature_mlp_encoder(features, hidden=(1024,), embedding_dim=256, dropout=0.1, scale=1.0, name="image_encoder"):
+def feature_mlp_encoder(
+    features: int,
+    hidden: Sequence[int] = (1024,),
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    scale: float = 1.0,
+    name: str = "image_encoder",
+) -> keras.Model:
     """An MLP over feature vectors that a frozen backbone computed beforehand.
 
     Args:
@@ -90,6 +102,6 @@ IMAGE_ENCODERS = {
 }
 
 
-def build_image_encoder(kind, **settings):
+def build_image_encoder(kind: Literal["backbone", "conv", "features", "hub", "vit"], **settings: Any) -> keras.Model:
     """Build an image encoder by its name in presets: `backbone`, `conv`, `features`, `hub` or `vit`."""
     return build_by_kind(IMAGE_ENCODERS, kind, settings)

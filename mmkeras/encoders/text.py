@@ -4,6 +4,11 @@ Padding is masked everywhere: more of it changes nothing. The kind `hub` takes s
 vectors (B, F), both under the name `text`; they have no tokens.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
 import keras
 from keras import layers, ops
 
@@ -18,15 +23,15 @@ from mmkeras.layers.transformer_block import TransformerBlock
 
 
 def transformer_text_encoder(
-    vocabulary_size,
-    sequence_length,
-    width=128,
-    depth=2,
-    heads=4,
-    embedding_dim=256,
-    dropout=0.1,
-    name="text_encoder",
-):
+    vocabulary_size: int,
+    sequence_length: int,
+    width: int = 128,
+    depth: int = 2,
+    heads: int = 4,
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    name: str = "text_encoder",
+) -> keras.Model:
     """A BERT-style transformer encoder, pre-norm, with masked mean pooling.
 
     Args:
@@ -59,17 +64,17 @@ def transformer_text_encoder(
 
 
 def text_cnn_encoder(
-    vocabulary_size,
-    sequence_length=None,
-    width=300,
-    kernel_sizes=(3, 4, 5),
-    filters=100,
-    hidden=(),
-    embedding_dim=256,
-    dropout=0.5,
-    token_dropout=0.0,
-    name="text_encoder",
-):
+    vocabulary_size: int,
+    sequence_length: int | None = None,
+    width: int = 300,
+    kernel_sizes: Sequence[int] = (3, 4, 5),
+    filters: int = 100,
+    hidden: Sequence[int] = (),
+    embedding_dim: int | None = 256,
+    dropout: float = 0.5,
+    token_dropout: float = 0.0,
+    name: str = "text_encoder",
+) -> keras.Model:
     """Kim's convolutional sentence encoder: filters of several widths, each pooled to its largest response.
 
     Args:
@@ -110,14 +115,14 @@ def text_cnn_encoder(
 
 
 def gru_text_encoder(
-    vocabulary_size,
-    sequence_length=None,
-    width=300,
-    units=512,
-    embedding_dim=256,
-    dropout=0.1,
-    name="text_encoder",
-):
+    vocabulary_size: int,
+    sequence_length: int | None = None,
+    width: int = 300,
+    units: int = 512,
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    name: str = "text_encoder",
+) -> keras.Model:
     """A one-layer GRU whose state after the last token is the sentence.
 
     Args:
@@ -147,15 +152,15 @@ def gru_text_encoder(
 
 
 def feature_text_encoder(
-    features,
-    vocabulary_size=None,
-    sequence_length=None,
-    hidden=(1024,),
-    embedding_dim=256,
-    dropout=0.1,
-    scale=1.0,
-    name="text_encoder",
-):
+    features: int,
+    vocabulary_size: int | None = None,
+    sequence_length: int | None = None,
+    hidden: Sequence[int] = (1024,),
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    scale: float = 1.0,
+    name: str = "text_encoder",
+) -> keras.Model:
     """An MLP over feature vectors of texts that somebody else has computed.
 
     Args:
@@ -182,7 +187,7 @@ def feature_text_encoder(
     return feature_mlp("text", features, hidden, embedding_dim, dropout, scale, name)
 
 
-def takes_text_features(text_encoder):
+def takes_text_features(text_encoder: keras.Model) -> bool:
     """Return whether a text encoder takes feature vectors, and neither token ids nor strings."""
     return text_encoder.input.dtype.startswith("float")
 
@@ -197,7 +202,9 @@ TEXT_ENCODERS = {
 }
 
 
-def build_text_encoder(kind, **settings):
+def build_text_encoder(
+    kind: Literal["bert", "features", "transformer", "text_cnn", "gru", "hub"], **settings: Any
+) -> keras.Model:
     """Build a text encoder by its name in presets: `bert`, `features`, `transformer`, `text_cnn`, `gru` or `hub`."""
     if kind in TEXT_ENCODERS and kind not in ("features", "hub") and settings.get("vocabulary_size", 0) is None:
         raise MmkerasError(f"Encoder {kind!r} takes token ids, and the text_preprocessor returns strings")

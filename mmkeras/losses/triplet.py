@@ -120,7 +120,8 @@ class Triplet(keras.losses.Loss):
         return super().__call__(id_as_row(y_true), y_pred, sample_weight)
 
     def call(self, y_true: TensorLike, y_pred: Sequence[TensorLike]) -> Tensor:
-        return triplet_loss(*y_pred, self.margin, self.negatives, image_id=y_true)
+        image_embedding, text_embedding = y_pred
+        return triplet_loss(image_embedding, text_embedding, self.margin, self.negatives, image_id=y_true)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "margin": self.margin, "negatives": self.negatives}

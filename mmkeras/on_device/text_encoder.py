@@ -84,9 +84,9 @@ class TextEncoder:
         """
         if isinstance(texts, (str, bytes)):
             raise MmkerasError(f"Expected a list of strings. Received: texts={texts[:40]!r}; write [texts]")
-        texts = [_well_formed(text, position) for position, text in enumerate(texts)]
-        ids = np.zeros((len(texts), self.sequence_length), np.int32)
-        for row, found in zip(ids, self._tokenizer.encode(texts) if texts else (), strict=True):
+        strings = [_well_formed(text, position) for position, text in enumerate(texts)]
+        ids = np.zeros((len(strings), self.sequence_length), np.int32)
+        for row, found in zip(ids, self._tokenizer.encode(strings) if strings else (), strict=True):
             found = found[: self.sequence_length]
             row[: len(found)] = found
         return ids

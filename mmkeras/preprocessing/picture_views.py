@@ -53,7 +53,7 @@ class PictureViews:
         weak = images if self.weak is None else self.weak(images, seed)
         # Other draws than those of the weak view: the first of both would be one number.
         strong = weak if self.strong is None else self.strong(weak, tf.random.fold_in(seed, 1))
-        return {"image": strong, "weak_image": weak}
+        return {"image": strong, "weak_image": weak}  # type: ignore[dict-item]
 
     def get_config(self) -> dict[str, Any]:
         return {

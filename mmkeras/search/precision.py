@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 
 Precision: TypeAlias = Literal["float32", "float16", "int8"]
 
-PRECISIONS = {"float32": np.dtype(np.float32), "float16": np.dtype(np.float16), "int8": np.dtype(np.int8)}
+PRECISIONS: dict[Precision, np.dtype[Any]] = {
+    "float32": np.dtype(np.float32),
+    "float16": np.dtype(np.float16),
+    "int8": np.dtype(np.int8),
+}
 # Rows brought to float32 at a time: half a megabyte at 256 dimensions, which stays in a core's own cache.
 _ROWS = 512
 

@@ -24,7 +24,8 @@ def _awaited(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[A
         return method(self, *args, **kwargs)
 
     signature = inspect.signature(method)
-    called.__signature__ = signature.replace(return_annotation=f"Coroutine[Any, Any, {signature.return_annotation}]")
+    returned = f"Coroutine[Any, Any, {signature.return_annotation}]"
+    called.__signature__ = signature.replace(return_annotation=returned)  # type: ignore[attr-defined]
     return called
 
 

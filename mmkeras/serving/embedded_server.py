@@ -18,6 +18,7 @@ from mmkeras.serving.server.loopback import bound_socket, check_port_number
 from mmkeras.serving.versions import find_versions
 
 if TYPE_CHECKING:
+    from mmkeras.serving.server.running_server import RunningServer
     from mmkeras.serving.server.served_models import ServedModels
 
 _DRAIN_SECONDS = 10.0
@@ -74,6 +75,7 @@ class EmbeddedServer:
     address: str
     rest_address: str | None
     models: ServedModels | None
+    _parts: RunningServer | None
 
     def __init__(
         self,
@@ -125,7 +127,7 @@ class EmbeddedServer:
         self.max_message_bytes = max_message_bytes
         self.socket_path = socket_path
         self.rest_timeout = rest_timeout
-        self.address = None  # type: ignore[assignment]
+        self.address = None
         self.rest_address = None
         self.models = None
         self._asked_version = version
@@ -175,7 +177,7 @@ class EmbeddedServer:
         """Answer the running requests, at most for ten seconds, and close; does nothing where it is not running."""
         if self._parts is not None:
             parts, self._parts = self._parts, None
-            self.address = self.rest_address = None  # type: ignore[assignment]
+            self.address = self.rest_address = None
             parts.stop(_DRAIN_SECONDS)
             self.models = None
 

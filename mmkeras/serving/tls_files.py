@@ -41,13 +41,10 @@ class TlsFiles:
 
     def read(self) -> tuple[bytes | None, bytes | None, bytes | None]:
         """Return (root certificates, client key, client certificate) as bytes, None for what was not given."""
-        return tuple(
-            None if file is None else _read(name, file)
-            for name, file in (
-                ("root_certificate", self.root_certificate),
-                ("client_key", self.client_key),
-                ("client_certificate", self.client_certificate),
-            )
+        return (
+            _read("root_certificate", self.root_certificate),
+            _read("client_key", self.client_key),
+            _read("client_certificate", self.client_certificate),
         )
 
     def ssl_context(self) -> ssl.SSLContext:
@@ -64,7 +61,9 @@ class TlsFiles:
         return context
 
 
-def _read(name, file):
+def _read(name: str, file: str | Path | None) -> bytes | None:
+    if file is None:
+        return None
     try:
         return Path(file).read_bytes()
     except OSError as error:
