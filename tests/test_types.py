@@ -171,7 +171,7 @@ async def ask(client: AsyncClient, data: PairedData) -> None:
 # A line at the end of that file, and the one error that it is.
 WRONG_LINES = {
     "client.encode_texts(['a'])": '"Client" has no attribute "encode_texts"',
-    "client.encode_text(3)": 'Argument 1 to "encode_text" of "ModelClient" has incompatible type "int"',
+    "client.encode_text(3)": 'Argument 1 to "encode_text" of "Client" has incompatible type "int"',
     "client.status()[0]['status']": 'TypedDict "VersionStatus" has no key "status"',
     "index.search(rows, 'picture')": 'Argument 2 to "search" of "EmbeddingIndex" has incompatible type',
     "Triplet(negatives='hard')": 'Argument "negatives" to "Triplet" has incompatible type',

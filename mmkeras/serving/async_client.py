@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+from mmkeras.serving.client import Client
 from mmkeras.serving.errors import ServingError
 from mmkeras.serving.model_client import ModelClient
 
@@ -17,7 +18,7 @@ T = TypeVar("T")
 
 
 def _awaited(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """A method of `ModelClient`, declared as what it is where `_run` is a coroutine function."""
+    """A method of `Client`, declared as what it is where `_run` is a coroutine function."""
 
     @functools.wraps(method)
     def called(self, *args, **kwargs):
@@ -46,25 +47,25 @@ class AsyncClient(ModelClient):
         ...     texts, pictures = await asyncio.gather(client.encode_text(["snowman"]), client.encode_image(["a.png"]))
     """
 
-    predict = _awaited(ModelClient.predict)
-    encode_text = _awaited(ModelClient.encode_text)
-    encode_image = _awaited(ModelClient.encode_image)
-    encode_image_tolerant = _awaited(ModelClient.encode_image_tolerant)
-    encode_pixels = _awaited(ModelClient.encode_pixels)
-    encode_features = _awaited(ModelClient.encode_features)
-    encode_text_features = _awaited(ModelClient.encode_text_features)
-    match = _awaited(ModelClient.match)
-    classify_text = _awaited(ModelClient.classify_text)
-    classify_image = _awaited(ModelClient.classify_image)
-    classify_features = _awaited(ModelClient.classify_features)
-    classify_text_features = _awaited(ModelClient.classify_text_features)
-    classify = _awaited(ModelClient.classify)
-    space_id = _awaited(ModelClient.space_id)
-    check_space = _awaited(ModelClient.check_space)
-    metadata = _awaited(ModelClient.metadata)
-    status = _awaited(ModelClient.status)
-    models = _awaited(ModelClient.models)
-    wait_until_ready = _awaited(ModelClient.wait_until_ready)
+    predict = _awaited(Client.predict)
+    encode_text = _awaited(Client.encode_text)
+    encode_image = _awaited(Client.encode_image)
+    encode_image_tolerant = _awaited(Client.encode_image_tolerant)
+    encode_pixels = _awaited(Client.encode_pixels)
+    encode_features = _awaited(Client.encode_features)
+    encode_text_features = _awaited(Client.encode_text_features)
+    match = _awaited(Client.match)
+    classify_text = _awaited(Client.classify_text)
+    classify_image = _awaited(Client.classify_image)
+    classify_features = _awaited(Client.classify_features)
+    classify_text_features = _awaited(Client.classify_text_features)
+    classify = _awaited(Client.classify)
+    space_id = _awaited(Client.space_id)
+    check_space = _awaited(Client.check_space)
+    metadata = _awaited(Client.metadata)
+    status = _awaited(Client.status)
+    models = _awaited(Client.models)
+    wait_until_ready = _awaited(Client.wait_until_ready)
 
     async def close(self) -> None:
         """Close the connections; calls that run or come raise."""
