@@ -9,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 
 from mmkeras.data.cache import cache_file, read_cache, write_cache
-from mmkeras.encoders.backbone_split import frozen_backbone
 from mmkeras.preprocessing.image import read_picture
 
 # Pictures the backbone takes at a time, always: were a batch ever shorter, its last bits would depend on which
@@ -22,14 +21,14 @@ def picture_loader(image_encoder, image_preprocessor, verbose="auto"):
     """Return what turns pictures into what a model computes on: `FrozenFeatures` where its backbone is frozen.
 
     Args:
-        image_encoder: functional model from `image`.
+        image_encoder: `Encoder` of pictures.
         image_preprocessor: the model's, or `None`.
         verbose: see `FrozenFeatures`.
 
     Returns:
         `FrozenFeatures`, or `image_preprocessor` where the encoder has no frozen backbone.
     """
-    backbone = None if image_preprocessor is None else frozen_backbone(image_encoder)
+    backbone = None if image_preprocessor is None else image_encoder.frozen_backbone()
     return image_preprocessor if backbone is None else FrozenFeatures(backbone, image_preprocessor, verbose)
 
 
@@ -43,14 +42,14 @@ class FrozenFeatures:
     is not, and what was done before an interruption is kept. The features are float32.
 
     Args:
-        backbone: `keras.Model` from `image` (B, H, W, C) to (B, F), see `frozen_backbone`.
+        backbone: `keras.Model` from `image` (B, H, W, C) to (B, F), see `Encoder.frozen_backbone`.
         image_preprocessor: `ImagePreprocessor` of its pictures.
         verbose: 0 is silent; `"auto"` shows a progress bar on a terminal, and a line at the end elsewhere, where there
             is something to compute.
         folder: the cache folder; by default the user's.
 
     Example:
-        >>> features = FrozenFeatures(frozen_backbone(model.image_encoder), model.image_preprocessor).load(paths)
+        >>> features = FrozenFeatures(model.image_encoder.frozen_backbone(), model.image_preprocessor).load(paths)
         >>> model.encode_image(features)  # as of the pictures themselves
     """
 

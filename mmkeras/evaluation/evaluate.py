@@ -97,12 +97,12 @@ def evaluate(model, data, k_test=None):
         ):
             metrics[f"{direction}_map"] = mean_average_precision(queries, gallery, query_label, gallery_label)
         metrics["map_chance"] = map_of_chance(data.label, data.text_label)
-        if hasattr(model, "represent_image") and hasattr(model, "represent_text"):
+        if model.represent_image is not None:
             maps = representation_maps(*_embedded(model, data, "represent"), data.label, data.text_label)
             metrics |= _named(REPRESENTATION, maps)
     if min(len(np.unique(ids)) for ids in (data.image_id, data.text_image_id)) >= FEWEST_GROUPS:
         metrics |= modality_gap_metrics(image_embeddings, text_embeddings, data.image_id, data.text_image_id)
-    relevance = Relevance.of(data, getattr(model, "supervision", "pairs"))
+    relevance = Relevance.of(data, model.supervision)
     return Evaluation(metrics, image_embeddings, text_embeddings, data, relevance)
 
 
@@ -112,7 +112,7 @@ def checked_k_test(model, k_test=None):
     Raises:
         MmkerasError: a number below 0, or one of a model that cannot match.
     """
-    matches = hasattr(model, "matcher")
+    matches = model.matcher is not None
     if k_test is None:
         return K_TEST if matches else 0
     if k_test < 0:

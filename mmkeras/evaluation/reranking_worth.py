@@ -27,9 +27,9 @@ def reranking(model, metrics):
         where it has a `temperature`, `rerank_temperature`, over which the cosine counts beside the head, see
         `PairMatcher`.
     """
-    if not hasattr(model, "matcher"):
+    if model.matcher is None:
         return {"rerank": 0}
     wanted = {"rerank": 0 if reranking_costs(metrics) else BY_ITSELF}
-    if hasattr(model, "temperature"):
-        wanted["rerank_temperature"] = float(model.temperature)
+    if model.temperature is not None:
+        wanted["rerank_temperature"] = float(model.temperature.value)
     return wanted

@@ -111,7 +111,7 @@ def untrained_model(recipe, model):
     keras.config.set_dtype_policy(recipe.precision)
     try:
         categories = {"label_names": model.label_names, "multi_label": model.multi_label} if model.label_names else {}
-        preset = recipe.model_preset
+        preset = recipe.load_preset()
         untrained = type(model).from_preset(preset, text_preprocessor=model.text_preprocessor, **categories)
     finally:
         keras.config.set_dtype_policy(policy)

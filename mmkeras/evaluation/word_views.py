@@ -35,7 +35,7 @@ def draw_words(model, evaluation, seed):
         of a pixel a patch, to be laid over the picture), and `strength`, its greatest attention over that of any word
         of the text, in [0, 1].
     """
-    if not hasattr(model, "word_masks"):
+    if model.word_masks is None:
         return None
     data = evaluation.data
     chosen = _chosen(evaluation, np.random.default_rng([seed, 2]))  # other draws than those of the galleries

@@ -9,7 +9,6 @@ import numpy as np
 import mmkeras
 from mmkeras.atomic import new_folder
 from mmkeras.encoders.frozen_features import picture_loader
-from mmkeras.encoders.text import takes_text_features
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.model_card import model_card
 from mmkeras.evaluation.reranking_worth import reranking, reranking_costs
@@ -78,7 +77,7 @@ def export_run(run, to, model=None):
             "space_id": identity,
             "dim": model.embedding_dim,
             "system": type(model).__name__,
-            "match": "probability" if hasattr(model, "matcher") else "cosine",
+            "match": "cosine" if model.matcher is None else "probability",
             **reranking(model, metrics),
             "mmkeras": mmkeras.__version__,
             **preprocessing_settings(model),
@@ -100,7 +99,7 @@ def _card(run, model, name, space, metrics, saved_model):
     """Render the model card from what the run measured, the space and the signatures as they were written."""
     source, targets = run.recipe.data, run.recipe.targets
     content = "pictures and captions with categories" if targets else "pictures with captions"
-    if takes_text_features(model.text_encoder):
+    if model.text_encoder.takes == "features":
         content = "features of pictures and of texts, in pairs" + (" with categories" if targets else "")
     own = {"description": f"{content}, from {source}", "licence": "the owner's"}
     taken_out = source == "glyphs" and targets == "category"
@@ -124,7 +123,7 @@ def _card(run, model, name, space, metrics, saved_model):
         limits=[
             *([WITHOUT_CATEGORY_WORD] if taken_out else []),
             *([RERANKING_COSTS] if reranking_costs(metrics) else []),
-            *([FEATURES_ONLY] if takes_text_features(model.text_encoder) else []),
+            *([FEATURES_ONLY] if model.text_encoder.takes == "features" else []),
         ],
     )
 

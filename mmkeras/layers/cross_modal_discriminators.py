@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.layers.discriminator import Discriminator
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class CrossModalDiscriminators(keras.layers.Layer):
+class CrossModalDiscriminators(ConfigFromSignature, keras.layers.Layer):
     """Four discriminators, two a modality.
 
     The intra-modality ones tell features from their reconstructions, by a single linear layer. The inter-modality ones
@@ -66,7 +67,3 @@ class CrossModalDiscriminators(keras.layers.Layer):
         """
         pair = ops.concatenate([representation, ops.cast(feature, representation.dtype)], axis=-1)
         return getattr(self, f"{modality}_inter")(pair, training=training)
-
-    def get_config(self):
-        names = ("image_features", "text_features", "representation_dim", "hidden")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
+
 MASK_MODES = ("soft", "hard", "random", "none")
 OUT = -1e9  # a logit that is never drawn beside another
 NO_WORD = -1
@@ -64,7 +66,7 @@ def masked_image_tokens(image_tokens, mask):
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class SoftMasking(keras.layers.Layer):
+class SoftMasking(ConfigFromSignature, keras.layers.Layer):
     """Attenuate in each picture what the model looks at for one word of its text, drawn at random.
 
     Draws come from a `keras.random.SeedGenerator`, whose state is one of the model's variables: a checkpoint holds it.
@@ -162,12 +164,4 @@ class SoftMasking(keras.layers.Layer):
             "tokens": keras.KerasTensor(image_tokens.shape, image_tokens.dtype),
             "mask": keras.KerasTensor((batch, patches), "float32"),
             "word": keras.KerasTensor((batch,), "int32"),
-        }
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "mask_mode": self.mask_mode,
-            "threshold": self.threshold,
-            "seed": self.seed,
         }

@@ -78,14 +78,25 @@ class EpochLog(keras.callbacks.Callback):
         self.stage = None
 
     def on_epoch_end(self, epoch, logs=None):
-        learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         stage = {"stage": self.stage} if self.stage else {}
-        self.rows.append({"epoch": epoch, **stage, **logs, "learning_rate": learning_rate})
+        self.rows.append({"epoch": epoch, **stage, **logs, **_learning_rates(self.model)})
         columns = list(dict.fromkeys(key for row in self.rows for key in row))
         with replacing_file(self.file) as beside, open(beside, "w", newline="") as stream:
             writer = csv.DictWriter(stream, columns)
             writer.writeheader()
             writer.writerows(self.rows)
+
+
+def _learning_rates(model):
+    """The rates of the optimizers that move something: `learning_rate`, the first one's, and those that differ."""
+    rates = {
+        role: float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+        for role, optimizer in model.optimizers.items()
+        if model.variables_of(role)
+    }
+    first = next(iter(rates.values()))
+    others = {f"{role}_learning_rate": rate for role, rate in rates.items() if rate != first}
+    return {"learning_rate": first, **others}
 
 
 class Checkpoint(keras.callbacks.Callback):

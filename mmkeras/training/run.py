@@ -1,6 +1,7 @@
 """`Run`: the folder that holds one experiment, from its settings to its trained model."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import platform
@@ -14,7 +15,7 @@ from mmkeras.data.sources import load_source
 from mmkeras.errors import MmkerasError
 from mmkeras.training.recipe import Recipe
 
-RUN_FORMAT = 1  # of the folder's layout; raised when an older reader could misread it
+RUN_FORMAT = 2  # of the folder's layout; raised when an older reader could misread it
 LIBRARIES = ("tensorflow", "keras", "tensorflow-text", "numpy")
 
 
@@ -78,7 +79,9 @@ class Run:
             "training_seconds": 0.0,
         }
         _write_json(folder / "run.json", info)
-        return cls(folder)
+        run = cls(folder)
+        run.recipe = recipe
+        return run
 
     def discard(self):
         """Remove the folder where it holds nothing but the settings, so that its name can be used again."""
@@ -90,7 +93,7 @@ class Run:
     def _info_file(self):
         return self.folder / "run.json"
 
-    @property
+    @functools.cached_property
     def recipe(self):
         """The `Recipe` with which the run was started."""
         return Recipe.from_settings(self.info["settings"])

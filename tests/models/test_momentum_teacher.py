@@ -14,62 +14,62 @@ from .small_soft_mask import BATCH, IMAGES, TOKEN_IDS, build, same, train, value
 
 
 def test_the_share_of_the_teacher_grows_with_the_steps():
-    model = build(alpha=0.4)  # in 4 steps
+    model = build(teacher={"alpha": 0.4})  # in 4 steps
     found = []
     for step in range(6):
-        model.steps.assign(step)
-        found.append(float(model.alpha_now))
+        model.teacher.steps.assign(step)
+        found.append(float(model.teacher.alpha_now))
     assert found == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.4])
 
 
 def test_the_teacher_sees_the_weak_view_and_the_whole_text():
-    model = build(hide_rate=1.0)
+    model = build(token_masking={"rate": 1.0})
     clean = model(BATCH, training=False)
     train(model, BATCH | {"image": 255 - IMAGES, "weak_image": IMAGES})
     for name in ("image", "text"):
-        queue = getattr(model.queue, f"{name}_queue").numpy()
+        queue = getattr(model.teacher.queue, f"{name}_queue").numpy()
         np.testing.assert_allclose(queue[:6], clean[f"{name}_embedding"], rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(model.queue.id_queue[:6], BATCH["image_id"])
-    assert int(model.queue.pointer) == 6
+    np.testing.assert_array_equal(model.teacher.queue.id_queue[:6], BATCH["image_id"])
+    assert int(model.teacher.queue.pointer) == 6
 
 
 def test_the_teacher_follows_at_the_start_of_a_step():
-    model = build(momentum=0.75)
-    for part, _ in model.taught_parts:
+    model = build(teacher={"momentum": 0.75})
+    for part in model.students.values():
         part.set_weights([value + 0.1 for value in part.get_weights()])
     seen = []
     for _ in range(2):
-        seen.append([values(part.weights) for part, _ in model.taught_parts])
+        seen.append([values(part.weights) for part in model.students.values()])
         train(model)
     first, second = seen
-    for (_, teacher), early, late in zip(model.taught_parts, first, second, strict=True):
-        for slow, a, b in zip(teacher.weights, early, late, strict=True):
+    for copy, early, late in zip(model.teacher.copies.values(), first, second, strict=True):
+        for slow, a, b in zip(copy.weights, early, late, strict=True):
             np.testing.assert_allclose(slow, 0.75 * a + 0.25 * b, rtol=1e-5, atol=1e-6)
     assert not same(first[0], second[0])
 
 
 def test_optimizers_have_the_model_and_nothing_of_the_teacher():
-    model = build(momentum=1.0)
-    students = [variable for part, _ in model.taught_parts for variable in part.trainable_variables]
-    students += [*model.matching_head.trainable_variables, model.log_temperature]
+    model = build(teacher={"momentum": 1.0})
+    students = [variable for part in model.students.values() for variable in part.trainable_variables]
+    students += [*model.fusion.matching_head.trainable_variables, model.temperature.log_temperature]
     assert {id(v) for v in model.trainable_variables} == {id(v) for v in students}
     model.compile(keras.optimizers.AdamW(0.1, weight_decay=0.5), run_eagerly=True)
     train(model)
-    teacher = values(variable for _, part in model.taught_parts for variable in part.weights)
+    teacher = values(variable for copy in model.teacher.copies.values() for variable in copy.weights)
     before = values(students)
     train(model)
-    assert same(teacher, values(variable for _, part in model.taught_parts for variable in part.weights))
+    assert same(teacher, values(variable for copy in model.teacher.copies.values() for variable in copy.weights))
     assert not any(np.array_equal(a, b) for a, b in zip(before, values(students), strict=True) if a.size > 20)
 
 
 def test_teacher_queue_and_steps_are_saved_and_training_goes_on(tmp_path):
-    model = build(batch_norm=True, initial_temperature=0.2)
+    model = build(batch_norm=True, temperature={"initial": 0.2})
     train(model)
     with no_user_warning():
         model.save(tmp_path / "model.keras")
         loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert same(values(model.weights), values(loaded.weights))
-    assert (int(loaded.steps), int(loaded.queue.pointer)) == (1, 6)
+    assert (int(loaded.teacher.steps), int(loaded.teacher.queue.pointer)) == (1, 6)
     assert same(values(model.optimizer.variables), values(loaded.optimizer.variables))
     np.testing.assert_array_equal(loaded.match(IMAGES, TOKEN_IDS), model.match(IMAGES, TOKEN_IDS))
     assert [variable.trainable for variable in loaded.weights] == [variable.trainable for variable in model.weights]
@@ -81,7 +81,7 @@ def test_teacher_queue_and_steps_are_saved_and_training_goes_on(tmp_path):
     "rows, told",
     [
         (1, "Expected batches of 2 or more that divide the queue, size=12"),
-        (5, "it holds 10 or 15. Received: batch_size=5. Change batch_size, or queue_size of the model"),
+        (5, "it holds 10 or 15. Received: batch_size=5. Change batch_size, or queue_size of the model's teacher"),
     ],
 )
 def test_batches_that_do_not_fit_the_queue_are_refused(rows, told):
@@ -109,8 +109,9 @@ def run(strategy, replicas):
     with strategy.scope():
         model = SoftMask(build_image_encoder("vit", height=8, width=8, patch=4, token_width=8, **small),
             build_text_encoder("bert", vocabulary_size=20, sequence_length=4, width=8, **small),
-            fusion_depth=2, fusion_heads=2, attention_block=0, queue_size=16, momentum=0.5, alpha_ramp_steps=2,
-            mask_text=False, matching_weight=0.0, soft_matching_weight=0.0, language_weight=0.0)
+            fusion={"depth": 2, "heads": 2, "attention_block": 0}, mask_text=False,
+            teacher={"queue_size": 16, "momentum": 0.5, "alpha_ramp_steps": 2},
+            loss_weights={"matching": 0.0, "soft_matching": 0.0, "language": 0.0})
         model.compile(keras.optimizers.SGD(0.05))
 
     @tf.function
