@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mmkeras.evaluation.gap_table import gap_table
-from mmkeras.evaluation.representation_table import representation_table
+from mmkeras.evaluation.report.gap_table import gap_table
+from mmkeras.evaluation.report.representation_table import representation_table
 
 MOST_COLUMNS = 4  # of a comparison, to be read in 100 columns of text
 RECALLS = ("recall@1", "recall@5", "recall@10")

@@ -83,8 +83,8 @@ def variant_of(variant, seed, folder, name, settings):
 
 def measure(run, split, model):
     """What an evaluation finds, and where the matching head was trained, what it ranks by itself: `head_...`."""
-    from mmkeras.evaluation.evaluate import K_TEST, RERANKED
-    from mmkeras.evaluation.run_report import evaluate_run
+    from mmkeras.evaluation.measuring.evaluate import K_TEST, RERANKED
+    from mmkeras.evaluation.report.run_report import evaluate_run
     from mmkeras.metrics import reranked_metrics
 
     evaluation = evaluate_run(run, split, model=model, k_test=0)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from mmkeras.errors import MmkerasError
-from mmkeras.evaluation import report
-from mmkeras.evaluation.evaluate import evaluate
+from mmkeras.evaluation.measuring.evaluate import evaluate
+from mmkeras.evaluation.report import report
 
-from ..page import Page
+from ...page import Page
 
 HISTORY = [
     {"epoch": str(epoch), "loss": str(2.0 / (epoch + 1)), "val_text_to_image_recall@1": str(0.1 * epoch), "note": ""}

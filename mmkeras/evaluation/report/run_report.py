@@ -8,11 +8,11 @@ import keras
 from mmkeras.data.sources import load_source
 from mmkeras.encoders.frozen_features import picture_loader
 from mmkeras.errors import MmkerasError
-from mmkeras.evaluation.evaluate import checked_k_test, evaluate, save_metrics
-from mmkeras.evaluation.gap_table import COMPARED, UNTRAINED
-from mmkeras.evaluation.report import write_report
-from mmkeras.evaluation.size_table import size_table
-from mmkeras.evaluation.word_views import draw_words
+from mmkeras.evaluation.measuring.evaluate import checked_k_test, evaluate, save_metrics
+from mmkeras.evaluation.report.gap_table import COMPARED, UNTRAINED
+from mmkeras.evaluation.report.report import write_report
+from mmkeras.evaluation.report.size_table import size_table
+from mmkeras.evaluation.report.word_views import draw_words
 from mmkeras.training.initial_weights import begin_with, initial_model
 from mmkeras.training.log import read_log
 

@@ -1,8 +1,8 @@
 import pytest
 
 from mmkeras.errors import MmkerasError
-from mmkeras.evaluation.evaluate import evaluate
-from mmkeras.evaluation.model_card import SYSTEMS, model_card
+from mmkeras.evaluation.measuring.evaluate import evaluate
+from mmkeras.evaluation.report.model_card import SYSTEMS, model_card
 
 
 @pytest.fixture

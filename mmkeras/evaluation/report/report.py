@@ -3,12 +3,12 @@
 import math
 
 from mmkeras.atomic import replacing_file
-from mmkeras.evaluation import figures
-from mmkeras.evaluation.evaluate import RERANKED, STRICT
-from mmkeras.evaluation.gallery import draw_queries
-from mmkeras.evaluation.gap_table import chance_of, gap_table
+from mmkeras.evaluation.measuring.evaluate import RERANKED, STRICT
 from mmkeras.evaluation.rendering import flattened, number, render
-from mmkeras.evaluation.representation_table import representation_table
+from mmkeras.evaluation.report import figures
+from mmkeras.evaluation.report.gallery import draw_queries
+from mmkeras.evaluation.report.gap_table import chance_of, gap_table
+from mmkeras.evaluation.report.representation_table import representation_table
 
 DIRECTIONS = (("text_to_image", "Text to picture"), ("image_to_text", "Picture to text"))
 CURVES_A_FIGURE = 4
@@ -61,6 +61,7 @@ def write_report(
     projection, variance = figures.projection(evaluation, seed)
     svg, relevant, irrelevant = figures.similarity_histogram(evaluation, seed)
     page = render(
+        __package__,
         "report.html.j2",
         title=title,
         data=data,

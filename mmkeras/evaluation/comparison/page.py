@@ -1,7 +1,7 @@
 """`write_comparison`: one HTML file that shows runs side by side: table, curves, and what they differ in."""
 
 from mmkeras.atomic import replacing_file
-from mmkeras.evaluation.comparison_figures import curves_of_runs, retrieval_and_gap, series_key
+from mmkeras.evaluation.comparison.figures import curves_of_runs, retrieval_and_gap, series_key
 from mmkeras.evaluation.rendering import number, render
 
 RSUM, MAP = ("rsum", "val_rsum", "rsum, of 600"), ("map", "val_map", "MAP, mean of both ways")
@@ -22,6 +22,7 @@ def write_comparison(file, comparison):
     runs = sum(len(group.runs) for group in groups)
     many = f"{len(groups)} experiments" if runs > len(groups) else f"{runs} runs"
     page = render(
+        __package__,
         "comparison.html.j2",
         title=" · ".join(group.name for group in groups) if len(groups) <= 3 else many,
         measured=measured,

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from mmkeras.errors import MmkerasError
-from mmkeras.evaluation.comparison import Comparison
+from mmkeras.evaluation.comparison.comparison import Comparison
 from mmkeras.training import Recipe
 
-from ..run_folders import METRICS
+from ...run_folders import METRICS
 
 
 def cells(comparison, name):

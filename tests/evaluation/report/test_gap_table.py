@@ -1,5 +1,5 @@
 from mmkeras.console import print_metrics
-from mmkeras.evaluation.gap_table import COMPARED, MEASURES, gap_table
+from mmkeras.evaluation.report.gap_table import COMPARED, MEASURES, gap_table
 
 METRICS = {
     "modality_probe": 0.75,

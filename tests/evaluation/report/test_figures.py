@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from mmkeras.evaluation.figures import line_plot
+from mmkeras.evaluation.report.figures import line_plot
 
 
 def heights(svg):

@@ -6,8 +6,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from mmkeras.evaluation.gallery import data_uri
-from mmkeras.evaluation.relevance import relevant
+from mmkeras.evaluation.measuring.relevance import relevant
+from mmkeras.evaluation.report.gallery import data_uri
 
 RIGHT, WRONG = 4, 1  # texts that are shown
 LONGEST = 224  # px of the picture that stands beside them

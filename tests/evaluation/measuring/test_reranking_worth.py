@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmkeras.evaluation.reranking_worth import reranking, reranking_costs
+from mmkeras.evaluation.measuring.reranking_worth import reranking, reranking_costs
 
 MATCHES, EMBEDS = SimpleNamespace(matcher=None, temperature=0.3), SimpleNamespace(temperature=0.3)
 

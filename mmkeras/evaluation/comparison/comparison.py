@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from mmkeras.errors import MmkerasError
-from mmkeras.evaluation.compared_measure import MEASURED, SECTIONS
-from mmkeras.evaluation.compared_run import ComparedRun
-from mmkeras.evaluation.run_group import RunGroup
+from mmkeras.evaluation.comparison.compared_measure import MEASURED, SECTIONS
+from mmkeras.evaluation.comparison.compared_run import ComparedRun
+from mmkeras.evaluation.comparison.run_group import RunGroup
 
 MISSING = "–"
 

@@ -4,8 +4,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from mmkeras.evaluation.evaluate import evaluate
-from mmkeras.evaluation.gallery import data_uri, draw_queries
+from mmkeras.evaluation.measuring.evaluate import evaluate
+from mmkeras.evaluation.report.gallery import data_uri, draw_queries
 
 
 def decoded(uri):

@@ -6,7 +6,7 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.decomposition import PCA
 
 from mmkeras.evaluation.drawing import COLOUR, STYLE, WIDTHS, as_svg, new_figure
-from mmkeras.evaluation.relevance import relevant, relevant_rows
+from mmkeras.evaluation.measuring.relevance import relevant, relevant_rows
 
 FLAT = 50  # largest over smallest loss, past which a line would look flat: stages weigh losses differently
 LONGEST_OF_TWO = {2: 30, 3: 24}  # characters of a legend with two columns, by figures in a row

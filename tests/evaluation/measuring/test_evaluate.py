@@ -7,7 +7,7 @@ import pytest
 
 from mmkeras.console import print_metrics
 from mmkeras.errors import MmkerasError
-from mmkeras.evaluation.evaluate import evaluate, save_metrics
+from mmkeras.evaluation.measuring.evaluate import evaluate, save_metrics
 from mmkeras.metrics import modality_gap_metrics, representation_maps
 
 # Scores (picture x text) of the embeddings in conftest.py:

@@ -7,11 +7,11 @@ import types
 import numpy as np
 from PIL import Image
 
-from mmkeras.evaluation.report import write_report
-from mmkeras.evaluation.size_table import size_table
-from mmkeras.evaluation.word_views import draw_words
+from mmkeras.evaluation.report.report import write_report
+from mmkeras.evaluation.report.size_table import size_table
+from mmkeras.evaluation.report.word_views import draw_words
 
-from ..page import Page
+from ...page import Page
 
 FOUR = ["one", "two", "<script>alert('three')</script>", "four"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from mmkeras.atomic import replacing_file
 from mmkeras.data.paired import PairedData
 from mmkeras.errors import MmkerasError
-from mmkeras.evaluation.relevance import Relevance, map_of_chance
+from mmkeras.evaluation.measuring.relevance import Relevance, map_of_chance
 from mmkeras.metrics.modality_gap import FEWEST_GROUPS, modality_gap_metrics
 from mmkeras.metrics.representation import representation_maps
 from mmkeras.metrics.reranking import reranked_metrics

@@ -1,6 +1,6 @@
 """The mean average precision of raw representations as people read it, by direction and standardisation."""
 
-from mmkeras.evaluation.evaluate import REPRESENTATION
+from mmkeras.evaluation.measuring.evaluate import REPRESENTATION
 from mmkeras.metrics.representation import NORMALIZE
 
 DIRECTIONS = (

@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from mmkeras.evaluation.comparison import Comparison
-from mmkeras.evaluation.comparison_figures import MARKERS, series_key, series_style
-from mmkeras.evaluation.comparison_page import write_comparison
+from mmkeras.evaluation.comparison.comparison import Comparison
+from mmkeras.evaluation.comparison.figures import MARKERS, series_key, series_style
+from mmkeras.evaluation.comparison.page import write_comparison
 
-from ..page import Page
-from ..run_folders import METRICS
+from ...page import Page
+from ...run_folders import METRICS
 
 MAPS = METRICS | {"text_to_image_map": 0.6, "image_to_text_map": 0.5}
 

@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from mmkeras.evaluation.relevance import best_ranks, relevant
+from mmkeras.evaluation.measuring.relevance import best_ranks, relevant
 
 THUMBNAIL = 112  # px; shown at half of it on screens of double density
 PNG_BYTES = 6000  # above it, a photograph: JPEG keeps a report of some hundred pictures below 2 MB

@@ -1,10 +1,10 @@
 """`model_card`: what somebody who finds an exported model must know, as Markdown."""
 
 from mmkeras.errors import MmkerasError
-from mmkeras.evaluation.gap_table import gap_table
 from mmkeras.evaluation.rendering import flattened, render
-from mmkeras.evaluation.report import DIRECTIONS, recall_table
-from mmkeras.evaluation.representation_table import representation_table
+from mmkeras.evaluation.report.gap_table import gap_table
+from mmkeras.evaluation.report.report import DIRECTIONS, recall_table
+from mmkeras.evaluation.report.representation_table import representation_table
 
 CATEGORIES_NAMED = 12  # of the categories; the others are counted
 PAIRS = "It was trained on pairs: every picture was shown together with a text that belongs to it."
@@ -142,6 +142,7 @@ def model_card(
         _complete(f"signatures[{signature!r}]", tensors, ("inputs", "outputs"))
     measured = "pictures" in metrics  # by `evaluate`; metrics of other origin are listed as they are
     return render(
+        __package__,
         "model_card.md.j2",
         name=name,
         system=system,

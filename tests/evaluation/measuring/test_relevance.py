@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmkeras.evaluation.relevance import best_ranks, map_of_chance, relevant, relevant_rows
+from mmkeras.evaluation.measuring.relevance import best_ranks, map_of_chance, relevant, relevant_rows
 from mmkeras.metrics import mean_average_precision, ranks
 
 TAGS = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 0, 1]], np.uint8)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mmkeras.errors import MmkerasError
-from mmkeras.evaluation.gap_table import COMPARED, UNTRAINED
-from mmkeras.evaluation.run_report import evaluate_run, untrained_model
+from mmkeras.evaluation.report.gap_table import COMPARED, UNTRAINED
+from mmkeras.evaluation.report.run_report import evaluate_run, untrained_model
 from mmkeras.training import Run
 
 
