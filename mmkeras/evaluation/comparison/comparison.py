@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from mmkeras.errors import MmkerasError
-from mmkeras.evaluation.comparison.compared_measure import MEASURED, SECTIONS
 from mmkeras.evaluation.comparison.compared_run import ComparedRun
 from mmkeras.evaluation.comparison.run_group import RunGroup
+from mmkeras.metrics.measures import CATEGORY, RERANKED, RETRIEVAL, SECTIONS, TRAINING, find_measure, measures_of
 
 MISSING = "–"
 
@@ -64,22 +64,22 @@ class Comparison:
         """The tables, those without any figure left out.
 
         Returns:
-            list of dicts: `title`, and `rows`, dicts with `measure`, a `ComparedMeasure`, and `cells`, one for each of
+            list of dicts: `title`, and `rows`, dicts with `measure`, a `Measure`, and `cells`, one for each of
             `groups`: dicts with `text` and `best`. The best of a row is marked where a direction is better, among the
             runs that have finished, and where they were measured on the same data; equal figures are all the best.
         """
         titles = list(SECTIONS)
         if self.by_category:
-            titles[0], titles[1] = titles[1], titles[0]
+            titles.insert(0, titles.pop(titles.index(CATEGORY)))
         sections = []
         for title in titles:
-            rows = [self._row(measure, title not in MEASURED or self.same_data) for measure in SECTIONS[title]]
+            rows = [self._row(measure, title == TRAINING or self.same_data) for measure in _compared(title)]
             if rows := [row for row in rows if row]:
                 sections.append({"title": title, "rows": rows})
         return sections
 
     def _row(self, measure, comparable):
-        means = [group.mean(measure.key) for group in self.groups]
+        means = [group.mean(measure.name) for group in self.groups]
         if all(mean is None for mean in means) and not measure.always:
             return None
         shown = [MISSING if mean is None else measure.show(mean) for mean in means]
@@ -93,7 +93,7 @@ class Comparison:
             best = shown[max(judged, key=lambda place: measure.better * means[place])]
         cells = []
         for place, (group, mean) in enumerate(zip(self.groups, means, strict=True)):
-            text = MISSING if mean is None else measure.show(mean, group.deviation(measure.key))
+            text = MISSING if mean is None else measure.show(mean, group.deviation(measure.name))
             cells.append({"text": text, "best": place in judged and shown[place] == best})
         return {"measure": measure, "cells": cells}
 
@@ -107,6 +107,13 @@ class Comparison:
         keys = dict.fromkeys(key for column in columns for key in column)
         table = {key: [column.get(key, MISSING) for column in columns] for key in keys}
         return {key: values for key, values in table.items() if len(set(values)) > 1}
+
+
+def _compared(section):
+    """The measures of a section that have a row; behind those of retrieval the main ones after re-ranking."""
+    measures = [figure for entry in measures_of(section) for figure in entry.figures() if figure.compared]
+    again = [find_measure(RERANKED + measure.name) for measure in measures if measure.main and section == RETRIEVAL]
+    return measures + again
 
 
 def _make_distinct(runs):

@@ -4,6 +4,7 @@ import matplotlib
 from matplotlib.ticker import MaxNLocator
 
 from mmkeras.evaluation.drawing import COLOUR, PAGE_COLOURS, SERIES, STYLE, WIDTHS, as_svg, new_figure
+from mmkeras.metrics.measures import GAP, find_measure
 
 LINES = (("-", ""), ("--", "7 3"), (":", "2 3"), ("-.", "8 3 2 3"))  # Matplotlib's, and those of the key in the page
 # Matplotlib's, and the same around (14, 6) in the key.
@@ -18,6 +19,7 @@ MARKERS = (
     ("*", "M14 0L15.5 4.2L20 4.3L16.4 7L17.7 11.3L14 8.8L10.3 11.3L11.6 7L8 4.3L12.5 4.2Z"),
 )
 CHANCE = 0.5  # of a probe between two modalities
+GAP_MEASURE = "modality_probe"
 
 
 def series_style(place):
@@ -80,11 +82,7 @@ def retrieval_and_gap(groups, key, y_label):
         SVG element as a string; `None` where no run has both figures.
     """
     points = [
-        [
-            (run.values["modality_probe"], run.values[key])
-            for run in group.runs
-            if {"modality_probe", key} <= set(run.values)
-        ]
+        [(run.values[GAP_MEASURE], run.values[key]) for run in group.runs if {GAP_MEASURE, key} <= set(run.values)]
         for group in groups
     ]
     if not any(points):
@@ -106,5 +104,5 @@ def retrieval_and_gap(groups, key, y_label):
         axes.grid(axis="y")
         axes.set_axisbelow(True)
         axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f}%")
-        axes.set(xlabel="modality gap: probe, MLP", ylabel=y_label)
+        axes.set(xlabel=f"{GAP}: {find_measure(GAP_MEASURE).heading}", ylabel=y_label)
         return as_svg(figure, f"gap and {key}")

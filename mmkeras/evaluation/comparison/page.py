@@ -1,10 +1,11 @@
 """`write_comparison`: one HTML file that shows runs side by side: table, curves, and what they differ in."""
 
 from mmkeras.atomic import replacing_file
-from mmkeras.evaluation.comparison.figures import curves_of_runs, retrieval_and_gap, series_key
+from mmkeras.evaluation.comparison.figures import GAP_MEASURE, curves_of_runs, retrieval_and_gap, series_key
 from mmkeras.evaluation.rendering import number, render
+from mmkeras.metrics.measures import VALIDATION, find_measure
 
-RSUM, MAP = ("rsum", "val_rsum", "rsum, of 600"), ("map", "val_map", "MAP, mean of both ways")
+MAP, RSUM = "map", "rsum"  # what sums both directions up: by item and by category
 
 
 def write_comparison(file, comparison):
@@ -45,23 +46,30 @@ def _figures(comparison):
     """The plots that there are figures for: dicts with `title`, `svg`, `summary` and `note`."""
     groups = comparison.groups
     kinds = [MAP, RSUM] if comparison.by_category else [RSUM, MAP]
-    if all(group.curve(kinds[0][1]) for group in groups):
+    if all(group.curve(VALIDATION + kinds[0]) for group in groups):
         kinds = kinds[:1]  # all have the first, which is what they were trained for
     found = []
-    for _, column, label in kinds:
-        found.append(_curves(groups, "Validation", column, label, "After each epoch, on dev."))
+    for key in kinds:
+        found.append(_curves(groups, "Validation", VALIDATION + key, _axis(key), "After each epoch, on dev."))
     note = "Losses of different systems are different quantities: read the course, not the height."
     found.append(_curves(groups, "Loss", "loss", "loss", note))
     note = "Up and to the left is better. A probe at chance tells pictures from texts no more"
     note += "." if comparison.same_data else "; points of different data do not compare."
-    for key, _, label in kinds:
-        svg = retrieval_and_gap(groups, key, label)
-        pairs = [(group.name, group.mean(key), group.mean("modality_probe")) for group in groups]
+    for key in kinds:
+        svg = retrieval_and_gap(groups, key, _axis(key))
+        pairs = [(group.name, group.mean(key), group.mean(GAP_MEASURE)) for group in groups]
         summary = "; ".join(
             f"{name} {number(round(y, 4))} at {100 * x:.1f}%" for name, y, x in pairs if x is not None and y is not None
         )
         found.append({"title": "Retrieval and modality gap", "svg": svg, "summary": summary, "note": note})
     return [figure for figure in found if figure["svg"]]
+
+
+def _axis(key):
+    """What an axis says of a measure: `"rsum, of 600"`."""
+    measure = find_measure(key)
+    note = measure.note({})
+    return f"{measure.heading}, {note}" if note else measure.heading
 
 
 def _curves(groups, title, column, label, note):

@@ -10,13 +10,12 @@ from mmkeras.atomic import replacing_file
 from mmkeras.data.paired import PairedData
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.measuring.relevance import Relevance, map_of_chance
+from mmkeras.metrics.measures import REPRESENTATION, RERANKED, STRICT
 from mmkeras.metrics.modality_gap import FEWEST_GROUPS, modality_gap_metrics
 from mmkeras.metrics.representation import representation_maps
 from mmkeras.metrics.reranking import reranked_metrics
 from mmkeras.metrics.retrieval import mean_average_precision, retrieval_metrics
 
-REPRESENTATION = "representation_"  # before the name of a metric: of what the embeddings are made of, not of unit norm
-RERANKED, STRICT = "reranked_", "strict_"  # before the name of a metric of retrieval; of both, the second comes first
 K_TEST = 128  # candidates a query, where a model can match
 
 

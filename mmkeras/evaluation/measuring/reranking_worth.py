@@ -1,6 +1,6 @@
 """Whether the matching head of a model orders results better than the embeddings do."""
 
-from mmkeras.evaluation.measuring.evaluate import RERANKED
+from mmkeras.metrics.measures import RERANKED
 
 BY_ITSELF = 16  # results of a query: for each of them a server encodes a picture and a text
 

@@ -7,6 +7,7 @@ from sklearn.decomposition import PCA
 
 from mmkeras.evaluation.drawing import COLOUR, STYLE, WIDTHS, as_svg, new_figure
 from mmkeras.evaluation.measuring.relevance import relevant, relevant_rows
+from mmkeras.metrics.measures import find_measure
 
 FLAT = 50  # largest over smallest loss, past which a line would look flat: stages weigh losses differently
 LONGEST_OF_TWO = {2: 30, 3: 24}  # characters of a legend with two columns, by figures in a row
@@ -86,7 +87,7 @@ def projection(evaluation, seed):
             axes.plot(*np.concatenate([ends, gaps], axis=1).reshape(-1, 2).T, color=COLOUR["line"], linewidth=0.8)
         for name, points, marker in (("image", images, "o"), ("text", texts, "D")):
             drawn = points[np.sort(generator.permutation(len(points))[:MOST_POINTS])]
-            label = {"image": "pictures", "text": "texts"}[name]
+            label = f"{name}s"
             size = {"o": 4.6, "D": 3.8}[marker]
             axes.plot(*drawn.T, marker, color=COLOUR[name], markersize=size, alpha=0.7, markeredgewidth=0, label=label)
         axes.set_aspect("equal", adjustable="datalim")
@@ -150,6 +151,6 @@ def _relevant_pairs(image, text, generator):
 
 
 def _plain(name):
-    """A column of the log as people read it: `val_text_to_image_recall@1` is "text to image R@1"."""
-    name = name.removesuffix("_map") + " MAP" if name.endswith("_map") else name
-    return name.replace("recall@", "R@").replace("_", " ").replace("val ", "validation ", 1)
+    """A column of the log as people read it: `val_text_to_image_recall@1` is "Text to image R@1"."""
+    measure = find_measure(name)
+    return measure.title if measure else name.replace("_", " ").replace("val ", "validation ", 1)

@@ -2,9 +2,13 @@
 
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.rendering import flattened, render
-from mmkeras.evaluation.report.gap_table import gap_table
-from mmkeras.evaluation.report.report import DIRECTIONS, recall_table
-from mmkeras.evaluation.report.representation_table import representation_table
+from mmkeras.evaluation.report.tables import (
+    category_table,
+    gap_table,
+    representation_table,
+    retrieval_table,
+    summary_rows,
+)
 
 CATEGORIES_NAMED = 12  # of the categories; the others are counted
 PAIRS = "It was trained on pairs: every picture was shown together with a text that belongs to it."
@@ -148,11 +152,11 @@ def model_card(
         system=system,
         reference=reference,
         data=data,
-        recall=recall_table(metrics) if measured else [],
-        by_category=_by_category(metrics) if measured else [],
+        retrieval=retrieval_table(metrics) if measured else None,
+        summary=summary_rows(metrics) if measured else [],
+        by_category=category_table(metrics, beside_recall=True) if measured else None,
         representations=representation_table(metrics),
-        # What the report's table repeats of retrieval stands above here.
-        gap=gap_table({key: value for key, value in metrics.items() if not key.endswith(("rsum", "_map"))}),
+        gap=gap_table(metrics, with_retrieval=False),
         metrics=metrics,
         signatures=signatures,
         sent=_sent(signatures),
@@ -167,15 +171,6 @@ def model_card(
         intended_use=[*INTENDED_USE, *([CATEGORY_USE] if label_names else []), *intended_use],
         limits=[*LIMITS, *([CATEGORY_LIMIT] if label_names else []), *data.get("limits", ()), *limits],
     )
-
-
-def _by_category(metrics):
-    """The mean average precision by category with the R@1 beside it, `None` without pairs; a row a direction."""
-    return [
-        {"name": name, "map": metrics[f"{direction}_map"], "recall": metrics.get(f"{direction}_recall@1")}
-        for direction, name in DIRECTIONS
-        if f"{direction}_map" in metrics
-    ]
 
 
 def _sent(signatures):

@@ -3,14 +3,19 @@
 import math
 
 from mmkeras.atomic import replacing_file
-from mmkeras.evaluation.measuring.evaluate import RERANKED, STRICT
 from mmkeras.evaluation.rendering import flattened, number, render
 from mmkeras.evaluation.report import figures
 from mmkeras.evaluation.report.gallery import draw_queries
-from mmkeras.evaluation.report.gap_table import chance_of, gap_table
-from mmkeras.evaluation.report.representation_table import representation_table
+from mmkeras.evaluation.report.tables import (
+    category_table,
+    gap_table,
+    headlines,
+    representation_table,
+    retrieval_table,
+)
+from mmkeras.metrics.measure import BETWEEN_MODALITIES, DIRECTIONS
+from mmkeras.metrics.measures import CATEGORY, RETRIEVAL, SECTIONS, VALIDATION, find_measure
 
-DIRECTIONS = (("text_to_image", "Text to picture"), ("image_to_text", "Picture to text"))
 CURVES_A_FIGURE = 4
 CURVE_NOTES = {
     "The adversary": "How often the classifier that trains along names the modality. 0.5 says little: it may lag "
@@ -70,7 +75,8 @@ def write_report(
         has_pictures=data.pictures is not None,
         has_texts=not data.text_features,
         headlines=headlines(metrics, by_category),
-        recall=recall_table(metrics),
+        retrieval=retrieval_table(metrics),
+        categories=category_table(metrics),
         representations=representation_table(metrics),
         gap=gap_table(metrics),
         untrained_missing=untrained_missing,
@@ -78,8 +84,8 @@ def write_report(
         projection={"svg": projection, "variance": variance, "pairs": min(figures.TRUE_PAIRS, len(data.pairs))},
         histogram={"svg": svg, "relevant": relevant, "irrelevant": irrelevant},
         galleries=[
-            {"id": direction, "name": name, **draw_queries(evaluation, direction, seed)}
-            for direction, name in DIRECTIONS
+            {"id": direction, "name": DIRECTIONS[direction], **draw_queries(evaluation, direction, seed)}
+            for direction in BETWEEN_MODALITIES
         ],
         word_views=word_views,
         size=size,
@@ -89,62 +95,6 @@ def write_report(
     )
     with replacing_file(file) as beside:
         beside.write_text(page, encoding="utf-8", newline="\n")
-
-
-def headlines(metrics, by_category=False):
-    """The figures at the top of the page: dicts with `name`, `value` and `note`; `by_category`, those come first."""
-    by_item, maps = [], []
-    for direction, name in DIRECTIONS:
-        gallery = metrics["pictures" if direction == "text_to_image" else "texts"]
-        if f"{direction}_recall@1" in metrics:
-            value = f"{100 * metrics[f'{direction}_recall@1']:.1f}%"
-            note = f"chance {100 / gallery:.2g}%"
-            if "k_test" in metrics:
-                note = f"re-ranked {100 * metrics[f'{RERANKED}{direction}_recall@1']:.1f}%; {note}"
-            by_item.append({"name": f"{name}, R@1", "value": value, "note": note})
-        if f"{direction}_map" in metrics:
-            value = f"{metrics[f'{direction}_map']:.3f}"
-            maps.append({"name": f"{name}, MAP", "value": value, "note": f"by category{chance_of(metrics)}"})
-    if "rsum" in metrics and not by_category:
-        note = f"re-ranked {metrics[f'{RERANKED}rsum']:.1f}; of 600" if "k_test" in metrics else "of 600"
-        by_item.append({"name": "rsum", "value": f"{metrics['rsum']:.1f}", "note": note})
-    return maps + by_item if by_category else by_item + maps
-
-
-def recall_table(metrics):
-    """Rows of the recall table, by direction, empty where the data have no pairs.
-
-    Returns:
-        list of dicts: `name` and `gallery` of a direction, whether it counts look-alikes (`alike`), and `rows`, dicts
-        with `name`, `recall` (at 1, 5 and 10, in [0, 1]), `median_rank` and `mean_rank`. The last row is what chance
-        would reach with one relevant item; strict rows are there where they differ, and re-ranked ones where there was
-        re-ranking.
-    """
-    strict = {key.removeprefix(STRICT): value for key, value in metrics.items() if key.startswith(STRICT)}
-    alike = any(metrics[key] != value for key, value in strict.items())  # else the strict row would say it all again
-    kinds = (("Look-alikes count", ""), ("Strict", STRICT)) if alike else (("This model", ""),)
-    if "k_test" in metrics:
-        again = f"{metrics['k_test']} re-ranked"
-        kinds = [kind for name, prefix in kinds for kind in ((name, prefix), (f"{name}, {again}", prefix + RERANKED))]
-    table = []
-    for direction, name in DIRECTIONS:
-        if f"{direction}_recall@1" not in metrics:
-            continue
-        gallery = metrics["pictures" if direction == "text_to_image" else "texts"]
-        rows = [
-            {
-                "name": name_of_row,
-                "recall": [metrics[f"{prefix}{direction}_recall@{k}"] for k in (1, 5, 10)],
-                "median_rank": metrics[f"{prefix}{direction}_median_rank"],
-                "mean_rank": metrics[f"{prefix}{direction}_mean_rank"],
-            }
-            for name_of_row, prefix in kinds
-        ]
-        middle = (gallery + 1) / 2
-        chance = [min(1.0, k / gallery) for k in (1, 5, 10)]
-        rows.append({"name": "Chance", "recall": chance, "median_rank": middle, "mean_rank": middle})
-        table.append({"name": name, "gallery": gallery, "alike": alike, "rows": rows})
-    return table
 
 
 def training_curves(history, by_category=False):
@@ -167,13 +117,10 @@ def training_curves(history, by_category=False):
                 x.append(position if epoch is None else epoch)
                 y.append(value)
     parts = [key for key in curves if key.endswith("loss") and key not in ("loss", "val_loss")]
-    recall = [key for key in curves if key.endswith("recall@1")]
-    maps = [key for key in curves if key.endswith(("to_text_map", "to_image_map"))]  # their mean lies between
     groups = []
     for title, y_label, keys in (
         ("Loss", "loss", ["loss", "val_loss"]),
-        ("Validation", "share", [] if by_category and maps else recall),
-        ("Validation by category", "mean average precision", maps),
+        *_validations(curves, by_category),
         ("Parts of the loss", "loss", parts),
         ("The adversary", "accuracy", ["modality_accuracy"]),
         ("The discriminators", "accuracy", [key for key in curves if key.endswith("discriminator_accuracy")]),
@@ -192,6 +139,24 @@ def training_curves(history, by_category=False):
         note = CURVE_NOTES.get(title, "")
         found.append({"title": title, "svg": svg, "summary": summary, "note": note, "in_a_row": in_a_row})
     return found
+
+
+def _validations(curves, by_category):
+    """Title, label and columns of the figures of validation: measures by direction, those of one unit in one figure.
+
+    What sums both directions up lies between their curves, or has a scale of its own.
+    """
+    measures = {key: find_measure(key) for key in curves if key.startswith(VALIDATION)}
+    measures = {key: measure for key, measure in measures.items() if measure and measure.directions}
+    by_item = not (by_category and any(measure.section == CATEGORY for measure in measures.values()))
+    figures = {}
+    for section in SECTIONS:
+        title = {RETRIEVAL: "Validation", CATEGORY: "Validation by category"}.get(section, f"Validation: {section}")
+        for key, measure in measures.items():
+            if measure.section == section and (by_item or section != RETRIEVAL):
+                label = "share" if measure.unit == "%" else measure.heading
+                figures.setdefault((title, label), []).append(key)
+    return [(*figure, keys) for figure, keys in figures.items()]
 
 
 def stage_starts(history):

@@ -9,10 +9,10 @@ from mmkeras.data.sources import load_source
 from mmkeras.encoders.frozen_features import picture_loader
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.measuring.evaluate import checked_k_test, evaluate, save_metrics
-from mmkeras.evaluation.report.gap_table import COMPARED, UNTRAINED
 from mmkeras.evaluation.report.report import write_report
-from mmkeras.evaluation.report.size_table import size_table
+from mmkeras.evaluation.report.tables import size_table
 from mmkeras.evaluation.report.word_views import draw_words
+from mmkeras.metrics.measures import DEVIATION, UNTRAINED, untrained_measures
 from mmkeras.training.initial_weights import begin_with, initial_model
 from mmkeras.training.log import read_log
 
@@ -56,7 +56,8 @@ def evaluate_run(run, split="dev", model=None, source="", image_folder="", targe
     except (MmkerasError, OSError, TypeError, ValueError) as error:  # a file that is gone or that is not what it was
         missing = str(error).partition("\n")[0].removesuffix(".")
     else:
-        before = {f"{UNTRAINED}{key}": before[key] for key in COMPARED if key in before}
+        kept = [f"{measure.name}{end}" for measure in untrained_measures() for end in ("", DEVIATION)]
+        before = {f"{UNTRAINED}{key}": before[key] for key in kept if key in before}
         evaluation = dataclasses.replace(evaluation, metrics=evaluation.metrics | before)
     metrics_file, report_file = evaluation_files(run, source, data)
     save_metrics({"data": data.name, **evaluation.metrics}, metrics_file)

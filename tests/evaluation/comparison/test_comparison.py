@@ -26,13 +26,13 @@ def test_figures_stand_side_by_side_and_the_best_is_marked(make_run):
     better |= {"image_effective_rank": 2.0}
     comparison = Comparison([make_run("a"), make_run("b", metrics=better, epochs=3)])
     assert titles(comparison) == ["a", "b"]
-    assert cells(comparison, "text to picture R@1, % ↑") == ["50.0", "51.2*"]
-    assert cells(comparison, "picture to text R@1, % ↑") == ["25.0", "25.0"]  # equal: none is the best
+    assert cells(comparison, "Text to image R@1, % ↑") == ["50.0", "51.2*"]
+    assert cells(comparison, "Image to text R@1, % ↑") == ["25.0", "25.0"]  # equal: none is the best
     assert cells(comparison, "rsum ↑") == ["300.0", "310.0*"]
-    assert cells(comparison, "probe, MLP, % ↓") == ["75.0", "60.0*"]
+    assert cells(comparison, "Probe, MLP, % ↓") == ["75.0", "60.0*"]
     assert cells(comparison, "MMD² ↓") == ["0.0123", "0.0000*"]
-    assert cells(comparison, "effective rank, pictures") == ["9.0", "2.0"]  # a check, no goal
-    assert cells(comparison, "epochs") == ["2", "3"]
+    assert cells(comparison, "Effective rank, images") == ["9.0", "2.0"]  # a check, no goal
+    assert cells(comparison, "Epochs") == ["2", "3"]
     assert [section["title"] for section in comparison.sections()] == ["Retrieval", "Modality gap", "Training"]
     assert comparison.warnings == []
     assert list(comparison.differences()) == ["epochs"]
@@ -47,9 +47,9 @@ def test_figures_that_look_equal_are_all_the_best(make_run):
 def test_raw_representations_have_rows_where_a_run_has_some(make_run):
     raw = {"representation_text_to_image_map_query": 0.2512, "representation_image_to_all_map_both": 0.5}
     comparison = Comparison([make_run("a", metrics=METRICS | raw), make_run("b", epochs=3)])
-    assert cells(comparison, "text to picture MAP, query std. ↑") == ["0.251", "–"]
-    assert cells(comparison, "picture to all MAP, both std. ↑") == ["0.500", "–"]
-    (section,) = [section for section in comparison.sections() if section["title"] == "Retrieval by category"]
+    assert cells(comparison, "Text to image MAP, queries standardised ↑") == ["0.251", "–"]
+    assert cells(comparison, "Image to all MAP, both standardised ↑") == ["0.500", "–"]
+    (section,) = [section for section in comparison.sections() if section["title"] == "Raw representations"]
     assert len(section["rows"]) == 2
 
 
@@ -60,14 +60,15 @@ def test_time_and_size_of_new_runs_and_a_dash_for_old_ones(make_run):
     new = make_run("new", "learning_rate=0.01", **measured, model=b"x" * 2_340_000)
     old = make_run("old")
     comparison = Comparison([new, old])
-    assert cells(comparison, "time, s ↓") == ["1,234", "–"]
-    assert cells(comparison, "parameters ↓") == ["5,100,500", "–"]
-    assert cells(comparison, "in the queue ↓") == ["100,000", "–"]
-    assert cells(comparison, "queue, MB ↓") == ["0.5", "–"]  # 0.45
-    assert cells(comparison, "in the rest ↓") == ["500", "–"]
-    assert cells(comparison, "model.keras, MB ↓") == ["2.3", "0.0*"]
+    assert cells(comparison, "Time, s ↓") == ["1,234", "–"]
+    assert cells(comparison, "Parameters ↓") == ["5,100,500", "–"]
+    assert cells(comparison, "Parameters: queue ↓") == ["100,000", "–"]
+    assert cells(comparison, "Size: queue, MB ↓") == ["0.5", "–"]  # 0.45
+    assert cells(comparison, "Parameters: rest of the model ↓") == ["500", "–"]
+    assert cells(comparison, "Size: model.keras, MB ↓") == ["2.3", "0.0*"]
     labels = [row["measure"].label for row in Comparison([old, make_run("b", epochs=3)]).sections()[-1]["rows"]]
-    assert labels == ["epochs", "time, s ↓", "parameters ↓", "model.keras, MB ↓"]  # no part of the parameters is known
+    # No part of the parameters is known.
+    assert labels == ["Epochs", "Time, s ↓", "Parameters ↓", "Size: model.keras, MB ↓"]
 
 
 def test_seeds_of_one_experiment_are_a_column_of_means_and_deviations(make_run):
@@ -77,8 +78,8 @@ def test_seeds_of_one_experiment_are_a_column_of_means_and_deviations(make_run):
     comparison = Comparison([seeds[0], other, *seeds[1:]])
     assert titles(comparison) == ["a ×3", "b"]
     assert cells(comparison, "rsum ↑") == ["310.0 ±10.0*", "300.0"]
-    assert cells(comparison, "text to picture R@1, % ↑") == ["50.0 ±0.0", "50.0"]
-    assert cells(comparison, "epochs") == ["2", "2"]  # no deviation of what is a count
+    assert cells(comparison, "Text to image R@1, % ↑") == ["50.0 ±0.0", "50.0"]
+    assert cells(comparison, "Epochs") == ["2", "2"]  # no deviation of what is a count
     differences = comparison.differences()
     assert differences["seed"] == ["0, 1, 2", "0"]
     assert differences["learning_rate"][1] == "0.01" and set(differences) == {"seed", "learning_rate"}
@@ -144,7 +145,7 @@ def test_other_data_is_told_and_nothing_of_it_is_the_best(make_run):
         "Measure all on one split: mmkeras evaluate RUN --split NAME"
     )
     assert cells(comparison, "rsum ↑") == ["300.0", "400.0", "300.0"]
-    assert cells(comparison, "model.keras, MB ↓") == ["0.0*", "0.2", "0.0*"]
+    assert cells(comparison, "Size: model.keras, MB ↓") == ["0.0*", "0.2", "0.0*"]
 
 
 def test_glyphs_without_their_class_word_are_other_data_and_captions_with_labels_are_not(make_run):
@@ -166,8 +167,8 @@ def test_runs_that_are_not_finished_or_not_evaluated_are_there_with_what_to_do(m
         f"blind is not evaluated. Measure it with: mmkeras evaluate {blind}",
     ]
     assert cells(comparison, "rsum ↑") == ["–", "–", "300.0"]  # one alone is not the best
-    assert cells(comparison, "time, s ↓") == ["5", "20*", "30"]  # half a training is not a fast one
-    assert cells(comparison, "model.keras, MB ↓") == ["–", "0.0", "0.0"]
+    assert cells(comparison, "Time, s ↓") == ["5", "20*", "30"]  # half a training is not a fast one
+    assert cells(comparison, "Size: model.keras, MB ↓") == ["–", "0.0", "0.0"]
 
 
 def test_the_split_to_measure_on_is_that_of_the_others(make_run):
@@ -186,7 +187,7 @@ def test_systems_of_categories_are_shown_by_category_first(make_run):
     b = make_run("b", "targets=category", metrics=maps | {"image_to_text_map": 0.7}, epochs=3)
     comparison = Comparison([a, b])
     assert [section["title"] for section in comparison.sections()][:2] == ["Retrieval by category", "Retrieval"]
-    assert cells(comparison, "picture to text MAP ↑") == ["0.500", "0.700*"]
+    assert cells(comparison, "Image to text MAP ↑") == ["0.500", "0.700*"]
     assert comparison.groups[1].mean("map") == pytest.approx(0.65)
     comparison = Comparison([a, make_run("c")])
     assert [section["title"] for section in comparison.sections()][:2] == ["Retrieval", "Retrieval by category"]
@@ -204,7 +205,7 @@ def test_stages_are_counted_and_compared_by_name(make_run):
     stages = [{"name": "first", "epochs": 1, "trains": ["text_encoder"]}, {"name": "joint", "epochs": 1}]
     recipe = Recipe.from_settings({"preset": "p", "stages": stages})
     comparison = Comparison([make_run("plain"), make_run("staged", recipe=recipe)])
-    assert cells(comparison, "stages") == ["–", "2"]
+    assert cells(comparison, "Stages") == ["–", "2"]
     assert comparison.differences()["stages.first.trains"] == ["–", "text_encoder"]
 
 
@@ -229,7 +230,7 @@ def test_what_is_no_number_is_no_figure(make_run):
     odd = METRICS | {"rsum": "many", "modality_probe": True, "mmd2": None}
     comparison = Comparison([make_run("a"), make_run("b", metrics=odd, epochs=3)])
     assert cells(comparison, "rsum ↑") == ["300.0", "–"]
-    assert cells(comparison, "probe, MLP, % ↓") == ["75.0", "–"]
+    assert cells(comparison, "Probe, MLP, % ↓") == ["75.0", "–"]
     assert cells(comparison, "MMD² ↓") == ["0.0123", "–"]
 
 
@@ -237,6 +238,6 @@ def test_re_ranking_is_compared_where_a_run_has_it(make_run):
     plain, other = make_run("plain"), make_run("other", "epochs=9")
     again = make_run("again", metrics=METRICS | {"reranked_rsum": 321.0, "k_test": 128})
     assert cells(Comparison([plain, again], each=True), "rsum, re-ranked ↑") == ["–", "321.0"]
-    assert cells(Comparison([plain, again], each=True), "re-ranked a query") == ["–", "128"]
+    assert cells(Comparison([plain, again], each=True), "Re-ranked a query") == ["–", "128"]
     with pytest.raises(KeyError):
         cells(Comparison([plain, other]), "rsum, re-ranked ↑")

@@ -41,7 +41,7 @@ def test_the_page_holds_everything(make_run, write):
     assert "url(" not in source.replace("url(#", "") and "<script" not in source and "@import" not in source
     assert "a · <b>bold 3 runs, measured on glyphs/dev (500 pictures, 500 texts)" in page.text
     assert "rsum ↑ 305.0 ±7.1 best 250.0" in page.text
-    assert "probe, MLP, % ↓ 75.0 ±0.0 60.0 best" in page.text
+    assert "Probe, MLP, % ↓ 75.0 ±0.0 60.0 best" in page.text
     assert "learning_rate 0.001 0.01" in page.text and "seed 0, 1 0" in page.text and "epochs 2 3" in page.text
     assert "The adversary" not in page.text and "differ" in page.text
     assert figures(source) == [
@@ -67,7 +67,7 @@ def test_systems_of_categories_are_drawn_by_category(make_run, write):
     source = write([a, b])
     assert [title for title, _ in figures(source)] == ["Validation", "Loss", "Retrieval and modality gap"]
     assert figures(source)[2][1] == "a 0.55 at 75.0%; b 0.55 at 75.0%"
-    assert "MAP, mean of both ways" in source and "rsum, of 600" not in source
+    assert "MAP, mean of both directions" in source and "rsum, of 600" not in source
 
 
 def test_where_some_have_no_common_measure_both_are_drawn(make_run, write):

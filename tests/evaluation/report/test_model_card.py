@@ -31,7 +31,7 @@ def test_a_card_says_what_is_needed(card):
         "DejaVu fonts licence",
         "| Space id | `5f0c` |",
         "Measured on `glyphs/test`: 4 pictures, 4 texts.",
-        "| Text to picture | This model | 75.0% | 100.0% | 100.0% | 1 | 1.2 |",
+        "| Text to image | This model | 75.0% | 100.0% | 100.0% | 1 | 1.2 |",
         "| `encode_text` | `text: string[N]` | `embedding: float[N, 64]` |",
         "| `image.height` | `32` |",
         "| `text.model` | `(5000 characters)` |",
@@ -44,7 +44,7 @@ def test_a_card_says_what_is_needed(card):
 
 def test_re_ranking_stands_beside_what_it_began_with(card, reranked):
     text = card(metrics=reranked.metrics)
-    assert "| Picture to text | Look-alikes count, 2 re-ranked | 50.0% |" in text
+    assert "| Image to text | Look-alikes count, 2 re-ranked | 50.0% |" in text
     assert "- rsum: 550.0 (of 600); re-ranked 4" in text
     assert "Re-ranked are the 2 best by embedding of each query" in text
     assert "\n\n\n" not in text
@@ -102,13 +102,14 @@ def test_categories_are_counted_and_the_first_named(card):
 def test_average_precision_stands_beside_recall(card, evaluation):
     metrics = evaluation.metrics | {"text_to_image_map": 0.5512, "image_to_text_map": 0.25}
     text = card(metrics=metrics)
-    assert "| Text to picture | 75.0% | 0.551 |\n" in text
-    assert "In a random order" not in text
+    assert "| Text to image | 75.0% | 0.551 |\n" in text
+    assert "| Chance | – |" not in text  # R@1 has one in the table above; that of MAP is unknown
     text = card(metrics=metrics | {"map_chance": 0.0876})
-    assert "only the query's own partner and what looks just like it. In a random order MAP would be 0.088.\n" in text
+    assert "| Chance | 25.0% | 0.088 |\n" in text
+    assert "only the query's own partner and what looks just like it.\n" in text
     assert "MAP" not in card()
     unpaired = {"pictures": 4, "texts": 5, "text_to_image_map": 0.5512, "image_to_text_map": 0.25}
-    assert "| Picture to text | – | 0.250 |\n" in card(metrics=unpaired)
+    assert "| Image to text | – | 0.250 |\n" in card(metrics=unpaired)
 
 
 GAP = {
@@ -123,7 +124,7 @@ GAP = {
 def test_the_modality_gap_says_how_to_read_it(card, evaluation):
     text = card(metrics=evaluation.metrics | GAP | {"text_to_image_map": 0.5, "image_to_text_map": 0.5})
     table = text.partition("### Modality gap")[2].partition("\n#")[0]
-    assert "| Probe, MLP | 75.1% ± 1.0 | how often a fresh classifier names the modality" in table
+    assert "| Probe, MLP | 75.1% ±1.0 | how often a fresh classifier names the modality" in table
     assert "50% is chance; lower is better |" in table and "directions in use of 64; near 1, a collapse" in table
     assert "Untrained" not in table and "rsum" not in table and "MAP" not in table
     before = {f"untrained_{key}": value for key, value in GAP.items() if key != "proxy_a_distance"}
@@ -148,7 +149,7 @@ def test_a_model_over_features_says_what_callers_send_and_how_its_representation
     text = card(signatures={"encode_text_features": tensors, "encode_features": tensors}, metrics=metrics)
     assert "callers send feature vectors of pictures and feature vectors of texts." in text
     figures = [metrics[f"representation_text_to_image_map_{form}"] for form in ("none", "query", "both")]
-    assert f"| Text to picture | {' | '.join(f'{value:.3f}' for value in figures)} |" in text
+    assert f"| Text to image | {' | '.join(f'{value:.3f}' for value in figures)} |" in text
     assert "callers send encoded pictures and plain strings." in card()
     assert "Raw representations" not in card()
     assert "\n\n\n" not in text

@@ -83,10 +83,10 @@ def test_categories_without_pairs(model, make_data, write):
     label = np.array([0, 0, 1, 1], np.int32)
     data = make_data(pairs=np.zeros((0, 2), np.int32), label=label, text_label=label, label_names=("a", "b"))
     page = Page(write(evaluation=evaluate(model, data))).text
-    assert "Text to picture, MAP 0.771" in page
+    assert "Text to image MAP 0.771" in page
     assert "by category; chance 0.5" in page
     assert "Median rank" not in page
-    assert "Text to picture, by category Queries drawn" in page
+    assert "Text to image, by category Queries drawn" in page
     hot = np.eye(2, dtype=np.uint8)[label]
     data = make_data(pairs=np.zeros((0, 2), np.int32), label=hot, text_label=hot, label_names=("a", "b"))
     assert Page(write(evaluation=evaluate(model, data))).text == page
@@ -97,13 +97,13 @@ def test_a_system_of_categories_is_shown_by_category_on_paired_data_too(model, m
     data = make_data(label=label, text_label=label, label_names=("greek", "latin"))
     page = Page(write(evaluation=evaluate(model, data))).text
     assert page.index("R@1") < page.index("MAP")
-    assert "Text to picture Queries drawn" in page and "≈" in page and "latin" not in page
+    assert "Text to image Queries drawn" in page and "≈" in page and "latin" not in page
     model.supervision = "categories"
     page = Page(write(evaluation=evaluate(model, data))).text
     assert page.index("MAP") < page.index("R@1")
     assert "trained for the category" in page
     assert "Similarity of pairs by category" in page
-    assert "Picture to text, by category Queries drawn" in page
+    assert "Image to text, by category Queries drawn" in page
     assert "two greek" in page and "four latin" in page
     assert "≈" not in page
 
@@ -124,7 +124,7 @@ def test_re_ranking_stands_beside_what_it_began_with(write, evaluation, reranked
     page = Page(write(evaluation=reranked)).text
     assert "Look-alikes count, 2 re-ranked 50.0%" in page and "Strict, 2 re-ranked 0.0%" in page
     assert page.index("Look-alikes count 75.0%") < page.index("Look-alikes count, 2 re-ranked")
-    assert "Picture to text, R@1 75.0% re-ranked 50.0%; chance 25%" in page
+    assert "Image to text R@1 75.0% re-ranked 50.0%; chance 25%" in page
     assert "“Re-ranked” are the 2 best by embedding" in page and "“Look-alikes count” takes" in page
     assert "re-ranked" not in Page(write()).text.lower()
     twins = {key: value for key, value in reranked.metrics.items() if not key.startswith("strict_")}
@@ -164,7 +164,7 @@ def test_the_modality_gap_before_and_after(dozen, write):
     metrics = found.metrics | {"untrained_modality_probe": 0.875, "untrained_modality_probe_std": 0.02}
     page = Page(write(evaluation=dataclasses.replace(found, metrics=metrics)))
     assert "Measure Untrained Trained Probe, MLP how often" in page.text
-    assert "50% is chance; lower is better 87.5% ± 2.0 " in page.text
+    assert "50% is chance; lower is better 87.5% ±2.0 " in page.text
     assert "by logistic regression; lower is better – 100.0%" in page.text  # not among the untrained figures above
     assert "directions in use of 2" in page.text
     assert "An encoder that has collapsed" in page.text
@@ -202,7 +202,7 @@ def test_curves_of_an_adversarial_run(write):
         "The adversary": "modality_accuracy from 0.9 to 0.75",
         "The adversary's pull": "gradient_ratio from 0.1 to 0.1; reversal_strength from 0.5 to 3",
     }
-    assert "image to text MAP" in figures[1]["svg"]
+    assert "Image to text MAP" in figures[1]["svg"]
     titles = [figure["title"] for figure in report.training_curves(rows)]
     assert titles[1:3] == ["Validation", "Validation by category"]
     page = Page(write(history=rows)).text
@@ -238,9 +238,9 @@ def test_raw_representations_have_a_table(represented, write, evaluation):
     found = evaluate(model, data)
     page = Page(write(evaluation=found)).text
     figures = [found.metrics[f"representation_text_to_image_map_{form}"] for form in ("none", "query", "both")]
-    assert f"Text to picture {' '.join(f'{value:.3f}' for value in figures)}" in page
+    assert f"Text to image {' '.join(f'{value:.3f}' for value in figures)}" in page
     every = [found.metrics[f"representation_image_to_all_map_{form}"] for form in ("none", "both")]
-    assert f"Picture to all {every[0]:.3f} – {every[1]:.3f}" in page
+    assert f"Image to all {every[0]:.3f} – {every[1]:.3f}" in page
     assert "Raw representations" not in Page(write()).text
 
 

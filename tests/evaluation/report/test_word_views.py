@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from mmkeras.evaluation.report.report import write_report
-from mmkeras.evaluation.report.size_table import size_table
+from mmkeras.evaluation.report.tables import size_table
 from mmkeras.evaluation.report.word_views import draw_words
 
 from ...page import Page
