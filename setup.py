@@ -91,9 +91,9 @@ setup(
             "py.typed",
             "models/presets/*.json",
             "training/recipes/*.toml",
-            "evaluation/templates/*.j2",
-            "evaluation/templates/*.html",
             "evaluation/templates/*.css",
+            "evaluation/report/templates/*.j2",
+            "evaluation/comparison/templates/*.j2",
         ]
     },
     python_requires=">=3.11,<3.14",

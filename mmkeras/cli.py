@@ -200,8 +200,8 @@ def _train(options):
 
 def _evaluate(options):
     quiet_tensorflow()
-    from mmkeras.evaluation.reranking_worth import reranking_costs
-    from mmkeras.evaluation.run_report import evaluate_run, evaluation_files
+    from mmkeras.evaluation.measuring.reranking_worth import reranking_costs
+    from mmkeras.evaluation.report.run_report import evaluate_run, evaluation_files
     from mmkeras.training import Run
 
     run = Run(options.run)
@@ -223,7 +223,7 @@ def _compare(options):
     comparison = Comparison(options.runs, options.each)
     print_comparison(comparison)
     if options.html:
-        from mmkeras.evaluation.comparison_page import write_comparison
+        from mmkeras.evaluation.comparison import write_comparison
 
         write_comparison(options.html, comparison)
         print(f"Page: {options.html}")

@@ -1,7 +1,6 @@
-"""What a model is worth: metrics of a data set, the HTML report, the model card. No TensorFlow of its own.
+"""What a model is worth, in three rooms: `measuring` a model, a run's `report`, `comparison` of runs.
 
-Two functions have the name of their module, which a package can hand on only as the module:
-`from mmkeras.evaluation.evaluate import evaluate`, `from mmkeras.evaluation.model_card import model_card`.
+`rendering` and `drawing` are what pages of both kinds are made with. No TensorFlow of its own.
 """
 
 from mmkeras._lazy import lazy_exports
@@ -9,10 +8,10 @@ from mmkeras._lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "Comparison": "comparison",
-        "Evaluation": "evaluate",
-        "save_metrics": "evaluate",
-        "write_comparison": "comparison_page",
-        "write_report": "report",
+        "Comparison": "comparison.comparison",
+        "Evaluation": "measuring.evaluate",
+        "save_metrics": "measuring.evaluate",
+        "write_comparison": "comparison.page",
+        "write_report": "report.report",
     },
 )

@@ -10,9 +10,9 @@ import mmkeras
 from mmkeras.atomic import new_folder
 from mmkeras.encoders.frozen_features import picture_loader
 from mmkeras.errors import MmkerasError
-from mmkeras.evaluation.model_card import model_card
-from mmkeras.evaluation.reranking_worth import reranking, reranking_costs
-from mmkeras.evaluation.size_table import size_table
+from mmkeras.evaluation.measuring.reranking_worth import reranking, reranking_costs
+from mmkeras.evaluation.report.model_card import model_card
+from mmkeras.evaluation.report.tables import size_table
 from mmkeras.export.golden import golden_examples, write_warm_up
 from mmkeras.export.item_index import write_item_index
 from mmkeras.export.saved_model import export_saved_model, written_signatures

@@ -5,8 +5,10 @@ from mmkeras._lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "Measure": "measure",
         "centroid_gap": "distributions",
         "effective_rank": "distributions",
+        "find_measure": "measures",
         "fold_metrics": "retrieval",
         "frechet_distance": "distributions",
         "mean_average_precision": "retrieval",

@@ -8,6 +8,7 @@ import keras
 
 from mmkeras.atomic import replacing_file
 from mmkeras.errors import MmkerasError
+from mmkeras.metrics.measures import VALIDATION, find_measure
 from mmkeras.metrics.retrieval import mean_average_precision, retrieval_metrics
 from mmkeras.training.checkpoint import restore_metric_states, save_checkpoint
 from mmkeras.training.log import read_log
@@ -50,8 +51,7 @@ class RetrievalValidation(keras.callbacks.Callback):
         image, text = self.model.encode_image(data.images), self.model.encode_text(data.texts)
         if data.paired:
             metrics = retrieval_metrics(image, text, data.image_id, data.text_image_id)
-            for key in ("image_to_text_recall@1", "text_to_image_recall@1", "rsum"):
-                logs[f"val_{key}"] = metrics[key]
+            logs |= {f"{VALIDATION}{key}": value for key, value in metrics.items() if find_measure(key).main}
         if data.label is not None and data.text_label is not None:
             there = mean_average_precision(image, text, data.label, data.text_label)
             back = mean_average_precision(text, image, data.text_label, data.label)

@@ -15,7 +15,7 @@ from mmkeras.cli import main
 from mmkeras.encoders import FrozenFeatures
 from mmkeras.encoders.image import build_image_encoder
 from mmkeras.errors import MmkerasError
-from mmkeras.evaluation.run_report import evaluate_run
+from mmkeras.evaluation.report.run_report import evaluate_run
 from mmkeras.export import export_run
 from mmkeras.parity import check_parity, golden_of, saved_model_predict
 from mmkeras.preprocessing import ImagePreprocessor

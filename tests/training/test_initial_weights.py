@@ -8,7 +8,7 @@ import pytest
 from mmkeras.encoders import build_image_encoder
 from mmkeras.encoders.position_embedding import resize_position_embedding
 from mmkeras.errors import MmkerasError
-from mmkeras.evaluation.run_report import untrained_model
+from mmkeras.evaluation.report.run_report import untrained_model
 from mmkeras.models import SoftMask
 from mmkeras.training import train
 from mmkeras.training.initial_weights import begin_with, initial_model
