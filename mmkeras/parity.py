@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from mmkeras.errors import MmkerasError
-from mmkeras.export.golden import by_signature
 
 TOLERANCE = 1e-4  # largest absolute difference; graph optimisation reorders float32 sums, which moves about 1e-6
 MIN_COSINE = 0.9999
@@ -42,6 +41,8 @@ def golden_of(version):
     Raises:
         MmkerasError: there are none, or the file is damaged.
     """
+    from mmkeras.export.golden import by_signature
+
     file = Path(version) / "assets.extra" / "golden.npz"
     try:
         with open(file, "rb") as stream, np.load(stream) as golden:

@@ -1,14 +1,10 @@
-"""Presets: model configurations as JSON files in `mmkeras/models/presets`."""
+"""Presets: model configurations as JSON files in `mmkeras/models/presets`; they are read without TensorFlow."""
 
 import json
 from importlib import resources
 from pathlib import Path
 
-from mmkeras.encoders.image import build_image_encoder
 from mmkeras.errors import MmkerasError
-from mmkeras.preprocessing.image import ImagePreprocessor
-from mmkeras.preprocessing.strings import StringPreprocessor
-from mmkeras.preprocessing.text import TextPreprocessor
 
 # Where an encoder kind says what its backbone is read from.
 BACKBONE_KEYS = {"backbone": "weights", "hub": "handle", "vit": "weights"}
@@ -75,6 +71,8 @@ def preset_image_encoder(preset):
     Raises:
         MmkerasError: settings that it does not take, or a pretrained network that cannot be read.
     """
+    from mmkeras.encoders.image import build_image_encoder
+
     settings = load_preset(preset)
     image_preprocessor = preset_image_preprocessor(settings)
     size = {}
@@ -92,6 +90,8 @@ def preset_image_encoder(preset):
 
 def preset_image_preprocessor(preset):
     """Return the `ImagePreprocessor` of a preset, or `None` for one over feature vectors."""
+    from mmkeras.preprocessing.image import ImagePreprocessor
+
     settings = load_preset(preset).get("image_preprocessor")
     if not settings:
         return None
@@ -107,6 +107,9 @@ def preset_text_preprocessor(preset, texts):
     Raises:
         MmkerasError: a preset without `text_preprocessor`, or with settings that it does not take.
     """
+    from mmkeras.preprocessing.strings import StringPreprocessor
+    from mmkeras.preprocessing.text import TextPreprocessor
+
     if "text_preprocessor" not in (settings := load_preset(preset)):
         raise MmkerasError(f"Preset {preset!r} lacks text_preprocessor, the tokenizer's settings")
     settings = dict(settings["text_preprocessor"])

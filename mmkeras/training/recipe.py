@@ -107,7 +107,7 @@ class Recipe:
     @property
     def model_preset(self):
         """What `from_preset` takes: the preset's name, or its settings with `backbone` in them."""
-        from mmkeras.models.preset import with_backbone  # loads TensorFlow, which listing recipes does not
+        from mmkeras.models.preset import with_backbone
 
         return with_backbone(self.preset, self.backbone) if self.backbone else self.preset
 
