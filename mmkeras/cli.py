@@ -209,19 +209,18 @@ def _train(options):
         if not options.resume:
             run.discard()  # a mistake in the settings must not take the folder's name
         raise
-    print(f"Trained: {run.file('model.keras')}\nNext:    mmkeras evaluate {run.folder}")
-    print(f"Python:  mmkeras.load_model({str(run.folder)!r})")
+    print(f"Trained:   {run.file('model.keras')}\nNext:      mmkeras evaluate {run.folder}")
+    print(f"In Python: mmkeras.load_model({str(run.folder)!r})")
     return 0
 
 
 def _evaluate(options):
+    from mmkeras.data.sources import check_source
+
     if not options.data and (options.image_folder or options.targets):
         raise MmkerasError("A run knows its own data: --image-folder and --targets go with other data, --data SOURCE")
     run = finished_run(options.run)
-    if options.data:
-        from mmkeras.data.sources import check_source
-
-        check_source(options.data)
+    check_source(options.data or run.recipe.data, options.split)
     quiet_tensorflow()
     from mmkeras.evaluation.reranking_worth import reranking_costs
     from mmkeras.evaluation.run_report import evaluate_run, evaluation_files
@@ -284,27 +283,11 @@ def _tflite(options):
 
 
 def _parity(options):
-    from mmkeras.parity import check_device_parity, check_parity, golden_of, is_for_devices, saved_model_predict
-    from mmkeras.serving import Client
-    from mmkeras.serving.versions import latest_version
+    from mmkeras.parity import check_exported, is_for_devices
 
-    if is_for_devices(options.model):
-        if options.server:
-            raise MmkerasError(f"{options.model} is for devices: no server answers with it. Leave --server out")
-        quiet_tensorflow()
-        comparisons = check_device_parity(options.model)
-        print_parity(f"{options.model} against Keras", comparisons, "text_encoder_*.tflite")
-        return 0 if all(comparison.passed for comparison in comparisons) else 1
-    version = latest_version(options.model).resolve()
-    name = version.parent.name
-    quiet_tensorflow()
-    if options.server:
-        # The golden examples are one version's own; during a rollout the server's newest may be another.
-        with Client(options.server, name, version=int(version.name)) as client:
-            comparisons = check_parity(golden_of(version), client.predict)
-    else:
-        comparisons = check_parity(golden_of(version), saved_model_predict(version))
-    print_parity(f"{version} against Keras", comparisons)
+    checked, comparisons = check_exported(options.model, options.server, before_loading=quiet_tensorflow)
+    names = "text_encoder_*.tflite" if is_for_devices(options.model) else "signature"
+    print_parity(f"{checked} against Keras", comparisons, names)
     return 0 if all(comparison.passed for comparison in comparisons) else 1
 
 

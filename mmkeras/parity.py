@@ -35,6 +35,40 @@ class Comparison:
     passed: bool
 
 
+def check_exported(folder, server=None, before_loading=None):
+    """Compare a model that was exported, or what was written for devices, with Keras.
+
+    Args:
+        folder: a model's folder, `savedmodels/NAME`, one version's, or one that `mmkeras tflite` wrote.
+        server: `HOST:PORT` of a server that is to answer, in place of the files.
+        before_loading: function without arguments that is called once nothing given is wrong, before TensorFlow is
+            loaded.
+
+    Returns:
+        Path of what was compared, a version's folder or `folder`, and the list of `Comparison`.
+
+    Raises:
+        MmkerasError: nothing there that was exported, a server for what devices run, or as of `check_parity` and
+            `check_device_parity`.
+    """
+    from mmkeras.serving import Client
+    from mmkeras.serving.versions import latest_version
+
+    for_devices = is_for_devices(folder)
+    if for_devices and server:
+        raise MmkerasError(f"{folder} is for devices: no server answers with it. Leave --server out")
+    version = Path(folder) if for_devices else latest_version(folder).resolve()
+    if before_loading is not None:
+        before_loading()
+    if for_devices:
+        return version, check_device_parity(version)
+    if server:
+        # The golden examples are one version's own; during a rollout the server's newest may be another.
+        with Client(server, version.parent.name, version=int(version.name)) as client:
+            return version, check_parity(golden_of(version), client.predict)
+    return version, check_parity(golden_of(version), saved_model_predict(version))
+
+
 def golden_of(version):
     """Return the golden examples of a version folder, as {signature: {"inputs": {...}, "outputs": {...}}}.
 

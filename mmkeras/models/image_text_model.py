@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from mmkeras.encoders.backbone_split import feature_head, frozen_backbone, taking, vectors_of
+from mmkeras.encoders.image import build_image_encoder  # noqa: F401 - for the names that a model's file may hold
 from mmkeras.encoders.text import build_text_encoder, takes_text_features
 from mmkeras.errors import MmkerasError
 from mmkeras.models.fused_adam import FusedAdam
@@ -19,6 +20,7 @@ from mmkeras.models.preset import (
 )
 from mmkeras.models.staged import Staged
 from mmkeras.models.weight_decay import without_decay_of_scales
+from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor  # noqa: F401
 
 
 @keras.saving.register_keras_serializable("mmkeras")

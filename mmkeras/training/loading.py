@@ -55,7 +55,7 @@ def load_model_file(file):
         # Optimizers of a last stage that left some parts alone would not fit the whole model.
         return keras.saving.load_model(file, compile=False)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        if unknown := re.match(r"Could not locate (class|function) '([^']*)'", str(error)):
+        if unknown := re.search(r"Could not locate (class|function) '([^']*)'", str(error)):
             raise MmkerasError(
                 f"{file} holds the {unknown[1]} {unknown[2]}, which is none of mmkeras'. Import the module that "
                 "registers it with keras.saving.register_keras_serializable first"
@@ -82,11 +82,12 @@ def _check_archive(file):
 
 
 def _register_classes():
-    """Import every model, encoder and layer of ours, so that Keras knows the names that a model's file may hold."""
+    """Import every class of ours of which a model is made, so that Keras knows the names that its file may hold."""
     import mmkeras.encoders
     import mmkeras.layers
     import mmkeras.models
+    import mmkeras.preprocessing
 
-    for package in (mmkeras.models, mmkeras.encoders, mmkeras.layers):
+    for package in (mmkeras.models, mmkeras.encoders, mmkeras.layers, mmkeras.preprocessing):
         for name in package.__all__:
             getattr(package, name)
