@@ -276,6 +276,16 @@ def test_wheel_and_sdist_hold_the_clients_files_alone(client_wheels, client_file
 
 
 @pytest.mark.slow
+def test_the_documented_size_is_the_installed_one(environment, repository):
+    """Within what new versions of its dependencies may change."""
+    page = (repository / "docs" / "usage.md").read_text(encoding="utf-8")
+    (documented,) = re.findall(r"^\| `mmkeras-client\[on-device\]` \| ([\d,]+) \|$", page, re.MULTILINE)
+    (packages,) = (environment.parent / "lib").glob("python*/site-packages")
+    mebibytes = sum(path.lstat().st_blocks * 512 for path in packages.rglob("*")) / 2**20
+    assert mebibytes == pytest.approx(float(documented.replace(",", "")), rel=0.15)
+
+
+@pytest.mark.slow
 def test_the_wheel_alone_asks_searches_and_encodes(
     environment, tiny_server, tiny_version, tiny_device, tiny_model, tmp_path
 ):
