@@ -215,11 +215,11 @@ def _train(options):
 
 
 def _evaluate(options):
-    from mmkeras.data.sources import check_source
-
     if not options.data and (options.image_folder or options.targets):
         raise MmkerasError("A run knows its own data: --image-folder and --targets go with other data, --data SOURCE")
     run = finished_run(options.run)
+    from mmkeras.data.sources import check_source
+
     check_source(options.data or run.recipe.data, options.split)
     quiet_tensorflow()
     from mmkeras.evaluation.reranking_worth import reranking_costs

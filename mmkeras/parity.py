@@ -52,6 +52,7 @@ def check_exported(folder, server=None, before_loading=None):
             `check_device_parity`.
     """
     from mmkeras.serving import Client
+    from mmkeras.serving.reaching import reaching
     from mmkeras.serving.versions import latest_version
 
     for_devices = is_for_devices(folder)
@@ -64,7 +65,8 @@ def check_exported(folder, server=None, before_loading=None):
         return version, check_device_parity(version)
     if server:
         # The golden examples are one version's own; during a rollout the server's newest may be another.
-        with Client(server, version.parent.name, version=int(version.name)) as client:
+        name = version.parent.name
+        with reaching(server, name), Client(server, name, version=int(version.name)) as client:
             return version, check_parity(golden_of(version), client.predict)
     return version, check_parity(golden_of(version), saved_model_predict(version))
 

@@ -1,13 +1,11 @@
 """Asking a served model: embed a text or a picture over gRPC and search the index that belongs to it."""
 
 import base64
-import contextlib
 import dataclasses
 import html
 import json
 import math
 import os
-import socket
 from pathlib import Path
 
 from mmkeras.atomic import replacing_file
@@ -15,11 +13,9 @@ from mmkeras.errors import MmkerasError
 from mmkeras.search.index import EmbeddingIndex
 from mmkeras.serving.client import Client
 from mmkeras.serving.errors import ServingError
+from mmkeras.serving.reaching import reaching
 
 CERTAIN = 1 - 2**-24  # the float32 before 1
-# How gRPC's details begin, and what an HTTP connection raises, where nobody listens or there is no such host.
-NOT_REACHED = ("failed to connect", "errors resolving", "DNS resolution failed")
-NOT_CONNECTED = (ConnectionRefusedError, socket.gaierror)
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 
 
@@ -129,7 +125,7 @@ def ask(query, index, server, model, k=5, timeout=30.0, rerank=None):
         raise MmkerasError(f"Expected the number of results to re-rank, 0 or more. Received: rerank={rerank}")
     space = _space_of(index)
     wanted = _number(space, "rerank", int) if rerank is None else rerank
-    with _told_where_no_server_is(server, model), Client(server, model, timeout=timeout) as client:
+    with reaching(server, model), Client(server, model, timeout=timeout) as client:
         client.check_space(index)
         embedding = _encode_picture(client, query) if kind == "image" else client.encode_text([query])
         results = index.search(embedding, modality, max(k, wanted) if k > 0 else k)[0]
@@ -144,22 +140,6 @@ def ask(query, index, server, model, k=5, timeout=30.0, rerank=None):
             matches = _matches(client, query, kind, index, best)
             results = [*_reranked(best, matches, _number(space, "rerank_temperature", float)), *others]
     return Answer(query, kind, results[:k], index)
-
-
-@contextlib.contextmanager
-def _told_where_no_server_is(server, model):
-    """Turn the error of a server that was not reached into one that says what to do."""
-    try:
-        yield
-    except ServingError as error:
-        nobody = error.details.startswith(NOT_REACHED) or isinstance(error.__cause__, NOT_CONNECTED)
-        if error.code != "UNAVAILABLE" or not nobody:
-            raise
-        port = server.rpartition(":")[2]
-        option = f" --port {port}" if port.isdigit() and port != "8500" and "/" not in server else ""
-        raise MmkerasError(
-            f"No server answers at {server}. Is it running? mmkeras serve savedmodels/{model}{option}"
-        ) from error
 
 
 def _space_of(index):

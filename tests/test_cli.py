@@ -269,6 +269,11 @@ def test_a_query_without_a_server_says_how_to_start_one(capsys, workplace, schem
     )
 
 
+def test_parity_without_a_server_says_how_to_start_one(capsys, workplace):
+    told = refused(capsys, "parity", "savedmodels/tiny", "--server", f"unix:{workplace / 'none'}")
+    assert told == f"No server answers at unix:{workplace / 'none'}. Is it running? mmkeras serve savedmodels/tiny"
+
+
 def test_a_socket_without_a_server_is_told(capsys, workplace):
     told = refused(capsys, "query", "snowman", "--server", f"unix:{workplace / 'none'}")
     assert told == f"No server answers at unix:{workplace / 'none'}. Is it running? mmkeras serve savedmodels/tiny"
