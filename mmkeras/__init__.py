@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "evaluation": "evaluation",
         "export": "export",
         "layers": "layers",
+        "load_model": "training.loading",
         "losses": "losses",
         "metrics": "metrics",
         "models": "models",

@@ -1,21 +1,10 @@
-"""What the terminal shows: tables, and none of TensorFlow's log."""
+"""What the terminal shows: tables, and none of TensorFlow's log.
+
+What draws and what measures is imported where it is used: help is instant, and the client can print what it found.
+"""
 
 import os
 import sys
-
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from mmkeras.evaluation.report.tables import (
-    category_table,
-    gap_table,
-    representation_table,
-    retrieval_table,
-    summary_rows,
-)
-from mmkeras.metrics.measures import CATEGORY, GAP, REPRESENTATIONS
 
 MOST_COLUMNS = 4  # of a comparison, to be read in 100 columns of text
 LONGEST_LABEL = 36  # of a row of numbers, with its markup
@@ -23,6 +12,15 @@ LONGEST_LABEL = 36  # of a row of numbers, with its markup
 
 def print_metrics(title, metrics):
     """Print metrics as tables: retrieval, a row a direction, categories and the modality gap, as far as measured."""
+    from mmkeras.evaluation.report.tables import (
+        category_table,
+        gap_table,
+        representation_table,
+        retrieval_table,
+        summary_rows,
+    )
+    from mmkeras.metrics.measures import CATEGORY, GAP, REPRESENTATIONS
+
     retrieval = retrieval_table(metrics)
     if retrieval:
         rows = []
@@ -88,6 +86,9 @@ def print_device(folder, described):
 
 def print_comparison(comparison):
     """Print runs side by side: a few as the columns of one table, more as the rows of one table a section."""
+    from rich.console import Console
+    from rich.markup import escape
+
     sections, titles = comparison.sections(), [escape(group.title) for group in comparison.groups]
     measured = {group.measured for group in comparison.groups} - {""}
     title = f"Comparison on {measured.pop()}" if len(measured) == 1 else "Comparison"
@@ -116,6 +117,8 @@ def _figure(cell):
 
 def print_answer(answer):
     """Print what a query found as a table."""
+    from rich.markup import escape
+
     matched = any(r.match is not None for r in answer.results)
     rows = []
     for r in answer.results:
@@ -139,6 +142,11 @@ def print_table(title, columns, rows, numbers=False):
 
     The first column, names to be copied, is folded with `numbers` only, where it is long; these align on the right.
     """
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD)
     rows = list(rows)
     whole = not numbers or max((len(row[0]) for row in rows), default=0) <= LONGEST_LABEL

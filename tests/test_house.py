@@ -10,11 +10,17 @@ from pathlib import Path
 import pytest
 
 LEAVES = {"layers", "losses", "metrics", "preprocessing"}
-FOUNDATION = {"errors", "_lazy", "_config", "atomic"}  # every room may import these; they import nothing of ours
+FOUNDATION = {
+    "errors",
+    "missing_part_error",
+    "_lazy",
+    "_config",
+    "atomic",
+}  # every room may import these; they import nothing of ours
 # Left to right: a room imports from rooms further left. The rooms of one set are siblings and do not know each other.
 WAY = [{"data"}, {"encoders"}, {"models"}, {"training"}, {"evaluation"}, {"search"}, {"on_device"}, {"export"}]
 WAY += [{"serving"}]
-WAY += [{"parity", "query", "console"}, {"cli"}]
+WAY += [{"parity", "query", "console", "arguments"}, {"cli"}]
 ALLOWED = {leaf: set() for leaf in LEAVES} | {name: set() for name in FOUNDATION} | {"data": {"preprocessing"}}
 for place, rooms in enumerate(WAY[1:], start=1):
     ALLOWED |= {room: LEAVES.union(*WAY[:place]) for room in rooms}

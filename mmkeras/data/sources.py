@@ -6,7 +6,7 @@ from pathlib import Path
 from mmkeras.data.captions import load_captions
 from mmkeras.data.feature_layouts import is_feature_folder
 from mmkeras.data.features import load_features
-from mmkeras.data.glyphs import Glyphs
+from mmkeras.data.glyphs import Glyphs, check_split
 from mmkeras.data.pictures_on_demand import PicturesOnDemand
 from mmkeras.errors import MmkerasError
 
@@ -30,12 +30,25 @@ def load_source(source, split, image_preprocessor=None, image_folder=None, limit
     Raises:
         MmkerasError: no such data set or split.
     """
+    check_source(source, split)
     if source == "glyphs":
         data = Glyphs().split(split, targets or None)
         data = data.first_texts(limit) if limit else data
         return _resized(data, image_preprocessor)
     if str(source).endswith(".npz") or (source and is_feature_folder(source)):
         return _fitting(load_features(source, split, limit, targets), source, image_preprocessor)
+    if image_preprocessor is None and not str(image_folder).endswith(".npz"):
+        raise MmkerasError(f"Expected an image_preprocessor to read the pictures of {source}. Received: None")
+    return load_captions(source, split, image_preprocessor, image_folder, limit, targets)
+
+
+def check_source(source, split="all"):
+    """Raise a `MmkerasError` where `source` names no data set, or the glyphs have no such split; nothing is read."""
+    if source == "glyphs":
+        check_split(split)
+        return
+    if str(source).endswith(".npz") or (source and is_feature_folder(source)):
+        return
     if not str(source).endswith((".jsonl", ".json")):
         raise MmkerasError(
             "Expected data to be glyphs, the path of a captions file, .jsonl or .json, or that of a feature set, .npz "
@@ -43,9 +56,6 @@ def load_source(source, split, image_preprocessor=None, image_folder=None, limit
         )
     if not Path(source).is_file():
         raise MmkerasError(f"There is no captions file {source}")
-    if image_preprocessor is None and not str(image_folder).endswith(".npz"):
-        raise MmkerasError(f"Expected an image_preprocessor to read the pictures of {source}. Received: None")
-    return load_captions(source, split, image_preprocessor, image_folder, limit, targets)
 
 
 def _fitting(data, source, image_preprocessor):

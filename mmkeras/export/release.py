@@ -15,6 +15,7 @@ from mmkeras.evaluation.report.model_card import model_card
 from mmkeras.evaluation.report.tables import size_table
 from mmkeras.export.golden import golden_examples, write_warm_up
 from mmkeras.export.item_index import write_item_index
+from mmkeras.export.model_folder import check_model_folder
 from mmkeras.export.saved_model import export_saved_model, written_signatures
 from mmkeras.export.space import preprocessing_settings, space_id
 
@@ -57,9 +58,7 @@ def export_run(run, to, model=None):
     Raises:
         MmkerasError: an unfinished run, a folder that cannot be written, a full disk; nothing is left half written.
     """
-    to = Path(to)
-    if not to.name or to.name.isdigit():
-        raise MmkerasError(f"Expected the folder of a model, such as savedmodels/glyphs. Received: {to}")
+    to = check_model_folder(to)
     model = model or run.load_model()
     identity = space_id(model)
     loader = picture_loader(model.image_encoder, model.image_preprocessor)

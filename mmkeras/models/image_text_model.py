@@ -7,10 +7,13 @@ from keras import ops
 
 from mmkeras._config import constructor_arguments
 from mmkeras.encoders.encoder import Encoder
+from mmkeras.encoders.image import build_image_encoder  # noqa: F401 - for the names that a model's file may hold
+from mmkeras.encoders.text import build_text_encoder  # noqa: F401
 from mmkeras.errors import MmkerasError
 from mmkeras.models.batch_encoder import BatchEncoder
 from mmkeras.models.preset import Preset
 from mmkeras.models.staged_model import StagedModel
+from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor  # noqa: F401
 
 
 @keras.saving.register_keras_serializable("mmkeras")

@@ -1,4 +1,7 @@
-"""`Preset`: a model's configuration, as data: the JSON files in `mmkeras/models/presets`, or one's own."""
+"""`Preset`: a model's configuration, as data: the JSON files in `mmkeras/models/presets`, or one's own.
+
+Reading one loads no TensorFlow: what a preset builds is imported when it is built.
+"""
 
 import copy
 import dataclasses
@@ -6,12 +9,7 @@ import json
 from importlib import resources
 from pathlib import Path
 
-from mmkeras.encoders.image import build_image_encoder
-from mmkeras.encoders.text import build_text_encoder
 from mmkeras.errors import MmkerasError
-from mmkeras.preprocessing.image import ImagePreprocessor
-from mmkeras.preprocessing.strings import StringPreprocessor
-from mmkeras.preprocessing.text import TextPreprocessor
 
 PRESET_FORMAT = 2  # of the settings; raised when an older reader could misread them
 # Where an encoder kind says what its backbone is read from.
@@ -149,6 +147,8 @@ class Preset:
         Raises:
             MmkerasError: settings that it does not take, or a pretrained network that cannot be read.
         """
+        from mmkeras.encoders.image import build_image_encoder
+
         image_preprocessor = self.build_image_preprocessor()
         size = {}
         if image_preprocessor is not None:
@@ -171,6 +171,8 @@ class Preset:
         Raises:
             MmkerasError: settings that it does not take.
         """
+        from mmkeras.encoders.text import build_text_encoder
+
         return build_text_encoder(
             vocabulary_size=getattr(text_preprocessor, "vocabulary_size", None),
             sequence_length=getattr(text_preprocessor, "sequence_length", None),
@@ -179,6 +181,8 @@ class Preset:
 
     def build_image_preprocessor(self):
         """Return the `ImagePreprocessor`, or `None` for a model over feature vectors."""
+        from mmkeras.preprocessing import ImagePreprocessor
+
         if not self.image_preprocessor:
             return None
         try:
@@ -192,6 +196,8 @@ class Preset:
         Raises:
             MmkerasError: a preset without `text_preprocessor`, or with settings that it does not take.
         """
+        from mmkeras.preprocessing import StringPreprocessor, TextPreprocessor
+
         if not self.text_preprocessor:
             raise MmkerasError(f"Preset {self.name} lacks text_preprocessor, the tokenizer's settings")
         settings = dict(self.text_preprocessor)

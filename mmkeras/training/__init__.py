@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "Run": "run",
         "list_recipes": "recipe",
         "load_checkpoint": "checkpoint",
+        "load_model": "loading",
         "save_checkpoint": "checkpoint",
         "train": "trainer",
     },

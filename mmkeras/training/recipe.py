@@ -119,7 +119,7 @@ class Recipe(StageSettings):
 
     def load_preset(self):
         """Return the `Preset` of the model, with `backbone` in it."""
-        from mmkeras.models.preset import Preset  # loads TensorFlow, which listing recipes does not
+        from mmkeras.models.preset import Preset
 
         preset = Preset.load(self.preset)
         return preset.with_backbone(self.backbone) if self.backbone else preset
