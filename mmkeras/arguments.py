@@ -25,7 +25,6 @@ def check_names(recipe):
         MmkerasError: one of them is not there.
     """
     from mmkeras.data.sources import check_source
-    from mmkeras.models.preset import Preset
 
     recipe.load_preset()
     check_source(recipe.data)
