@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from mmkeras.metrics.retrieval import ranks
+from mmkeras.metrics.score_tiles import score_blocks
 
 ROWS = 512  # of the matrix of all pairs at a time
 
@@ -58,13 +59,12 @@ def best_ranks(query_embeddings, gallery_embeddings, query, gallery):
     """
     if query.ndim == 1:
         return ranks(query_embeddings, gallery_embeddings, query, gallery)
-    found = [np.zeros(0, np.int64)]
-    for start in range(0, len(query), ROWS):
-        score = query_embeddings[start : start + ROWS] @ gallery_embeddings.T
-        right = relevant(query[start : start + ROWS], gallery)
+    found = np.empty(len(query), np.int64)
+    for rows, score in score_blocks(query_embeddings, gallery_embeddings, ROWS):
+        right = relevant(query[rows], gallery)
         best = np.max(score, axis=1, where=right, initial=-np.inf, keepdims=True)
-        found.append(1 + np.sum(~right & (score >= best), axis=1))
-    return np.concatenate(found)
+        found[rows] = 1 + np.sum(~right & (score >= best), axis=1)
+    return found
 
 
 def map_of_chance(label, text_label):
