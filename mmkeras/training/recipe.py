@@ -10,7 +10,8 @@ from mmkeras.errors import MmkerasError
 from mmkeras.training.augmentation import check_augmentation
 from mmkeras.training.optimizer_settings import OptimizerSettings, checked_tables
 from mmkeras.training.settings import check_values, checked_settings, documented, parse_setting, setting
-from mmkeras.training.stage import INHERITED, Stage, StageSettings, read_stages
+from mmkeras.training.stage import INHERITED, Stage, read_stages
+from mmkeras.training.stage_settings import StageSettings
 
 
 @documented
