@@ -1,14 +1,36 @@
-"""Packaging of mmkeras: version, dependencies, extras and the `mmkeras` command.
+"""Packaging of mmkeras: version, dependencies, extras and the `mmkeras` command; and of its client.
+
+There are two distributions of one package. `mmkeras` is all of it. `mmkeras-client` is those of its files that ask a
+server, search an index and run the text encoder on a device, under the same import name and without TensorFlow:
+
+    python -m build --outdir dist                                    # mmkeras
+    MMKERAS_DISTRIBUTION=mmkeras-client python -m build --outdir dist
 
 `requirements.lock` beside this file pins what these bounds allow; `scripts/setup.sh` installs from it.
 """
 
 import ast
+import os
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
+DISTRIBUTIONS = ("mmkeras", "mmkeras-client")
+
+
+def read_distribution():
+    """Return which of the two is built: what MMKERAS_DISTRIBUTION says, or what this sdist is of, or mmkeras."""
+    name = os.environ.get("MMKERAS_DISTRIBUTION", "")
+    sdist = ROOT / "PKG-INFO"  # only an sdist has it
+    if not name and sdist.is_file():
+        lines = sdist.read_text(encoding="utf-8").splitlines()
+        name = next(line.removeprefix("Name: ") for line in lines if line.startswith("Name: "))
+    name = name.replace("_", "-") or "mmkeras"
+    if name not in DISTRIBUTIONS:
+        raise RuntimeError(f"Expected MMKERAS_DISTRIBUTION to be one of {DISTRIBUTIONS}. Received: {name!r}.")
+    return name
 
 
 def read_version():
@@ -26,7 +48,47 @@ def read_readme():
     return readme.read_text(encoding="utf-8") if readme.is_file() else ""
 
 
+# What the client has of each package, by the names of modules; None is all of it.
+CLIENT_MODULES = {
+    "mmkeras": {"__init__", "_lazy", "arguments", "atomic", "cli", "console", "errors", "missing_part_error", "query"},
+    "mmkeras.on_device": None,
+    "mmkeras.search": None,
+    "mmkeras.serving": None,
+}
+# What a server is made of.
+NOT_IN_CLIENT = {"mmkeras.serving": {"embedded_server", "launch", "xla_functions"}}
+
+CLIENT_DESCRIPTION = """\
+The client of `mmkeras`, image-text embeddings on Keras 3, without TensorFlow: some of
+its files under the same import name `mmkeras`.
+
+    mmkeras query "greek small letter omega" --server HOST:8500 --model glyphs --index index
+
+`mmkeras.serving.Client` asks a server, `mmkeras.search` an index, and with the extra `on-device`
+`mmkeras.on_device.TextEncoder` embeds texts where no server is. To train, evaluate, export and serve, install
+`mmkeras`, which has all of this too. An environment takes one of the two.
+"""
+
+
+class BuildClient(build_py):
+    """Takes the client's modules alone."""
+
+    def find_package_modules(self, package, package_dir):
+        only, never = CLIENT_MODULES[package], NOT_IN_CLIENT.get(package, ())
+        found = super().find_package_modules(package, package_dir)
+        return [module for module in found if (only is None or module[1] in only) and module[1] not in never]
+
+
+CLIENT_REQUIRES = [
+    "numpy>=2.1,<3",
+    "grpcio>=1.74,<2",
+    "protobuf>=6.31.1,<8",
+    "pillow>=11,<14",  # pictures to ask with, and those that an index keeps, as its caller holds them
+    "rich>=13,<16",
+]
+
 INSTALL_REQUIRES = [
+    *CLIENT_REQUIRES,
     # One line of TensorFlow: tensorflow-text and the serving protos follow its minor versions.
     "tensorflow>=2.21,<2.22",
     "tensorflow-text>=2.21,<2.22",
@@ -35,21 +97,16 @@ INSTALL_REQUIRES = [
     "tensorflow-hub>=0.16.1,<0.17",
     "setuptools>=77,<82",  # tensorflow-hub imports pkg_resources, which 82 removed
     "keras>=3.15,<4",
-    "grpcio>=1.74,<2",
-    "protobuf>=6.31.1,<8",
     "flatbuffers>=25.9.23,<26",  # what a .tflite file is
-    "numpy>=2.1,<3",
-    "ml_dtypes>=0.5.1,<1",  # bfloat16 in the client, without TensorFlow
+    "ml_dtypes>=0.5.1,<1",  # bfloat16 as NumPy knows it; the client says where it would need it
     "scipy>=1.14.1,<2",
     "scikit-learn>=1.6,<2",
     "threadpoolctl>=3.5,<4",  # one BLAS thread for the modality probe, which small products slow down with more
     "sentencepiece>=0.2.1,<0.3",
-    "pillow>=11,<14",
     "matplotlib>=3.10,<4",  # its DejaVu fonts are the embedded data set
     "fonttools>=4.55,<5",  # which characters a font can draw
     "jinja2>=3.1,<4",
     "markupsafe>=2.1,<4",  # Jinja's own escaping, used by our filters
-    "rich>=13,<16",
 ]
 
 # The embedded server's HTTP port. 3.0.1 mends what let a client confuse or busy the server (CVE-2024-49768, -49769).
@@ -77,29 +134,23 @@ TEST_REQUIRES = [
     "kubernetes-validate>=1.32,<2",
 ]
 
-setup(
-    name="mmkeras",
-    version=read_version(),
-    description="Image-text representation learning on Keras 3 and TensorFlow, from pixels to a served query",
-    long_description=read_readme(),
-    long_description_content_type="text/markdown",
-    license="Apache-2.0",
-    license_files=["LICENSE"],
-    keywords="image-text retrieval, cross-modal, embeddings, Keras, TensorFlow Serving, TFLite",
-    packages=find_packages(include=["mmkeras", "mmkeras.*"]),
-    package_data={
+# What each distribution has of its own; the rest is said once, below.
+WHOLE = {
+    "description": "Image-text representation learning on Keras 3 and TensorFlow, from pixels to a served query",
+    "long_description": read_readme(),
+    "packages": find_packages(include=["mmkeras", "mmkeras.*"]),
+    "package_data": {
         "mmkeras": [
             "py.typed",
             "models/presets/*.json",
             "training/recipes/*.toml",
-            "evaluation/templates/*.j2",
-            "evaluation/templates/*.html",
             "evaluation/templates/*.css",
+            "evaluation/report/templates/*.j2",
+            "evaluation/comparison/templates/*.j2",
         ]
     },
-    python_requires=">=3.11,<3.14",
-    install_requires=INSTALL_REQUIRES,
-    extras_require={
+    "install_requires": INSTALL_REQUIRES,
+    "extras_require": {
         "test": TEST_REQUIRES,
         "dev": TEST_REQUIRES,
         "rest": REST_REQUIRES,
@@ -111,6 +162,28 @@ setup(
         "studies": ["cca-zoo[deep]>=4,<5", "pyarrow>=18,<26"],
         "pytorch": ["torch>=2.6,<3"],  # what scripts/benchmarks/pytorch.py measures beside; in no lock, for its size
     },
+}
+CLIENT = {
+    "description": "The client of mmkeras: ask a served image-text model, search an index, embed texts on a device",
+    "long_description": CLIENT_DESCRIPTION,
+    "packages": list(CLIENT_MODULES),
+    "package_data": {"mmkeras": ["py.typed"]},
+    "install_requires": CLIENT_REQUIRES,
+    "extras_require": {"on-device": ON_DEVICE_REQUIRES},
+    "cmdclass": {"build_py": BuildClient},
+    "options": {"build": {"build_base": "build/client"}},  # the other's files lie in build/lib
+}
+
+DISTRIBUTION = read_distribution()
+
+setup(
+    name=DISTRIBUTION,
+    version=read_version(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    keywords="image-text retrieval, cross-modal, embeddings, Keras, TensorFlow Serving, TFLite",
+    python_requires=">=3.11,<3.14",
     entry_points={"console_scripts": ["mmkeras = mmkeras.cli:main"]},
     zip_safe=False,
     classifiers=[
@@ -127,4 +200,5 @@ setup(
         "Topic :: Multimedia :: Graphics",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
+    **(CLIENT if DISTRIBUTION == "mmkeras-client" else WHOLE),
 )

@@ -21,5 +21,6 @@ if TYPE_CHECKING:
     from . import search as search
     from . import serving as serving
     from . import training as training
+    from .training.loading import load_model as load_model
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mmkeras.missing_part_error import MissingPartError
+
 
 def lazy_exports(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Return `__getattr__`, `__dir__` and `__all__` that import a name's module at its first use.
@@ -17,6 +19,8 @@ def lazy_exports(package: str, file: str) -> tuple[Callable[[str], Any], Callabl
     Args:
         package: the package's `__name__`.
         file: its `__file__`, whose source declares the exports.
+
+    The functions raise `MissingPartError` for a name whose module is not installed: `mmkeras-client` has some only.
 
     Example:
         >>> if TYPE_CHECKING:
@@ -30,9 +34,13 @@ def lazy_exports(package: str, file: str) -> tuple[Callable[[str], Any], Callabl
     def __getattr__(name: str) -> Any:
         if name not in exports:
             raise AttributeError(f"module {package!r} has no attribute {name!r}; it has {names}")
-        if exports[name] is None:
-            return importlib.import_module(f"{package}.{name}")
-        return getattr(importlib.import_module(f"{package}.{exports[name]}"), name)
+        try:
+            module = importlib.import_module(f"{package}.{exports[name] or name}")
+        except ModuleNotFoundError as error:
+            if missing := MissingPartError.of(error):
+                raise missing from error
+            raise
+        return module if exports[name] is None else getattr(module, name)
 
     return __getattr__, lambda: names, names
 

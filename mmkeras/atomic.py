@@ -44,12 +44,12 @@ def new_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(target)
     with _told(target):
-        _refuse_existing(target)
+        refuse_existing(target)
         beside = _beside(target)
         try:
             beside.mkdir()
             yield beside
-            _refuse_existing(target)  # a rename would replace an empty folder in silence
+            refuse_existing(target)  # a rename would replace an empty folder in silence
             os.rename(beside, target)
         except MmkerasError as error:
             if str(beside) not in str(error):
@@ -66,7 +66,8 @@ def _beside(target, suffix=""):
     return target.parent / f".tmp-{secrets.token_hex(8)}{suffix}"
 
 
-def _refuse_existing(target):
+def refuse_existing(target: str | os.PathLike[str]) -> None:
+    """Raise a `MmkerasError` where there is something at a path, a broken link too."""
     if os.path.lexists(target):
         raise MmkerasError(f"{target} exists already; nothing was overwritten")
 

@@ -1,4 +1,8 @@
-"""The `mmkeras` command. Every command imports what it needs when it runs, so that help and queries are instant."""
+"""The `mmkeras` command.
+
+Every command imports what it needs when it runs, and TensorFlow only after what can be told without it: help, queries
+and mistakes are instant.
+"""
 
 import argparse
 import sys
@@ -6,6 +10,8 @@ import time
 from pathlib import Path
 
 from mmkeras import __version__
+from mmkeras.arguments import check_names, finished_run, only_model
+from mmkeras.atomic import refuse_existing
 from mmkeras.console import (
     print_answer,
     print_comparison,
@@ -16,6 +22,7 @@ from mmkeras.console import (
     quiet_tensorflow,
 )
 from mmkeras.errors import MmkerasError
+from mmkeras.missing_part_error import MissingPartError
 
 DEFAULT_SERVER = "127.0.0.1:8500"
 MODELS = Path("savedmodels")
@@ -49,8 +56,11 @@ def main(arguments=None):
     try:
         return options.command(options) or 0
     except MmkerasError as error:
-        print(f"mmkeras: error: {_one_line(error)}", file=sys.stderr)
-        return 2
+        return _refuse(error)
+    except ModuleNotFoundError as error:
+        if missing := MissingPartError.of(error):
+            return _refuse(missing)
+        raise
     except KeyboardInterrupt:
         print("\nmmkeras: interrupted", file=sys.stderr)
         return 130
@@ -59,10 +69,12 @@ def main(arguments=None):
         return 0
 
 
-def _one_line(error):
-    """Return an error as one line, without the `[[{{node ...}}]]` that TensorFlow appends."""
+def _refuse(error):
+    """Print an error as one line, without the `[[{{node ...}}]]` that TensorFlow appends; return the exit code."""
     lines = (line.strip() for line in str(error).splitlines())
-    return " ".join(line for line in lines if line and not line.startswith("[["))
+    told = " ".join(line for line in lines if line and not line.startswith("[["))
+    print(f"mmkeras: error: {told}", file=sys.stderr)
+    return 2
 
 
 def _parser():
@@ -174,9 +186,9 @@ def _train(options):
         raise MmkerasError("Expected either a RECIPE (mmkeras recipes lists them) or --resume RUN")
     if options.recipe:
         recipe = Recipe.load(options.recipe, options.settings)
+        check_names(recipe)
         name = Path(options.recipe).stem
-    quiet_tensorflow()
-    from mmkeras.training import Run, train
+    from mmkeras.training.run import Run
 
     if options.resume:
         run = Run(options.resume)
@@ -186,6 +198,9 @@ def _train(options):
     else:
         run = Run.create(options.out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}", name, recipe)
     try:
+        quiet_tensorflow()
+        from mmkeras.training import train
+
         train(run)
     except KeyboardInterrupt:
         print(f"\nInterrupted. Go on with: mmkeras train --resume {run.folder}", file=sys.stderr)
@@ -194,19 +209,22 @@ def _train(options):
         if not options.resume:
             run.discard()  # a mistake in the settings must not take the folder's name
         raise
-    print(f"Trained: {run.file('model.keras')}\nNext:    mmkeras evaluate {run.folder}")
+    print(f"Trained:   {run.file('model.keras')}\nNext:      mmkeras evaluate {run.folder}")
+    print(f"In Python: mmkeras.load_model({str(run.folder)!r})")
     return 0
 
 
 def _evaluate(options):
-    quiet_tensorflow()
-    from mmkeras.evaluation.reranking_worth import reranking_costs
-    from mmkeras.evaluation.run_report import evaluate_run, evaluation_files
-    from mmkeras.training import Run
-
-    run = Run(options.run)
     if not options.data and (options.image_folder or options.targets):
         raise MmkerasError("A run knows its own data: --image-folder and --targets go with other data, --data SOURCE")
+    run = finished_run(options.run)
+    from mmkeras.data.sources import check_source
+
+    check_source(options.data or run.recipe.data, options.split)
+    quiet_tensorflow()
+    from mmkeras.evaluation.measuring.reranking_worth import reranking_costs
+    from mmkeras.evaluation.report.run_report import evaluate_run, evaluation_files
+
     targets = "" if options.targets == "none" else options.targets
     other = {"source": options.data, "image_folder": options.image_folder, "targets": targets}
     evaluation = evaluate_run(run, options.split, k_test=options.k_test, **other)
@@ -223,24 +241,34 @@ def _compare(options):
     comparison = Comparison(options.runs, options.each)
     print_comparison(comparison)
     if options.html:
-        from mmkeras.evaluation.comparison_page import write_comparison
+        from mmkeras.evaluation.comparison import write_comparison
 
         write_comparison(options.html, comparison)
         print(f"Page: {options.html}")
 
 
 def _export(options):
+    from mmkeras.export.model_folder import check_model_folder
+
+    check_model_folder(options.to)
+    run = finished_run(options.run)
     quiet_tensorflow()
     from mmkeras.export.release import export_run
-    from mmkeras.training import Run
 
-    version = export_run(Run(options.run), options.to)
+    version = export_run(run, options.to)
     print(f"Exported: {version}\nNext:     mmkeras parity {options.to} && mmkeras serve {options.to}")
 
 
 def _tflite(options):
     if (options.check is None) == (options.run is None) or (options.run is None) != (options.out is None):
         raise MmkerasError("Expected either RUN --out DIR, or --check PRESET")
+    if options.check:
+        from mmkeras.models.preset import Preset
+
+        Preset.load(options.check)
+    else:
+        run = finished_run(options.run)
+        refuse_existing(options.out)
     quiet_tensorflow()
     if options.check:
         from mmkeras.export.tflite import check_preset
@@ -249,38 +277,21 @@ def _tflite(options):
         print_table(f"{options.check} converts", ("kind", "operators"), [(k, ", ".join(n)) for k, n in kinds.items()])
         return
     from mmkeras.export.tflite import export_tflite
-    from mmkeras.training import Run
 
-    print_device(options.out, export_tflite(Run(options.run), options.out, options.precision, options.index or ""))
+    print_device(options.out, export_tflite(run, options.out, options.precision, options.index or ""))
     print(f"Card: {options.out / 'card.md'}\nNext: mmkeras parity {options.out}")
 
 
 def _parity(options):
-    quiet_tensorflow()
-    from mmkeras.parity import check_device_parity, check_parity, golden_of, is_for_devices, saved_model_predict
-    from mmkeras.serving import Client
-    from mmkeras.serving.versions import latest_version
+    from mmkeras.parity import check_exported, is_for_devices
 
-    if is_for_devices(options.model):
-        if options.server:
-            raise MmkerasError(f"{options.model} is for devices: no server answers with it. Leave --server out")
-        comparisons = check_device_parity(options.model)
-        print_parity(f"{options.model} against Keras", comparisons, "text_encoder_*.tflite")
-        return 0 if all(comparison.passed for comparison in comparisons) else 1
-    version = latest_version(options.model).resolve()
-    name = version.parent.name
-    if options.server:
-        # The golden examples are one version's own; during a rollout the server's newest may be another.
-        with Client(options.server, name, version=int(version.name)) as client:
-            comparisons = check_parity(golden_of(version), client.predict)
-    else:
-        comparisons = check_parity(golden_of(version), saved_model_predict(version))
-    print_parity(f"{version} against Keras", comparisons)
+    checked, comparisons = check_exported(options.model, options.server, before_loading=quiet_tensorflow)
+    names = "text_encoder_*.tflite" if is_for_devices(options.model) else "signature"
+    print_parity(f"{checked} against Keras", comparisons, names)
     return 0 if all(comparison.passed for comparison in comparisons) else 1
 
 
 def _serve(options):
-    quiet_tensorflow()
     from mmkeras.serving.launch import serve
 
     return serve(
@@ -292,6 +303,7 @@ def _serve(options):
         monitoring_file=options.monitoring,
         ssl_file=options.ssl,
         socket_path=options.socket,
+        before_loading=quiet_tensorflow,
     )
 
 
@@ -300,7 +312,7 @@ def _query(options):
     from mmkeras.search import EmbeddingIndex
     from mmkeras.serving.versions import latest_version
 
-    model = options.model or _only_model()
+    model = options.model or only_model(MODELS)
     if options.index:
         index = EmbeddingIndex(options.index)
     else:
@@ -313,14 +325,6 @@ def _query(options):
         print(answer.to_json())
     else:
         print_answer(answer)
-
-
-def _only_model():
-    models = sorted(folder.name for folder in MODELS.glob("*") if folder.is_dir() and not folder.name.startswith("."))
-    if len(models) != 1:
-        found = ", ".join(models) or "none"
-        raise MmkerasError(f"Which model? Name it with --model; there are in {MODELS}/: {found}")
-    return models[0]
 
 
 if __name__ == "__main__":

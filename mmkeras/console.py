@@ -1,59 +1,50 @@
-"""What the terminal shows: tables, and none of TensorFlow's log."""
+"""What the terminal shows: tables, and none of TensorFlow's log.
+
+What draws and what measures is imported where it is used: help is instant, and the client can print what it found.
+"""
 
 import os
 import sys
 
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from mmkeras.evaluation.gap_table import gap_table
-from mmkeras.evaluation.representation_table import representation_table
-
 MOST_COLUMNS = 4  # of a comparison, to be read in 100 columns of text
-RECALLS = ("recall@1", "recall@5", "recall@10")
 LONGEST_LABEL = 36  # of a row of numbers, with its markup
 
 
 def print_metrics(title, metrics):
     """Print metrics as tables: retrieval, a row a direction, categories and the modality gap, as far as measured."""
-    directions = ("image_to_text", "text_to_image")
-    rows, k_test = [], metrics.get("k_test")
-    for direction in directions:
-        for prefix, relevance, reranked in (
-            ("", "look-alikes", ""),
-            ("reranked_", "look-alikes", k_test),
-            ("strict_", "strict", ""),
-            ("strict_reranked_", "strict", k_test),
-        ):
-            if f"{prefix}{direction}_recall@1" not in metrics:
-                continue
-            found = {key: metrics[f"{prefix}{direction}_{key}"] for key in (*RECALLS, "median_rank")}
-            figures = (*(f"{found[key]:.3f}" for key in RECALLS), f"{found['median_rank']:.0f}")
-            again = (str(reranked),) if k_test else ()
-            rows.append((direction.replace("_", " "), relevance, *again, *figures))
-    if rows:
-        again = ("re-ranked",) if k_test else ()
-        print_table(title, ("direction", "relevance", *again, "R@1", "R@5", "R@10", "median rank"), rows)
-    chance = f"{metrics['map_chance']:.3f}" if "map_chance" in metrics else "-"
-    maps = [
-        (direction.replace("_", " "), f"{metrics[key]:.3f}", chance)
-        for direction in directions
-        if (key := f"{direction}_map") in metrics
-    ]
-    if maps:
-        print_table("By category" if rows else title, ("direction", "MAP", "chance"), maps)
-    raw = [(row["name"], *row["maps"]) for row in representation_table(metrics)]
-    if raw:
-        print_table("Raw representations, MAP", ("direction", "as they are", "queries std.", "both std."), raw)
+    from mmkeras.evaluation.report.tables import (
+        category_table,
+        gap_table,
+        representation_table,
+        retrieval_table,
+        summary_rows,
+    )
+    from mmkeras.metrics.measures import CATEGORY, GAP, REPRESENTATIONS
+
+    retrieval = retrieval_table(metrics)
+    if retrieval:
+        rows = []
+        for group in retrieval["groups"]:
+            rows.append((f"[bold]{group['name']}[/]", *[""] * len(retrieval["columns"])))
+            rows += [(f"  {row['name']}", *row["cells"]) for row in group["rows"]]
+        print_table(title, ("Direction", *retrieval["columns"]), rows, numbers=True)
+    for row in summary_rows(metrics):
+        note = f" ({row['note']})" if row["note"] else ""
+        again = f", re-ranked {row['reranked']}" if row["reranked"] else ""
+        print(f"{row['name']} {row['figure']}{again}{note}\n")
+    for name, table in (
+        (CATEGORY if retrieval else title, category_table(metrics)),
+        (REPRESENTATIONS, representation_table(metrics)),
+    ):
+        if table:
+            rows = [(row["name"], *row["cells"]) for row in table["rows"]]
+            print_table(name, ("Direction", *table["columns"]), rows, numbers=True)
     gap = [
         (row["name"], row["untrained"] or "-", row["trained"], row["better"])
-        for row in gap_table(metrics)
-        if not row["name"].startswith("Retrieval")
+        for row in gap_table(metrics, with_retrieval=False)
     ]
     if gap:
-        print_table("Modality gap", ("measure", "untrained", "trained", ""), gap)
+        print_table(GAP, ("Measure", "Untrained", "Trained", ""), gap)
 
 
 def print_parity(title, comparisons, names="signature"):
@@ -95,6 +86,9 @@ def print_device(folder, described):
 
 def print_comparison(comparison):
     """Print runs side by side: a few as the columns of one table, more as the rows of one table a section."""
+    from rich.console import Console
+    from rich.markup import escape
+
     sections, titles = comparison.sections(), [escape(group.title) for group in comparison.groups]
     measured = {group.measured for group in comparison.groups} - {""}
     title = f"Comparison on {measured.pop()}" if len(measured) == 1 else "Comparison"
@@ -123,6 +117,8 @@ def _figure(cell):
 
 def print_answer(answer):
     """Print what a query found as a table."""
+    from rich.markup import escape
+
     matched = any(r.match is not None for r in answer.results)
     rows = []
     for r in answer.results:
@@ -146,6 +142,11 @@ def print_table(title, columns, rows, numbers=False):
 
     The first column, names to be copied, is folded with `numbers` only, where it is long; these align on the right.
     """
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD)
     rows = list(rows)
     whole = not numbers or max((len(row[0]) for row in rows), default=0) <= LONGEST_LABEL

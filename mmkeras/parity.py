@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmkeras.errors import MmkerasError
-from mmkeras.export.golden import by_signature
 
 TOLERANCE = 1e-4  # largest absolute difference; graph optimisation reorders float32 sums, which moves about 1e-6
 MIN_COSINE = 0.9999
@@ -45,12 +44,54 @@ class Comparison:
     passed: bool
 
 
+def check_exported(
+    folder: str | os.PathLike[str],
+    server: str | None = None,
+    before_loading: Callable[[], object] | None = None,
+) -> tuple[Path, list[Comparison]]:
+    """Compare a model that was exported, or what was written for devices, with Keras.
+
+    Args:
+        folder: a model's folder, `savedmodels/NAME`, one version's, or one that `mmkeras tflite` wrote.
+        server: `HOST:PORT` of a server that is to answer, in place of the files.
+        before_loading: function without arguments that is called once nothing given is wrong, before TensorFlow is
+            loaded.
+
+    Returns:
+        Path of what was compared, a version's folder or `folder`, and the list of `Comparison`.
+
+    Raises:
+        MmkerasError: nothing there that was exported, a server for what devices run, or as of `check_parity` and
+            `check_device_parity`.
+    """
+    from mmkeras.serving import Client
+    from mmkeras.serving.reaching import reaching
+    from mmkeras.serving.versions import latest_version
+
+    for_devices = is_for_devices(folder)
+    if for_devices and server:
+        raise MmkerasError(f"{folder} is for devices: no server answers with it. Leave --server out")
+    version = Path(folder) if for_devices else latest_version(folder).resolve()
+    if before_loading is not None:
+        before_loading()
+    if for_devices:
+        return version, check_device_parity(version)
+    if server:
+        # The golden examples are one version's own; during a rollout the server's newest may be another.
+        name = version.parent.name
+        with reaching(server, name), Client(server, name, version=int(version.name)) as client:
+            return version, check_parity(golden_of(version), client.predict)
+    return version, check_parity(golden_of(version), saved_model_predict(version))
+
+
 def golden_of(version: str | os.PathLike[str]) -> Golden:
     """Return the golden examples of a version folder, as {signature: {"inputs": {...}, "outputs": {...}}}.
 
     Raises:
         MmkerasError: there are none, or the file is damaged.
     """
+    from mmkeras.export.golden import by_signature
+
     file = Path(version) / "assets.extra" / "golden.npz"
     try:
         with open(file, "rb") as stream, np.load(stream) as golden:

@@ -13,6 +13,7 @@ from mmkeras.errors import MmkerasError
 from mmkeras.search.index import EmbeddingIndex
 from mmkeras.serving.client import Client
 from mmkeras.serving.errors import ServingError
+from mmkeras.serving.reaching import reaching
 
 CERTAIN = 1 - 2**-24  # the float32 before 1
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
@@ -124,7 +125,7 @@ def ask(query, index, server, model, k=5, timeout=30.0, rerank=None):
         raise MmkerasError(f"Expected the number of results to re-rank, 0 or more. Received: rerank={rerank}")
     space = _space_of(index)
     wanted = _number(space, "rerank", int) if rerank is None else rerank
-    with Client(server, model, timeout=timeout) as client:
+    with reaching(server, model), Client(server, model, timeout=timeout) as client:
         client.check_space(index)
         embedding = _encode_picture(client, query) if kind == "image" else client.encode_text([query])
         results = index.search(embedding, modality, max(k, wanted) if k > 0 else k)[0]

@@ -29,7 +29,7 @@ def main(settings):
 
     quiet_tensorflow()
     from mmkeras.data import Glyphs, contact_sheet
-    from mmkeras.evaluation.run_report import evaluate_run
+    from mmkeras.evaluation.report.run_report import evaluate_run
     from mmkeras.export import export_run
     from mmkeras.parity import check_parity, golden_of
     from mmkeras.query import ask

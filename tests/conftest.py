@@ -141,7 +141,7 @@ def tiny_model(tiny_run):
 @pytest.fixture(scope="session")
 def tiny_version(tmp_path_factory, tiny_run):
     """The first version of the served model "tiny": `tiny_run`, evaluated and exported; read it only."""
-    from mmkeras.evaluation.run_report import evaluate_run
+    from mmkeras.evaluation.report.run_report import evaluate_run
     from mmkeras.export import export_run
 
     evaluate_run(tiny_run)

@@ -257,13 +257,36 @@ def test_mistakes_in_a_query_are_told(capsys, workplace, tiny_server):
     assert "no.png" in told and "expected a JPEG, PNG, GIF or BMP picture" in told
 
 
-def test_a_query_without_a_server_is_told(capsys, workplace, monkeypatch):
-    monkeypatch.setattr("mmkeras.query.ask.__defaults__", (5, 2.0, None))
+@pytest.mark.parametrize("scheme", ["", "http://"])
+def test_a_query_without_a_server_says_how_to_start_one(capsys, workplace, scheme):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    told = refused(capsys, "query", "snowman", "--server", address)
-    assert address in told and ("UNAVAILABLE" in told or "DEADLINE_EXCEEDED" in told)
+        port = free.getsockname()[1]
+    told = refused(capsys, "query", "snowman", "--server", f"{scheme}127.0.0.1:{port}")
+    option = "" if scheme else f" --port {port}"
+    assert told == (
+        f"No server answers at {scheme}127.0.0.1:{port}. Is it running? mmkeras serve savedmodels/tiny{option}"
+    )
+
+
+def test_parity_without_a_server_says_how_to_start_one(capsys, workplace):
+    told = refused(capsys, "parity", "savedmodels/tiny", "--server", f"unix:{workplace / 'none'}")
+    assert told == f"No server answers at unix:{workplace / 'none'}. Is it running? mmkeras serve savedmodels/tiny"
+
+
+def test_a_socket_without_a_server_is_told(capsys, workplace):
+    told = refused(capsys, "query", "snowman", "--server", f"unix:{workplace / 'none'}")
+    assert told == f"No server answers at unix:{workplace / 'none'}. Is it running? mmkeras serve savedmodels/tiny"
+
+
+def test_what_a_server_refuses_is_told_in_its_own_words(capsys, workplace, monkeypatch):
+    from mmkeras.serving import Client, ServingError
+
+    def refuse(client, index):
+        raise ServingError("UNAVAILABLE", "The batch scheduling queue is full")
+
+    monkeypatch.setattr(Client, "check_space", refuse)
+    assert refused(capsys, "query", "snowman") == "UNAVAILABLE: The batch scheduling queue is full"
 
 
 def test_the_model_must_be_named_where_there_are_several(capsys, workplace):

@@ -172,7 +172,7 @@ def test_the_answer_shows_both_scores(server, index, tmp_path, capsys):
 def test_a_served_soft_mask_re_ranks_as_keras_matches(tmp_path):
     from mmkeras.data.paired import PairedData
     from mmkeras.encoders import build_text_encoder
-    from mmkeras.evaluation.reranking_worth import reranking
+    from mmkeras.evaluation.measuring.reranking_worth import reranking
     from mmkeras.export.golden import by_signature, golden_examples
     from mmkeras.export.item_index import write_item_index
     from mmkeras.export.saved_model import export_saved_model

@@ -24,6 +24,12 @@ SMALLEST_CATEGORY = 25  # characters; the rarer first words of names are grouped
 SMALLEST_TAG = 50  # characters; a word of a name that occurs this often is a label of the multi-label task
 
 
+def check_split(name: str) -> None:
+    """Raise a `MmkerasError` where the glyphs have no split of that name."""
+    if name not in (*SPLITS, "all"):
+        raise MmkerasError(f"Expected a split of the glyphs: {', '.join(SPLITS)} or all. Received: split={name!r}")
+
+
 class Glyphs:
     """About 6,700 named characters in 1 to 14 font styles: 47,000 pictures of 32 x 32 px with their names.
 
@@ -126,8 +132,7 @@ class Glyphs:
         Returns:
             `PairedData` with P pictures (all styles, regular sans first) and one text a character.
         """
-        if name not in (*SPLITS, "all"):
-            raise MmkerasError(f"Expected a split of the glyphs: {', '.join(SPLITS)} or all. Received: split={name!r}")
+        check_split(name)
         if targets not in (None, "category", "tags"):
             raise MmkerasError(f'Expected targets None, "category" or "tags". Received: targets={targets!r}')
         chosen = np.full(len(self.code_points), True) if name == "all" else self.split_of == SPLITS.index(name)

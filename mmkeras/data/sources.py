@@ -9,7 +9,7 @@ from pathlib import Path
 from mmkeras.data.captions import Targets, load_captions
 from mmkeras.data.feature_layouts import is_feature_folder
 from mmkeras.data.features import load_features
-from mmkeras.data.glyphs import Glyphs
+from mmkeras.data.glyphs import Glyphs, check_split
 from mmkeras.data.paired import PairedData
 from mmkeras.data.picture_loader import PictureLoader
 from mmkeras.data.pictures_on_demand import PicturesOnDemand
@@ -42,6 +42,7 @@ def load_source(
     Raises:
         MmkerasError: no such data set or split.
     """
+    check_source(source, split)
     # What a split or targets may be, Glyphs and load_features tell.
     if source == "glyphs":
         data = Glyphs().split(split, targets or None)  # type: ignore[arg-type]
@@ -50,6 +51,18 @@ def load_source(
     if str(source).endswith(".npz") or (source and is_feature_folder(source)):
         data = load_features(source, split, limit, targets)  # type: ignore[arg-type]
         return _fitting(data, source, image_preprocessor)
+    if image_preprocessor is None and not str(image_folder).endswith(".npz"):
+        raise MmkerasError(f"Expected an image_preprocessor to read the pictures of {source}. Received: None")
+    return load_captions(source, split, image_preprocessor, image_folder, limit, targets)
+
+
+def check_source(source: str | os.PathLike[str], split: str = "all") -> None:
+    """Raise a `MmkerasError` where `source` names no data set, or the glyphs have no such split; nothing is read."""
+    if source == "glyphs":
+        check_split(split)
+        return
+    if str(source).endswith(".npz") or (source and is_feature_folder(source)):
+        return
     if not str(source).endswith((".jsonl", ".json")):
         raise MmkerasError(
             "Expected data to be glyphs, the path of a captions file, .jsonl or .json, or that of a feature set, .npz "
@@ -57,9 +70,6 @@ def load_source(
         )
     if not Path(source).is_file():
         raise MmkerasError(f"There is no captions file {source}")
-    if image_preprocessor is None and not str(image_folder).endswith(".npz"):
-        raise MmkerasError(f"Expected an image_preprocessor to read the pictures of {source}. Received: None")
-    return load_captions(source, split, image_preprocessor, image_folder, limit, targets)
 
 
 def _fitting(data, source, image_preprocessor):

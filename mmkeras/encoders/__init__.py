@@ -5,27 +5,25 @@ from typing import TYPE_CHECKING
 from mmkeras._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .backbone import backbone_image_encoder as backbone_image_encoder
-    from .backbone_split import feature_head as feature_head
-    from .backbone_split import frozen_backbone as frozen_backbone
     from .bert import bert_text_encoder as bert_text_encoder
-    from .bert import with_class_token as with_class_token
+    from .embedding_head import FeatureNorm as FeatureNorm
+    from .encoder import Encoder as Encoder
     from .frozen_features import FrozenFeatures as FrozenFeatures
     from .frozen_features import picture_loader as picture_loader
     from .fusion import FusionEncoder as FusionEncoder
     from .hub import HubLayer as HubLayer
-    from .hub import hub_image_encoder as hub_image_encoder
-    from .hub import hub_text_encoder as hub_text_encoder
+    from .image import backbone_image_encoder as backbone_image_encoder
     from .image import build_image_encoder as build_image_encoder
     from .image import conv_image_encoder as conv_image_encoder
     from .image import feature_mlp_encoder as feature_mlp_encoder
+    from .image import hub_image_encoder as hub_image_encoder
     from .position_embedding import resize_position_embedding as resize_position_embedding
     from .pretrained_weights import load_bert as load_bert
     from .pretrained_weights import load_deit as load_deit
     from .text import build_text_encoder as build_text_encoder
     from .text import feature_text_encoder as feature_text_encoder
     from .text import gru_text_encoder as gru_text_encoder
-    from .text import takes_text_features as takes_text_features
+    from .text import hub_text_encoder as hub_text_encoder
     from .text import text_cnn_encoder as text_cnn_encoder
     from .text import transformer_text_encoder as transformer_text_encoder
     from .vit import copy_vit_weights as copy_vit_weights

@@ -1,4 +1,4 @@
-"""An image encoder on a network of `keras.applications`, by its name."""
+"""`Backbone`: a network of `keras.applications`, by its name, that stays as it is or is tuned."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import difflib
 import inspect
 import os
 import warnings
-from collections.abc import Sequence
 
 import keras
 from keras import layers, ops
 
-from mmkeras.encoders.embedding_head import embedding_head, hidden_layers
 from mmkeras.errors import MmkerasError
 
 # What each family of keras.applications wants to see, by its module there: pixels in -1..1 ("tf"), in 0..1 less the
@@ -64,64 +62,6 @@ class Backbone(keras.Model):
         return super().call(inputs, training=bool(training) and self.trainable, mask=mask)
 
 
-def backbone_image_encoder(
-    height: int,
-    width: int,
-    channels: int = 3,
-    backbone: str = "MobileNetV2",
-    weights: str | os.PathLike[str] | None = None,
-    trainable: bool = False,
-    hidden: Sequence[int] = (1024,),
-    embedding_dim: int | None = 256,
-    dropout: float = 0.1,
-    name: str = "image_encoder",
-) -> keras.Model:
-    """A network of `keras.applications`, frozen or fine-tuned, with an MLP of its own behind it.
-
-    The cells of the last feature map are the tokens, their mean goes through the hidden layers into the embedding. The
-    scaling that the network was trained with is part of the encoder. A frozen network runs in inference mode, also
-    while the rest trains: nothing is dropped and its batch statistics stay. Between stages of training,
-    `encoder.get_layer("backbone").trainable` may be set; compile again after it.
-
-    Args:
-        height: px; every network has a smallest size, 32 to 75.
-        width: px, likewise.
-        channels: 3, as all of these networks take RGB.
-        backbone: the name of a function of `keras.applications`: "MobileNetV2", "ResNet50", "ConvNeXtTiny", ...
-        weights: `None` (random), "imagenet" (downloaded once, then from Keras' cache) or the path of a weights file of
-            the network without its top, as its `save_weights` writes it. Keras gives the first EfficientNets one more
-            scaling for "imagenet" only: put their official file into Keras' cache rather than name its path.
-        trainable: whether training changes the network.
-        hidden: units of each hidden layer.
-        embedding_dim: D; `None` leaves the projection out.
-        dropout: rate after each hidden layer.
-        name: the model's name.
-
-    Returns:
-        `keras.Model` from `image`, uint8 or float 0..255 (B, height, width, 3). Saved with its weights, it needs no
-        download when it is loaded.
-
-    Raises:
-        MmkerasError: an unknown network, a size that it does not take, weights that cannot be had or do not fit.
-
-    Example:
-        >>> encoder = backbone_image_encoder(224, 224, backbone="EfficientNetV2B0", weights="imagenet")
-        >>> encoder(images)["tokens"].shape
-        (8, 49, 1280)
-    """
-    # === Layers ===
-    network, scaling = _load(backbone, weights, (height, width, channels))
-    network.trainable = trainable
-    image = keras.Input((height, width, channels), name="image")
-    feature_map = network(scaled(image, scaling))
-    tokens = layers.Reshape((-1, feature_map.shape[-1]), name="tokens")(feature_map)
-
-    # === Functional Model ===
-    pooled = layers.GlobalAveragePooling2D(name="pooling")(feature_map)
-    features = hidden_layers(pooled, hidden, dropout)
-    return keras.Model(image, {"tokens": tokens, "embedding": embedding_head(features, embedding_dim)}, name=name)
-
-
 def backbones():
     """Return the names of all networks of `keras.applications`, sorted."""
     return sorted(name for name, value in vars(keras.applications).items() if inspect.isfunction(value))
@@ -144,8 +84,12 @@ def scaled(image, scaling):
     return layers.Rescaling(scale, offset, dtype="float32", name="rescaling")(image)
 
 
-def _load(backbone, weights, shape):
-    """Return a network without its top, and what its family's scaling is called."""
+def load_backbone(backbone, weights, shape):
+    """Return a network without its top, as a `Backbone`, and the scaling of its family; see `backbone_image_encoder`.
+
+    Raises:
+        MmkerasError: an unknown network, a size that it does not take, weights that cannot be had or do not fit.
+    """
     if backbone not in backbones():
         close = {name.lower(): name for name in backbones()}
         nearest = difflib.get_close_matches(str(backbone).lower(), close, n=3, cutoff=0.0)

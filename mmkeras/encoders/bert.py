@@ -6,12 +6,12 @@ import keras
 from keras import layers, ops
 
 from mmkeras.encoders.embedding_head import embedding_head
+from mmkeras.encoders.encoder import Encoder
 from mmkeras.layers.dropout import Dropout
 from mmkeras.layers.layer_normalization import LayerNormalization
 from mmkeras.layers.prepend_token import PrependToken
 from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
 from mmkeras.layers.transformer_block import TransformerBlock
-from mmkeras.tensors import Tensor, TensorLike
 
 
 def bert_text_encoder(
@@ -28,14 +28,14 @@ def bert_text_encoder(
     batch_norm: bool = False,
     initializer_range: float | None = 0.02,
     name: str = "text_encoder",
-) -> keras.Model:
+) -> Encoder:
     """BERT, post-norm, whose class token becomes the embedding.
 
     The defaults are the lower half of BERT-base, ALBEF's text encoder, which `load_bert` fills; its upper half is
     `FusionEncoder`. The encoder itself puts the class token before a text: an id that the preprocessor reserves and
     never gives to a word, so that whatever hands it a text, in training, in a server or on a device, is served alike,
     and the class token is a row of the token table like any other. Hence there is one token more than ids;
-    `with_class_token` returns the ids that stand behind the tokens.
+    `Encoder.ids_of_tokens` returns the ids that stand behind the tokens.
 
     Args:
         vocabulary_size: ids are 0 to `vocabulary_size` - 1.
@@ -54,7 +54,7 @@ def bert_text_encoder(
         name: the model's name.
 
     Returns:
-        `keras.Model` from `token_ids`, int32 (B, l <= L), 0 is padding; `tokens` are (B, 1 + l, W), or (B, l, W) with
+        `Encoder` from `token_ids`, int32 (B, l <= L), 0 is padding; `tokens` are (B, 1 + l, W), or (B, l, W) with
         `class_id=None`.
 
     Example:
@@ -90,21 +90,4 @@ def bert_text_encoder(
 
     # === Functional Model ===
     outputs = {"tokens": tokens, "embedding": embedding_head(tokens[:, 0], embedding_dim, batch_norm)}
-    return keras.Model(token_ids, outputs, name=name)
-
-
-def with_class_token(text_encoder: keras.Model, token_ids: TensorLike) -> Tensor:
-    """Return the ids that stand behind the `tokens` of an encoder: 0 where there is none, the class token's first.
-
-    Args:
-        text_encoder: what `bert_text_encoder` returned.
-        token_ids: int (B, L), what it takes.
-
-    Returns:
-        int (B, T), T as of `tokens`.
-
-    Example:
-        >>> fused = fusion(text_encoder(ids)["tokens"], patches, mask=with_class_token(text_encoder, ids) != 0)
-    """
-    layer = {layer.name: layer for layer in text_encoder.layers}.get("class_token")
-    return ops.convert_to_tensor(token_ids) if layer is None else layer(token_ids)
+    return Encoder(token_ids, outputs, name=name)

@@ -4,7 +4,14 @@ import keras
 
 from mmkeras.errors import MmkerasError
 
-INPUT_NORM = "input_norm"  # the first layer of an MLP over feature vectors; what stands before it makes them
+
+@keras.saving.register_keras_serializable("mmkeras")
+class FeatureNorm(keras.layers.LayerNormalization):
+    """The layer normalisation that an MLP over feature vectors begins with: what stands before it makes the features.
+
+    Args:
+        **kwargs: see `keras.layers.LayerNormalization`.
+    """
 
 
 def embedding_head(features, embedding_dim, batch_norm=True):
@@ -42,39 +49,11 @@ def hidden_layers(features, hidden, dropout):
     Returns:
         Keras tensor (B, `hidden[-1]`), or (B, W).
     """
-    x = keras.layers.LayerNormalization(epsilon=1e-6, name=INPUT_NORM)(features)
+    x = FeatureNorm(epsilon=1e-6, name="input_norm")(features)
     for index, units in enumerate(hidden):
         x = keras.layers.Dense(units, activation="gelu", name=f"dense_{index}")(x)
         x = keras.layers.Dropout(dropout, name=f"dropout_{index}")(x)
     return x
-
-
-def feature_mlp(modality, features, hidden, embedding_dim, dropout, scale, name):
-    """An encoder of feature vectors, the same for either modality.
-
-    Args:
-        modality: `image` or `text`, the name of its input.
-        features: length of the vectors, F.
-        hidden: units of each hidden layer.
-        embedding_dim: D, or `None`: see `embedding_head`; without `hidden` the vectors then pass through as they are.
-        dropout: rate after each hidden layer.
-        scale: what the vectors are multiplied by first, more than 0.
-        name: the model's name.
-
-    Returns:
-        `keras.Model` from float (B, F). It has no tokens.
-
-    Raises:
-        MmkerasError: a scale that is not more than 0.
-    """
-    if not scale > 0:
-        raise MmkerasError(f"Expected a scale of more than 0. Received: scale={scale}")
-    vectors = x = keras.Input((features,), name=modality)
-    if scale != 1:
-        x = keras.layers.Rescaling(scale, dtype="float32", name="scale")(x)
-    as_they_are = not hidden and embedding_dim is None
-    x = x if as_they_are else hidden_layers(x, hidden, dropout)
-    return keras.Model(vectors, {"embedding": embedding_head(x, embedding_dim)}, name=name)
 
 
 def build_by_kind(builders, kind, settings):

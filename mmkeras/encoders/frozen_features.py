@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mmkeras.data.cache import cache_file, read_cache, write_cache
-from mmkeras.encoders.backbone_split import frozen_backbone
+from mmkeras.encoders.encoder import Encoder
 from mmkeras.preprocessing.image import ImagePreprocessor, read_picture
 
 # Pictures the backbone takes at a time, always: were a batch ever shorter, its last bits would depend on which
@@ -25,12 +25,12 @@ FEATURES = 1  # raised whenever the computation changes, so that older caches ar
 
 
 def picture_loader(
-    image_encoder: keras.Model, image_preprocessor: ImagePreprocessor | None, verbose: int | Literal["auto"] = "auto"
+    image_encoder: Encoder, image_preprocessor: ImagePreprocessor | None, verbose: int | Literal["auto"] = "auto"
 ) -> FrozenFeatures | ImagePreprocessor | None:
     """Return what turns pictures into what a model computes on: `FrozenFeatures` where its backbone is frozen.
 
     Args:
-        image_encoder: functional model from `image`.
+        image_encoder: `Encoder` of pictures.
         image_preprocessor: the model's, or `None`.
         verbose: see `FrozenFeatures`.
 
@@ -39,7 +39,7 @@ def picture_loader(
     """
     if image_preprocessor is None:
         return None
-    backbone = frozen_backbone(image_encoder)
+    backbone = image_encoder.frozen_backbone()
     return image_preprocessor if backbone is None else FrozenFeatures(backbone, image_preprocessor, verbose)
 
 
@@ -53,14 +53,14 @@ class FrozenFeatures:
     is not, and what was done before an interruption is kept. The features are float32.
 
     Args:
-        backbone: `keras.Model` from `image` (B, H, W, C) to (B, F), see `frozen_backbone`.
+        backbone: `keras.Model` from `image` (B, H, W, C) to (B, F), see `Encoder.frozen_backbone`.
         image_preprocessor: `ImagePreprocessor` of its pictures.
         verbose: 0 is silent; `"auto"` shows a progress bar on a terminal, and a line at the end elsewhere, where there
             is something to compute.
         folder: the cache folder; by default the user's.
 
     Example:
-        >>> features = FrozenFeatures(frozen_backbone(model.image_encoder), model.image_preprocessor).load(paths)
+        >>> features = FrozenFeatures(model.image_encoder.frozen_backbone(), model.image_preprocessor).load(paths)
         >>> model.encode_image(features)  # as of the pictures themselves
     """
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import keras
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.layers.transformer_block import TransformerBlock
 from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class FusionEncoder(keras.layers.Layer):
+class FusionEncoder(ConfigFromSignature, keras.layers.Layer):
     """The tokens of a text, which look at each other and at those of a picture, block by block.
 
     Post-norm, as BERT is: the defaults are the upper half of BERT-base with attention to the picture between
@@ -119,13 +120,3 @@ class FusionEncoder(keras.layers.Layer):
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
         return None  # as of the blocks
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "depth": self.depth,
-            "heads": self.heads,
-            "mlp_ratio": self.mlp_ratio,
-            "dropout": self.dropout,
-            "initializer_range": self.initializer_range,
-        }

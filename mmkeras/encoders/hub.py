@@ -1,25 +1,21 @@
-"""Encoders on modules from TensorFlow Hub, and the Keras 3 layer that they are made of."""
+"""`HubLayer`: a module from TensorFlow Hub as a layer of Keras 3."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import layers
 
-from mmkeras.encoders.embedding_head import embedding_head, hidden_layers
 from mmkeras.encoders.hub_module import HubModule, saved_model_digest, saved_model_parts
 from mmkeras.errors import MmkerasError
 from mmkeras.tensors import Tensor, TensorLike
-
-# Scale and offset that bring 0..255 to what modules of pictures were trained on; those of TensorFlow Hub take 0..1.
-SCALES = {"0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0), "0..255": (1.0, 0.0)}
 
 # Digest to the layer that has the files, so that a copy of a layer finds them without its handle.
 _LAYERS_WITH_FILES = weakref.WeakValueDictionary()
@@ -202,112 +198,12 @@ class HubLayer(layers.Layer):
         )
 
 
-def hub_image_encoder(
-    handle: str,
-    height: int,
-    width: int,
-    channels: int = 3,
-    scale: Literal["0..1", "-1..1", "0..255"] = "0..1",
-    trainable: bool = False,
-    signature: str | None = None,
-    output_key: str | None = None,
-    hidden: Sequence[int] = (1024,),
-    embedding_dim: int | None = 256,
-    dropout: float = 0.1,
-    name: str = "image_encoder",
-) -> keras.Model:
-    """A module of pictures from TensorFlow Hub with an MLP behind it.
-
-    A module that returns vectors gives no tokens. One that returns feature maps gives their cells as tokens, and their
-    mean to the MLP.
-
-    Args:
-        handle: path of a folder or URL.
-        height: px, as the module takes it; so `width` and `channels`.
-        width: px.
-        channels: of the pictures.
-        scale: what the module takes: "0..1", as those of TensorFlow Hub do, "-1..1" or "0..255".
-        trainable: whether training changes the module.
-        signature: see `HubLayer`.
-        output_key: see `HubLayer`.
-        hidden: units of each hidden layer.
-        embedding_dim: D; `None` leaves the projection out.
-        dropout: rate after each hidden layer.
-        name: the model's name.
-
-    Returns:
-        `keras.Model` from `image`, uint8 or float 0..255 (B, height, width, channels).
+def check_hub_output(handle: str, output: keras.KerasTensor, ranks: Iterable[int]) -> None:
+    """Check that a module returns floats of one of these ranks.
 
     Raises:
-        MmkerasError: as `HubLayer`, another scale, or a module whose outputs are neither (N, W) nor (N, h, w, W).
+        MmkerasError: it does not.
     """
-    if scale not in SCALES:
-        raise MmkerasError(f"Expected a scale of {', '.join(SCALES)}. Received: scale={scale!r}")
-    # === Layers ===
-    image = keras.Input((height, width, channels), name="image")
-    pixels = layers.Rescaling(*SCALES[scale], dtype="float32", name="rescaling")(image)
-    output = HubLayer(handle, trainable, signature, output_key, name="hub")(pixels)
-    _check_output(handle, output, ranks=(2, 4))
-    outputs = {}
-    if len(output.shape) == 4:
-        outputs["tokens"] = layers.Reshape((-1, output.shape[-1]), name="tokens")(output)
-        output = layers.GlobalAveragePooling2D(name="pooling")(output)
-
-    # === Functional Model ===
-    outputs["embedding"] = embedding_head(hidden_layers(output, hidden, dropout), embedding_dim)
-    return keras.Model(image, outputs, name=name)
-
-
-def hub_text_encoder(
-    handle: str,
-    vocabulary_size: int | None = None,
-    sequence_length: int | None = None,
-    trainable: bool = False,
-    signature: str | None = None,
-    output_key: str | None = None,
-    hidden: Sequence[int] = (1024,),
-    embedding_dim: int | None = 256,
-    dropout: float = 0.1,
-    name: str = "text_encoder",
-) -> keras.Model:
-    """A sentence encoder from TensorFlow Hub, from strings to vectors, with an MLP behind it.
-
-    The module holds its own tokenizer, so that the preprocessing before it is a `StringPreprocessor`.
-
-    Args:
-        handle: path of a folder or URL.
-        vocabulary_size: `None`, as a `StringPreprocessor` has it; taken so that all text encoders are built alike.
-        sequence_length: not used.
-        trainable: whether training changes the module.
-        signature: see `HubLayer`.
-        output_key: see `HubLayer`.
-        hidden: units of each hidden layer.
-        embedding_dim: D; `None` leaves the projection out.
-        dropout: rate after each hidden layer.
-        name: the model's name.
-
-    Returns:
-        `keras.Model` from `text`, string (B,). It has no tokens.
-
-    Raises:
-        MmkerasError: as `HubLayer`, a preprocessor of token ids, or a module whose outputs are not (N, W).
-    """
-    if vocabulary_size is not None:
-        raise MmkerasError(
-            "Expected a StringPreprocessor before a text encoder of kind 'hub', which takes strings. "
-            f"Received: a text_preprocessor of token ids, vocabulary_size={vocabulary_size}"
-        )
-    # === Layers ===
-    text = keras.Input((), dtype="string", name="text")
-    output = HubLayer(handle, trainable, signature, output_key, name="hub")(text)
-    _check_output(handle, output, ranks=(2,))
-
-    # === Functional Model ===
-    embedding = embedding_head(hidden_layers(output, hidden, dropout), embedding_dim)
-    return keras.Model(text, {"embedding": embedding}, name=name)
-
-
-def _check_output(handle, output, ranks):
     if len(output.shape) not in ranks or not output.dtype.startswith(("float", "bfloat")):
         shapes = " or ".join({2: "(N, W)", 4: "(N, h, w, W)"}[rank] for rank in ranks)
         received = str(tuple("N" if size is None else size for size in output.shape)).replace("'", "")

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
 from keras import layers
 
-from mmkeras.encoders.backbone import backbone_image_encoder
+from mmkeras.encoders.backbone import load_backbone, scaled
 from mmkeras.encoders.conv_stages import conv_stages
-from mmkeras.encoders.embedding_head import build_by_kind, embedding_head, feature_mlp, hidden_layers
-from mmkeras.encoders.hub import hub_image_encoder
+from mmkeras.encoders.embedding_head import build_by_kind, embedding_head, hidden_layers
+from mmkeras.encoders.encoder import Encoder
+from mmkeras.encoders.feature_mlp import feature_mlp
+from mmkeras.encoders.hub import HubLayer, check_hub_output
 from mmkeras.encoders.vit import vit_image_encoder
 from mmkeras.errors import MmkerasError
+
+# Scale and offset that bring 0..255 to what modules of pictures were trained on; those of TensorFlow Hub take 0..1.
+SCALES = {"0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0), "0..255": (1.0, 0.0)}
 
 
 def conv_image_encoder(
@@ -26,7 +32,7 @@ def conv_image_encoder(
     embedding_dim: int | None = 256,
     dropout: float = 0.0,
     name: str = "image_encoder",
-) -> keras.Model:
+) -> Encoder:
     """A small convolutional network for small pictures, trained from scratch.
 
     A convolution with batch normalisation and ReLU a stage, by default each at half the resolution of the one before (a
@@ -46,7 +52,7 @@ def conv_image_encoder(
         name: the model's name.
 
     Returns:
-        `keras.Model` from `image`, uint8 or float 0..255 (B, height, width, channels).
+        `Encoder` from `image`, uint8 or float 0..255 (B, height, width, channels).
 
     Raises:
         MmkerasError: not one stride a stage.
@@ -65,7 +71,7 @@ def conv_image_encoder(
     features = layers.Dropout(dropout, name="dropout")(layers.Flatten(name="flatten")(x))
     features = hidden_layers(features, hidden, dropout) if hidden else features
     outputs = {"tokens": tokens, "embedding": embedding_head(features, embedding_dim)}
-    return keras.Model(image, outputs, name=name)
+    return Encoder(image, outputs, name=name)
 
 
 def feature_mlp_encoder(
@@ -75,7 +81,7 @@ def feature_mlp_encoder(
     dropout: float = 0.1,
     scale: float = 1.0,
     name: str = "image_encoder",
-) -> keras.Model:
+) -> Encoder:
     """An MLP over feature vectors that a frozen backbone computed beforehand.
 
     Args:
@@ -88,9 +94,123 @@ def feature_mlp_encoder(
         name: the model's name.
 
     Returns:
-        `keras.Model` from `image`, float (B, F). It has no tokens.
+        `Encoder` from `image`, float (B, F). It has no tokens.
     """
     return feature_mlp("image", features, hidden, embedding_dim, dropout, scale, name)
+
+
+def backbone_image_encoder(
+    height: int,
+    width: int,
+    channels: int = 3,
+    backbone: str = "MobileNetV2",
+    weights: str | os.PathLike[str] | None = None,
+    trainable: bool = False,
+    hidden: Sequence[int] = (1024,),
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    name: str = "image_encoder",
+) -> Encoder:
+    """A network of `keras.applications`, frozen or fine-tuned, with an MLP of its own behind it.
+
+    The cells of the last feature map are the tokens, their mean goes through the hidden layers into the embedding. The
+    scaling that the network was trained with is part of the encoder. A frozen network runs in inference mode, also
+    while the rest trains: nothing is dropped and its batch statistics stay. Between stages of training,
+    `encoder.pretrained.trainable` may be set; compile again after it.
+
+    Args:
+        height: px; every network has a smallest size, 32 to 75.
+        width: px, likewise.
+        channels: 3, as all of these networks take RGB.
+        backbone: the name of a function of `keras.applications`: "MobileNetV2", "ResNet50", "ConvNeXtTiny", ...
+        weights: `None` (random), "imagenet" (downloaded once, then from Keras' cache) or the path of a weights file of
+            the network without its top, as its `save_weights` writes it. Keras gives the first EfficientNets one more
+            scaling for "imagenet" only: put their official file into Keras' cache rather than name its path.
+        trainable: whether training changes the network.
+        hidden: units of each hidden layer.
+        embedding_dim: D; `None` leaves the projection out.
+        dropout: rate after each hidden layer.
+        name: the model's name.
+
+    Returns:
+        `Encoder` from `image`, uint8 or float 0..255 (B, height, width, 3). Saved with its weights, it needs no
+        download when it is loaded.
+
+    Raises:
+        MmkerasError: an unknown network, a size that it does not take, weights that cannot be had or do not fit.
+
+    Example:
+        >>> encoder = backbone_image_encoder(224, 224, backbone="EfficientNetV2B0", weights="imagenet")
+        >>> encoder(images)["tokens"].shape
+        (8, 49, 1280)
+    """
+    # === Layers ===
+    network, scaling = load_backbone(backbone, weights, (height, width, channels))
+    network.trainable = trainable
+    image = keras.Input((height, width, channels), name="image")
+    feature_map = network(scaled(image, scaling))
+    tokens = layers.Reshape((-1, feature_map.shape[-1]), name="tokens")(feature_map)
+
+    # === Functional Model ===
+    pooled = layers.GlobalAveragePooling2D(name="pooling")(feature_map)
+    features = hidden_layers(pooled, hidden, dropout)
+    return Encoder(image, {"tokens": tokens, "embedding": embedding_head(features, embedding_dim)}, name=name)
+
+
+def hub_image_encoder(
+    handle: str,
+    height: int,
+    width: int,
+    channels: int = 3,
+    scale: Literal["0..1", "-1..1", "0..255"] = "0..1",
+    trainable: bool = False,
+    signature: str | None = None,
+    output_key: str | None = None,
+    hidden: Sequence[int] = (1024,),
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    name: str = "image_encoder",
+) -> Encoder:
+    """A module of pictures from TensorFlow Hub with an MLP behind it.
+
+    A module that returns vectors gives no tokens. One that returns feature maps gives their cells as tokens, and their
+    mean to the MLP.
+
+    Args:
+        handle: path of a folder or URL.
+        height: px, as the module takes it; so `width` and `channels`.
+        width: px.
+        channels: of the pictures.
+        scale: what the module takes: "0..1", as those of TensorFlow Hub do, "-1..1" or "0..255".
+        trainable: whether training changes the module.
+        signature: see `HubLayer`.
+        output_key: see `HubLayer`.
+        hidden: units of each hidden layer.
+        embedding_dim: D; `None` leaves the projection out.
+        dropout: rate after each hidden layer.
+        name: the model's name.
+
+    Returns:
+        `Encoder` from `image`, uint8 or float 0..255 (B, height, width, channels).
+
+    Raises:
+        MmkerasError: as `HubLayer`, another scale, or a module whose outputs are neither (N, W) nor (N, h, w, W).
+    """
+    if scale not in SCALES:
+        raise MmkerasError(f"Expected a scale of {', '.join(SCALES)}. Received: scale={scale!r}")
+    # === Layers ===
+    image = keras.Input((height, width, channels), name="image")
+    pixels = layers.Rescaling(*SCALES[scale], dtype="float32", name="rescaling")(image)
+    output = HubLayer(handle, trainable, signature, output_key, name="hub")(pixels)
+    check_hub_output(handle, output, ranks=(2, 4))
+    outputs = {}
+    if len(output.shape) == 4:
+        outputs["tokens"] = layers.Reshape((-1, output.shape[-1]), name="tokens")(output)
+        output = layers.GlobalAveragePooling2D(name="pooling")(output)
+
+    # === Functional Model ===
+    outputs["embedding"] = embedding_head(hidden_layers(output, hidden, dropout), embedding_dim)
+    return Encoder(image, outputs, name=name)
 
 
 IMAGE_ENCODERS = {
@@ -102,6 +222,6 @@ IMAGE_ENCODERS = {
 }
 
 
-def build_image_encoder(kind: Literal["backbone", "conv", "features", "hub", "vit"], **settings: Any) -> keras.Model:
+def build_image_encoder(kind: Literal["backbone", "conv", "features", "hub", "vit"], **settings: Any) -> Encoder:
     """Build an image encoder by its name in presets: `backbone`, `conv`, `features`, `hub` or `vit`."""
     return build_by_kind(IMAGE_ENCODERS, kind, settings)

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.fusion import FusionEncoder
 from mmkeras.encoders.position_embedding import resize_position_embedding
 from mmkeras.encoders.weights_file import read_weights
@@ -29,7 +30,7 @@ class _Place:
     convert: Callable
 
 
-def load_deit(image_encoder: keras.Model, weights: str | os.PathLike[str] | dict[str, NDArray[Any]]) -> None:
+def load_deit(image_encoder: Encoder, weights: str | os.PathLike[str] | dict[str, NDArray[Any]]) -> None:
     """Give a vision transformer the weights of a published one, such as DeiT-base.
 
     Names are those of DeiT's authors and of timm (`blocks.0.attn.qkv.weight`, ...; `deit_base_patch16_224`). Position
@@ -49,7 +50,7 @@ def load_deit(image_encoder: keras.Model, weights: str | os.PathLike[str] | dict
     """
     arrays, source = _arrays(weights)
     arrays = {name: array for name, array in arrays.items() if not re.match(r"(head|head_dist)\.", name)}
-    embedding = image_encoder.get_layer("patch_embedding")
+    embedding = image_encoder.patches
     width = embedding.width
     places = [
         _Place("cls_token", (1, 1, width), embedding.class_token, lambda array: array[0, 0]),
@@ -61,9 +62,9 @@ def load_deit(image_encoder: keras.Model, weights: str | os.PathLike[str] | dict
             lambda array: array.transpose(2, 3, 1, 0),
         ),
         _Place("patch_embed.proj.bias", (width,), embedding.projection.bias, np.asarray),
-        *_norm("norm", image_encoder.get_layer("final_norm")),
+        *_norm("norm", image_encoder.norm),
     ]
-    for index, block in enumerate(_blocks(image_encoder)):
+    for index, block in enumerate(image_encoder.blocks):
         at = f"blocks.{index}"
         places += _norm(f"{at}.norm1", block.attention_norm)
         for part, dense in enumerate(
@@ -77,7 +78,7 @@ def load_deit(image_encoder: keras.Model, weights: str | os.PathLike[str] | dict
 
 
 def load_bert(
-    text_encoder: keras.Model,
+    text_encoder: Encoder,
     weights: str | os.PathLike[str] | dict[str, NDArray[Any]],
     fusion_encoder: FusionEncoder | None = None,
     language_head: MaskedLanguageHead | None = None,
@@ -111,18 +112,18 @@ def load_bert(
     left_out += "" if language_head else r"|cls\."
     arrays = {_bert_name(name): array for name, array in arrays.items()}
     arrays = {name: array for name, array in arrays.items() if not re.match(left_out, name)}
-    embedding = text_encoder.get_layer("embedding")
+    embedding = text_encoder.token_embedding
     table = embedding.token_embedding.embeddings
     places = [
         _Place("embeddings.word_embeddings.weight", tuple(table.shape), table, np.asarray),
         _rows("embeddings.position_embeddings.weight", embedding.position_embedding, arrays),
-        *_norm("embeddings.LayerNorm", text_encoder.get_layer("embedding_norm")),
+        *_norm("embeddings.LayerNorm", text_encoder.norm),
     ]
     if embedding.types:
         places.append(_rows("embeddings.token_type_embeddings.weight", embedding.type_embedding, arrays))
     else:
         arrays.pop("embeddings.token_type_embeddings.weight", None)
-    blocks = _blocks(text_encoder) + (fusion_encoder.blocks if fusion_encoder else [])
+    blocks = text_encoder.blocks + (fusion_encoder.blocks if fusion_encoder else [])
     for index, block in enumerate(blocks):
         at = f"encoder.layer.{index}"
         places += _bert_attention(f"{at}.attention", block.attention, block.attention_norm)
@@ -141,11 +142,6 @@ def load_bert(
 def _arrays(weights):
     """The arrays by name, and what to call them in an error."""
     return (dict(weights), "the weights") if isinstance(weights, dict) else (read_weights(weights), repr(str(weights)))
-
-
-def _blocks(encoder):
-    """The transformer blocks of a functional encoder, in order."""
-    return [layer for layer in encoder.layers if re.fullmatch(r"block_\d+", layer.name)]
 
 
 def _bert_name(name):

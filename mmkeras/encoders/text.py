@@ -13,8 +13,10 @@ import keras
 from keras import layers, ops
 
 from mmkeras.encoders.bert import bert_text_encoder
-from mmkeras.encoders.embedding_head import build_by_kind, embedding_head, feature_mlp, hidden_layers
-from mmkeras.encoders.hub import hub_text_encoder
+from mmkeras.encoders.embedding_head import build_by_kind, embedding_head, hidden_layers
+from mmkeras.encoders.encoder import Encoder
+from mmkeras.encoders.feature_mlp import feature_mlp
+from mmkeras.encoders.hub import HubLayer, check_hub_output
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.layer_normalization import LayerNormalization
 from mmkeras.layers.masked_pooling import MaskedMaxPooling, MaskedMeanPooling
@@ -31,7 +33,7 @@ def transformer_text_encoder(
     embedding_dim: int | None = 256,
     dropout: float = 0.1,
     name: str = "text_encoder",
-) -> keras.Model:
+) -> Encoder:
     """A BERT-style transformer encoder, pre-norm, with masked mean pooling.
 
     Args:
@@ -45,7 +47,7 @@ def transformer_text_encoder(
         name: the model's name.
 
     Returns:
-        `keras.Model` from `token_ids`, int32 (B, l <= L).
+        `Encoder` from `token_ids`, int32 (B, l <= L).
 
     Reference:
         Devlin et al. 2019 (arXiv 1810.04805), section 3.
@@ -60,7 +62,7 @@ def transformer_text_encoder(
 
     # === Functional Model ===
     pooled = MaskedMeanPooling(name="pooling")(tokens, mask)
-    return keras.Model(token_ids, {"tokens": tokens, "embedding": embedding_head(pooled, embedding_dim)}, name=name)
+    return Encoder(token_ids, {"tokens": tokens, "embedding": embedding_head(pooled, embedding_dim)}, name=name)
 
 
 def text_cnn_encoder(
@@ -74,7 +76,7 @@ def text_cnn_encoder(
     dropout: float = 0.5,
     token_dropout: float = 0.0,
     name: str = "text_encoder",
-) -> keras.Model:
+) -> Encoder:
     """Kim's convolutional sentence encoder: filters of several widths, each pooled to its largest response.
 
     Args:
@@ -91,7 +93,7 @@ def text_cnn_encoder(
         name: the model's name.
 
     Returns:
-        `keras.Model` from `token_ids`, int32 (B, L).
+        `Encoder` from `token_ids`, int32 (B, L).
 
     Reference:
         Kim 2014 (arXiv 1408.5882), section 2.
@@ -111,7 +113,7 @@ def text_cnn_encoder(
     # === Functional Model ===
     pooled = layers.Dropout(dropout, name="dropout")(MaskedMaxPooling(name="pooling")(tokens, mask))
     pooled = hidden_layers(pooled, hidden, dropout) if hidden else pooled
-    return keras.Model(token_ids, {"tokens": tokens, "embedding": embedding_head(pooled, embedding_dim)}, name=name)
+    return Encoder(token_ids, {"tokens": tokens, "embedding": embedding_head(pooled, embedding_dim)}, name=name)
 
 
 def gru_text_encoder(
@@ -122,7 +124,7 @@ def gru_text_encoder(
     embedding_dim: int | None = 256,
     dropout: float = 0.1,
     name: str = "text_encoder",
-) -> keras.Model:
+) -> Encoder:
     """A one-layer GRU whose state after the last token is the sentence.
 
     Args:
@@ -135,7 +137,7 @@ def gru_text_encoder(
         name: the model's name.
 
     Returns:
-        `keras.Model` from `token_ids`, int32 (B, L).
+        `Encoder` from `token_ids`, int32 (B, L).
 
     Reference:
         The text branch of VSE++ (Faghri et al. 2018, arXiv 1707.05612), section 3.
@@ -148,7 +150,7 @@ def gru_text_encoder(
     tokens, state = layers.GRU(units, return_sequences=True, return_state=True, name="gru")(x, mask=mask)
 
     # === Functional Model ===
-    return keras.Model(token_ids, {"tokens": tokens, "embedding": embedding_head(state, embedding_dim)}, name=name)
+    return Encoder(token_ids, {"tokens": tokens, "embedding": embedding_head(state, embedding_dim)}, name=name)
 
 
 def feature_text_encoder(
@@ -160,7 +162,7 @@ def feature_text_encoder(
     dropout: float = 0.1,
     scale: float = 1.0,
     name: str = "text_encoder",
-) -> keras.Model:
+) -> Encoder:
     """An MLP over feature vectors of texts that somebody else has computed.
 
     Args:
@@ -174,7 +176,7 @@ def feature_text_encoder(
         name: the model's name.
 
     Returns:
-        `keras.Model` from `text`, float (B, F). It has no tokens.
+        `Encoder` from `text`, float (B, F). It has no tokens.
 
     Raises:
         MmkerasError: a preprocessor of token ids before it.
@@ -187,9 +189,53 @@ def feature_text_encoder(
     return feature_mlp("text", features, hidden, embedding_dim, dropout, scale, name)
 
 
-def takes_text_features(text_encoder: keras.Model) -> bool:
-    """Return whether a text encoder takes feature vectors, and neither token ids nor strings."""
-    return text_encoder.input.dtype.startswith("float")
+def hub_text_encoder(
+    handle: str,
+    vocabulary_size: int | None = None,
+    sequence_length: int | None = None,
+    trainable: bool = False,
+    signature: str | None = None,
+    output_key: str | None = None,
+    hidden: Sequence[int] = (1024,),
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    name: str = "text_encoder",
+) -> Encoder:
+    """A sentence encoder from TensorFlow Hub, from strings to vectors, with an MLP behind it.
+
+    The module holds its own tokenizer, so that the preprocessing before it is a `StringPreprocessor`.
+
+    Args:
+        handle: path of a folder or URL.
+        vocabulary_size: `None`, as a `StringPreprocessor` has it; taken so that all text encoders are built alike.
+        sequence_length: not used.
+        trainable: whether training changes the module.
+        signature: see `HubLayer`.
+        output_key: see `HubLayer`.
+        hidden: units of each hidden layer.
+        embedding_dim: D; `None` leaves the projection out.
+        dropout: rate after each hidden layer.
+        name: the model's name.
+
+    Returns:
+        `Encoder` from `text`, string (B,). It has no tokens.
+
+    Raises:
+        MmkerasError: as `HubLayer`, a preprocessor of token ids, or a module whose outputs are not (N, W).
+    """
+    if vocabulary_size is not None:
+        raise MmkerasError(
+            "Expected a StringPreprocessor before a text encoder of kind 'hub', which takes strings. "
+            f"Received: a text_preprocessor of token ids, vocabulary_size={vocabulary_size}"
+        )
+    # === Layers ===
+    text = keras.Input((), dtype="string", name="text")
+    output = HubLayer(handle, trainable, signature, output_key, name="hub")(text)
+    check_hub_output(handle, output, ranks=(2,))
+
+    # === Functional Model ===
+    embedding = embedding_head(hidden_layers(output, hidden, dropout), embedding_dim)
+    return Encoder(text, {"embedding": embedding}, name=name)
 
 
 TEXT_ENCODERS = {
@@ -204,7 +250,7 @@ TEXT_ENCODERS = {
 
 def build_text_encoder(
     kind: Literal["bert", "features", "transformer", "text_cnn", "gru", "hub"], **settings: Any
-) -> keras.Model:
+) -> Encoder:
     """Build a text encoder by its name in presets: `bert`, `features`, `transformer`, `text_cnn`, `gru` or `hub`."""
     if kind in TEXT_ENCODERS and kind not in ("features", "hub") and settings.get("vocabulary_size", 0) is None:
         raise MmkerasError(f"Encoder {kind!r} takes token ids, and the text_preprocessor returns strings")

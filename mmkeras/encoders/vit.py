@@ -11,6 +11,7 @@ from keras import layers
 
 from mmkeras.encoders.conv_stages import conv_stages
 from mmkeras.encoders.embedding_head import embedding_head
+from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.position_embedding import resize_position_embedding
 from mmkeras.encoders.pretrained_weights import load_deit
 from mmkeras.errors import MmkerasError
@@ -41,7 +42,7 @@ def vit_image_encoder(
     initializer_range: float | None = 0.02,
     weights: str | os.PathLike[str] | None = None,
     name: str = "image_encoder",
-) -> keras.Model:
+) -> Encoder:
     """A vision transformer, pre-norm, whose class token becomes the embedding.
 
     The defaults are ViT-B/16, which `load_deit` fills; the scaling of pixels is part of the encoder. Its first token is
@@ -69,7 +70,7 @@ def vit_image_encoder(
         name: the model's name.
 
     Returns:
-        `keras.Model` from `image`, uint8 or float 0..255 (B, height, width, channels); `tokens` are (B, 1 + N, W).
+        `Encoder` from `image`, uint8 or float 0..255 (B, height, width, channels); `tokens` are (B, 1 + N, W).
 
     Raises:
         ValueError: pictures that the patches do not fill, a width that the heads do not divide.
@@ -105,7 +106,7 @@ def vit_image_encoder(
 
     # === Functional Model ===
     outputs = {"tokens": tokens, "embedding": embedding_head(tokens[:, 0], embedding_dim, batch_norm)}
-    model = keras.Model(image, outputs, name=name)
+    model = Encoder(image, outputs, name=name)
     if weights is not None:
         load_deit(model, weights)
     return model
@@ -125,11 +126,9 @@ def copy_vit_weights(source: keras.Model, target: keras.Model) -> None:
         >>> larger = vit_image_encoder(384, 384)
         >>> copy_vit_weights(encoder, larger)  # trained at 256 px, to be tuned at 384
     """
-    grids = [encoder.get_layer("patch_embedding").grid for encoder in (source, target)]
+    grids = [encoder.patches.grid for encoder in (source, target)]
     weights = source.get_weights()
-    position = [variable.path for variable in source.weights].index(
-        source.get_layer("patch_embedding").position_embedding.path
-    )
+    position = [variable.path for variable in source.weights].index(source.patches.position_embedding.path)
     weights[position] = resize_position_embedding(weights[position], *grids)
     shapes = [value.shape for value in weights], [tuple(variable.shape) for variable in target.weights]
     if shapes[0] != shapes[1]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from mmkeras.errors import MmkerasError
+from mmkeras.missing_part_error import MissingPartError
 
 
 def read_weights(file):
@@ -18,7 +19,7 @@ def read_weights(file):
 
     Raises:
         MmkerasError: no such file, another kind of file, or one that cannot be read.
-        ImportError: a `.safetensors` file without the package that reads it.
+        MissingPartError: a `.safetensors` file without the package that reads it.
     """
     file = Path(file)
     if file.suffix not in (".safetensors", ".npz"):
@@ -43,5 +44,5 @@ def _read_safetensors(file):
     try:
         from safetensors.numpy import load_file
     except ImportError as error:
-        raise ImportError("A .safetensors file needs the package: pip install 'mmkeras[pretrained]'") from error
+        raise MissingPartError("A .safetensors file needs the package safetensors", "pretrained") from error
     return load_file(file)

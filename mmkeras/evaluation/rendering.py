@@ -1,4 +1,4 @@
-"""The Jinja environment of the templates beside this file, and how numbers and settings are printed in them."""
+"""The Jinja environment of the rooms' templates, and how numbers and settings are printed in them."""
 
 import numbers
 
@@ -6,10 +6,12 @@ import jinja2
 from markupsafe import Markup
 
 
-def render(template, **context):
-    """Render a template of this package.
+def render(package, template, **context):
+    """Render a template of a package.
 
     Args:
+        package: name of the package in whose folder `templates` the template lies; what it includes may lie in that
+            folder beside this file too, as the style sheet of all pages does.
         template: file name; `*.html.j2` is escaped automatically, Markdown by its own filters.
         **context: what the template names; a name that is missing is an error.
 
@@ -17,7 +19,7 @@ def render(template, **context):
         string.
     """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mmkeras.evaluation"),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(package), jinja2.PackageLoader("mmkeras.evaluation")]),
         autoescape=lambda name: name is not None and name.endswith(".html.j2"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

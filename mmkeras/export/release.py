@@ -13,13 +13,13 @@ import numpy as np
 import mmkeras
 from mmkeras.atomic import new_folder
 from mmkeras.encoders.frozen_features import picture_loader
-from mmkeras.encoders.text import takes_text_features
 from mmkeras.errors import MmkerasError
-from mmkeras.evaluation.model_card import model_card
-from mmkeras.evaluation.reranking_worth import reranking, reranking_costs
-from mmkeras.evaluation.size_table import size_table
+from mmkeras.evaluation.measuring.reranking_worth import reranking, reranking_costs
+from mmkeras.evaluation.report.model_card import model_card
+from mmkeras.evaluation.report.tables import size_table
 from mmkeras.export.golden import golden_examples, write_warm_up
 from mmkeras.export.item_index import write_item_index
+from mmkeras.export.model_folder import check_model_folder
 from mmkeras.export.saved_model import export_saved_model, written_signatures
 from mmkeras.export.space import preprocessing_settings, space_id
 
@@ -66,9 +66,7 @@ def export_run(run: Run, to: str | os.PathLike[str], model: ImageTextModel | Non
     Raises:
         MmkerasError: an unfinished run, a folder that cannot be written, a full disk; nothing is left half written.
     """
-    to = Path(to)
-    if not to.name or to.name.isdigit():
-        raise MmkerasError(f"Expected the folder of a model, such as savedmodels/glyphs. Received: {to}")
+    to = check_model_folder(to)
     model = model or run.load_model()
     identity = space_id(model)
     loader = picture_loader(model.image_encoder, model.image_preprocessor)
@@ -86,7 +84,7 @@ def export_run(run: Run, to: str | os.PathLike[str], model: ImageTextModel | Non
             "space_id": identity,
             "dim": model.embedding_dim,
             "system": type(model).__name__,
-            "match": "probability" if hasattr(model, "matcher") else "cosine",
+            "match": "cosine" if model.matcher is None else "probability",
             **reranking(model, metrics),
             "mmkeras": mmkeras.__version__,
             **preprocessing_settings(model),
@@ -108,7 +106,7 @@ def _card(run, model, name, space, metrics, saved_model):
     """Render the model card from what the run measured, the space and the signatures as they were written."""
     source, targets = run.recipe.data, run.recipe.targets
     content = "pictures and captions with categories" if targets else "pictures with captions"
-    if takes_text_features(model.text_encoder):
+    if model.text_encoder.takes == "features":
         content = "features of pictures and of texts, in pairs" + (" with categories" if targets else "")
     own = {"description": f"{content}, from {source}", "licence": "the owner's"}
     taken_out = source == "glyphs" and targets == "category"
@@ -132,7 +130,7 @@ def _card(run, model, name, space, metrics, saved_model):
         limits=[
             *([WITHOUT_CATEGORY_WORD] if taken_out else []),
             *([RERANKING_COSTS] if reranking_costs(metrics) else []),
-            *([FEATURES_ONLY] if takes_text_features(model.text_encoder) else []),
+            *([FEATURES_ONLY] if model.text_encoder.takes == "features" else []),
         ],
     )
 

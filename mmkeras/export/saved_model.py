@@ -11,7 +11,6 @@ import keras
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from mmkeras.encoders.text import takes_text_features
 from mmkeras.errors import MmkerasError
 from mmkeras.export.signatures import model_signatures
 
@@ -61,7 +60,7 @@ def export_saved_model(model: ImageTextModel, folder: str | os.PathLike[str]) ->
         MmkerasError: a model without a text_preprocessor that takes no features either, or TensorFlow could not write
             the files.
     """
-    if model.text_preprocessor is None and not takes_text_features(model.text_encoder):
+    if model.text_preprocessor is None and model.text_encoder.takes != "features":
         raise MmkerasError("Expected a model with a text_preprocessor: its signatures take strings. Received: None")
     archive = keras.export.ExportArchive()
     # Tracked inside of a module: as layers, their weights would be written a second time beside those that follow from

@@ -2,8 +2,7 @@
 
 import tensorflow as tf
 
-from mmkeras.encoders.backbone_split import vectors_of
-from mmkeras.encoders.text import takes_text_features
+from mmkeras.encoders.encoder import vectors_of
 from mmkeras.export.example_signatures import example_signature
 from mmkeras.export.space import space_id
 from mmkeras.preprocessing.tolerant_decoding import decode_tolerantly
@@ -20,7 +19,7 @@ def model_signatures(model):
         refuses.
     """
     identity = space_id(model)
-    image_features, text_features = model.image_preprocessor is None, takes_text_features(model.text_encoder)
+    image_features, text_features = model.image_preprocessor is None, model.text_encoder.takes == "features"
 
     def strings(name):
         return tf.TensorSpec([None], tf.string, name=name)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import keras
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.layers.linear import linear
 from mmkeras.layers.projection_block import ProjectionBlock
 from mmkeras.tensors import Tensor, TensorLike
@@ -14,7 +15,7 @@ STREAMS = {"image": 0, "text": 1}
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class CrossModalAutoencoder(keras.layers.Layer):
+class CrossModalAutoencoder(ConfigFromSignature, keras.layers.Layer):
     """Two pathways, from features of pictures and of texts to a common representation, and back to the features.
 
         s = E2(E1(h)),    r = D2(D1(s)),    category logits = C(s)
@@ -31,6 +32,9 @@ class CrossModalAutoencoder(keras.layers.Layer):
         share_weights: whether E2 is one layer for both modalities.
         share_category_head: whether C is.
         dropout: rate on the outputs of E1 and E2 in training, in [0, 1).
+
+    Raises:
+        ValueError: no units, a dropout outside [0, 1).
 
     Example:
         >>> autoencoder = CrossModalAutoencoder(4096, 300, classes=20)
@@ -53,6 +57,10 @@ class CrossModalAutoencoder(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if units < 1:
+            raise ValueError(f"Expected units of 1 or more. Received: units={units}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"Expected dropout in [0, 1). Received: dropout={dropout}")
         self.image_features = image_features
         self.text_features = text_features
         self.classes = classes
@@ -122,15 +130,3 @@ class CrossModalAutoencoder(keras.layers.Layer):
 
     def _layer(self, modality, name):
         return getattr(self, f"{modality}_{name}")
-
-    def get_config(self) -> dict[str, Any]:
-        names = (
-            "image_features",
-            "text_features",
-            "classes",
-            "units",
-            "share_weights",
-            "share_category_head",
-            "dropout",
-        )
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -7,12 +7,13 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.layers.discriminator import Discriminator
 from mmkeras.tensors import Array, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class CrossModalDiscriminators(keras.layers.Layer):
+class CrossModalDiscriminators(ConfigFromSignature, keras.layers.Layer):
     """Four discriminators, two a modality.
 
     The intra-modality ones tell features from their reconstructions, by a single linear layer. The inter-modality ones
@@ -79,7 +80,3 @@ class CrossModalDiscriminators(keras.layers.Layer):
         """
         pair = ops.concatenate([representation, ops.cast(feature, representation.dtype)], axis=-1)
         return getattr(self, f"{modality}_inter")(pair, training=training)
-
-    def get_config(self) -> dict[str, Any]:
-        names = ("image_features", "text_features", "representation_dim", "hidden")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
 MaskMode: TypeAlias = Literal["soft", "hard", "random", "none"]
@@ -72,7 +73,7 @@ def masked_image_tokens(image_tokens: Array, mask: TensorLike) -> Tensor:
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class SoftMasking(keras.layers.Layer):
+class SoftMasking(ConfigFromSignature, keras.layers.Layer):
     """Attenuate in each picture what the model looks at for one word of its text, drawn at random.
 
     Draws come from a `keras.random.SeedGenerator`, whose state is one of the model's variables: a checkpoint holds it.
@@ -178,12 +179,4 @@ class SoftMasking(keras.layers.Layer):
             "tokens": keras.KerasTensor(image_tokens.shape, image_tokens.dtype),
             "mask": keras.KerasTensor((batch, patches), "float32"),
             "word": keras.KerasTensor((batch,), "int32"),
-        }
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "mask_mode": self.mask_mode,
-            "threshold": self.threshold,
-            "seed": self.seed,
         }

@@ -9,13 +9,14 @@ import keras
 import numpy as np
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.tensors import Shape, Tensor, TensorLike
 
 IGNORED = -1  # the target of a position at which nothing is hidden
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class TokenMasking(keras.layers.Layer):
+class TokenMasking(ConfigFromSignature, keras.layers.Layer):
     """Choose words of each text, hide most of them behind the mask id, and tell what stood there.
 
     Each ordinary token is chosen by itself with probability `rate`. Of those chosen a share of `mask_share` becomes
@@ -109,15 +110,3 @@ class TokenMasking(keras.layers.Layer):
 
     def compute_output_spec(self, token_ids: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         return tuple(keras.KerasTensor(token_ids.shape, "int32") for _ in range(2))
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "mask_id": self.mask_id,
-            "special_ids": list(self.special_ids),
-            "rate": self.rate,
-            "mask_share": self.mask_share,
-            "random_share": self.random_share,
-            "seed": self.seed,
-        }

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from .distributions import effective_rank as effective_rank
     from .distributions import frechet_distance as frechet_distance
     from .distributions import mmd2 as mmd2
+    from .measure import Measure as Measure
+    from .measures import find_measure as find_measure
     from .modality_gap import modality_gap_metrics as modality_gap_metrics
     from .probe import modality_probe as modality_probe
     from .probe import proxy_a_distance as proxy_a_distance

@@ -5,7 +5,7 @@ import numpy as np
 from mmkeras.errors import MmkerasError
 from mmkeras.metrics.checks import check_embeddings, check_ids, check_ks, check_positive
 from mmkeras.metrics.retrieval import metrics_of_ranks
-from mmkeras.metrics.score_tiles import falling_keys, padded, ranks_both_ways, tile_edge
+from mmkeras.metrics.score_tiles import falling_keys, ranks_both_ways, score_blocks
 
 
 def reranked_metrics(
@@ -79,18 +79,15 @@ def _nearest(queries, gallery, ids, k, chunk_size):
     """
     size = len(gallery)
     k, row_bits, way_bits = min(k, size), size.bit_length(), len(ids).bit_length()
-    rows = tile_edge(len(queries), chunk_size)
-    padded_queries, padded_gallery = padded(queries, rows), padded(gallery, tile_edge(size, size))
     best = np.empty((len(queries), k), np.int64)
-    for start in range(0, len(queries), rows):
-        scores = (padded_queries[start : start + rows] @ padded_gallery.T)[: len(queries) - start, :size]
+    for rows, scores in score_blocks(queries, gallery, chunk_size):
         keys = falling_keys(scores) << way_bits
         for query_id, gallery_id in ids:
-            keys += query_id[start : start + rows, None] == gallery_id
+            keys += query_id[rows, None] == gallery_id
         keys = (keys << row_bits) | np.arange(size)
         if k < size:
             keys = np.partition(keys, k - 1, axis=1)[:, :k]
-        best[start : start + rows] = np.sort(keys, axis=1) & ((1 << row_bits) - 1)
+        best[rows] = np.sort(keys, axis=1) & ((1 << row_bits) - 1)
     return best
 
 

@@ -4,6 +4,11 @@ A score is the inner product of two embeddings in float32 (the cosine, where emb
 pessimistic everywhere: an irrelevant item counts before every relevant item of equal score, so that a collapsed model,
 to which all items are the same, ranks last and not first.
 
+Embeddings that are equal have equal scores, on every processor. Embeddings that differ, be it in the last bit, have
+scores of their own; where only rounding tells two scores apart, some 1e-7 of the norms, the processor decides which is
+the higher, and no tie is seen. That concerns a model that is all but collapsed, and copies of an item to which an
+encoder gave embeddings a bit apart.
+
 The score matrix is never held as a whole (`score_tiles.py`).
 """
 
@@ -11,12 +16,12 @@ import numpy as np
 
 from mmkeras.errors import MmkerasError
 from mmkeras.metrics.checks import check_embeddings, check_ids, check_ks, check_labels, check_positive
-from mmkeras.metrics.score_tiles import falling_keys, padded, ranks_both_ways, tile_edge
+from mmkeras.metrics.score_tiles import falling_keys, ranks_both_ways, score_blocks
 
 RSUM_KS = (1, 5, 10)
 
 
-def retrieval_metrics(image_embeddings, text_embeddings, image_id, text_image_id, ks=(1, 5, 10), chunk_size=2048):
+def retrieval_metrics(image_embeddings, text_embeddings, image_id, text_image_id, ks=(1, 5, 10), chunk_size=1024):
     """Recall@k, median and mean rank of image-to-text and text-to-image retrieval, and their rsum.
 
     A text is relevant to an image, and the image to the text, when `text_image_id` of the one equals `image_id` of the
@@ -29,7 +34,8 @@ def retrieval_metrics(image_embeddings, text_embeddings, image_id, text_image_id
         image_id: integers or strings (N,), each present in `text_image_id`.
         text_image_id: integers or strings (M,), each present in `image_id`.
         ks: positive integers, the cut-offs of recall. A k beyond the gallery's size gives 1.
-        chunk_size: longest edge of a score tile, rounded up to a multiple of 16; changes memory, not the result.
+        chunk_size: longest edge of a score tile, 64 at least; changes memory, and of the result only which way scores
+            fall that rounding alone tells apart.
 
     Returns:
         A flat dict of floats: for both directions `image_to_text_...` and `text_to_image_...`, `recall@{k}` (fraction
@@ -67,7 +73,7 @@ def metrics_of_ranks(by_direction, ks):
     return metrics | {"rsum": rsum}
 
 
-def ranks(query_embeddings, gallery_embeddings, query_id, gallery_id, chunk_size=2048):
+def ranks(query_embeddings, gallery_embeddings, query_id, gallery_id, chunk_size=1024):
     """Rank of each query's best relevant gallery item, from 1, ties pessimistic.
 
     Args:
@@ -75,7 +81,8 @@ def ranks(query_embeddings, gallery_embeddings, query_id, gallery_id, chunk_size
         gallery_embeddings: float array (M, D), finite.
         query_id: integers or strings (N,), each present in `gallery_id`.
         gallery_id: integers or strings (M,); an item is relevant to the queries of its id, and may be so to none.
-        chunk_size: longest edge of a score tile, rounded up to a multiple of 16; changes memory, not the result.
+        chunk_size: longest edge of a score tile, 64 at least; changes memory, and of the result only which way scores
+            fall that rounding alone tells apart.
 
     Returns:
         int64 array (N,): 1 + the number of irrelevant items that score at least what the best relevant one does.
@@ -96,7 +103,7 @@ def ranks(query_embeddings, gallery_embeddings, query_id, gallery_id, chunk_size
     )[0]
 
 
-def fold_metrics(image_embeddings, text_embeddings, image_id, text_image_id, folds=5, ks=(1, 5, 10), chunk_size=2048):
+def fold_metrics(image_embeddings, text_embeddings, image_id, text_image_id, folds=5, ks=(1, 5, 10), chunk_size=1024):
     """Mean of `retrieval_metrics` over equal, consecutive folds of the images: the COCO 1K protocol.
 
     The images are cut, in the order given, into `folds` parts; each text goes where its image is (into every such part,
@@ -164,8 +171,7 @@ def mean_average_precision(
         gallery_label: as `query_label`, (M,) or (M, C).
         k: the cut-off, positive, or None for the whole ranking.
         exclude_self: whether query i is gallery item i, and none of its own results; the gallery may go on after them.
-        chunk_size: queries scored and sorted at a time, rounded up to a multiple of 16; about 30 bytes x `chunk_size`
-            x M of memory.
+        chunk_size: queries scored and sorted at a time; about 30 bytes x `chunk_size` x M of memory.
 
     Returns:
         A float in [0, 1].
@@ -193,15 +199,12 @@ def mean_average_precision(
         )
     size = len(gallery)
     k = size if k is None else min(check_positive("k", k), size)
-    rows = tile_edge(len(queries), check_positive("chunk_size", chunk_size))
-    padded_queries, padded_gallery = padded(queries, rows), padded(gallery, tile_edge(size, size))
     total, counted = 0.0, 0
-    for start in range(0, len(queries), rows):
-        scores = (padded_queries[start : start + rows] @ padded_gallery.T)[: len(queries) - start, :size]
-        label = query_label[start : start + rows]
+    for rows, scores in score_blocks(queries, gallery, check_positive("chunk_size", chunk_size)):
+        label = query_label[rows]
         relevant = label[:, None] == gallery_label if label.ndim == 1 else (label @ gallery_label.T) > 0
         if exclude_self:
-            own = np.arange(len(scores)), np.arange(start, start + len(scores))
+            own = np.arange(len(rows)), rows
             scores[own], relevant[own] = -np.inf, False
         precision = _average_precision(scores, relevant, k)
         total, counted = total + float(np.nansum(precision)), counted + int(np.sum(~np.isnan(precision)))

@@ -1,25 +1,28 @@
-"""Ranks from the score matrix of two sets of embeddings, in tiles, without ever holding the matrix.
+"""Scores of two sets of embeddings and ranks by them, in tiles, without ever holding the matrix of all scores.
 
-All tiles have one fixed shape, the last ones padded: BLAS picks its kernel by the shape of the operands and kernels
-differ in the last bit, so tiles of several shapes would tell apart items that have one and the same embedding, and a
-tie would be lost.
+Rows that are equal have equal scores here, to the last bit, because only one of them is scored. A matrix product alone
+does not promise that: BLAS sums an element in an order that depends on where it stands and on the processor, so that
+copies of one embedding would be told apart, ties lost, and a collapsed model, to which all items are the same,
+flattered. Rows that differ, be it in the last bit, are scored each by itself, and what rounding makes of two scores
+that are equal in exact arithmetic depends on the processor.
 """
 
 import numpy as np
 
-_LANE = 255  # summands of 0 or 1 that one byte holds
-_GRAIN = 16  # tile edges are multiples of it: whole BLAS micro-kernels and whole 64-bit words of a mask
-_KEPT_BYTES = 2**28  # room for tiles that both passes need
+_LEAST_EDGE = 64  # of a tile: below it, what a call costs is more than the arithmetic
+_KEPT_BYTES = 2**28  # room for tiles that both passes need; what is not used costs nothing
 
 
 def ranks_both_ways(rows, columns, row_id, column_id, chunk_size, both=True):
     """Rank of each row's best relevant column and, with `both`, of each column's best relevant row, from one product.
 
-    A rank is 1 + the number of irrelevant items that score at least what the best relevant one does.
+    A rank is 1 + the number of irrelevant items that score at least what the best relevant one does: all that do, less
+    the relevant ones that do.
 
-    Sorted by id, the relevant pairs lie along a diagonal. A first pass over the few tiles that it crosses finds each
-    query's best relevant score; a second pass over all tiles counts the irrelevant scores that reach it. The best is
-    taken from the very tiles that are counted, so that equal is equal to the last bit.
+    Sorted by id, the relevant pairs lie along a diagonal, but for rows that are equal under several ids. A first pass
+    over the tiles that hold relevant pairs finds each query's best relevant score; a second pass over all tiles counts
+    the scores that reach it. The best is taken from the very product that is counted: from a tile that was kept, or
+    where there is no room, from the same call with the same operands.
 
     Args:
         rows: float32 array (N, D), finite.
@@ -27,67 +30,71 @@ def ranks_both_ways(rows, columns, row_id, column_id, chunk_size, both=True):
         row_id: array (N,), each value present in `column_id`.
         column_id: array (M,) of the same type; with `both`, each value present in `row_id`. A pair is relevant where
             the ids are equal.
-        chunk_size: longest edge of a tile, before it is rounded up.
+        chunk_size: longest edge of a tile, 64 at least.
         both: whether to rank the columns' queries too.
 
     Returns:
         Two int64 arrays, (N,) and (M,); the second is None without `both`.
     """
+    edge = max(chunk_size, _LEAST_EDGE)
     _, code = np.unique(np.concatenate([row_id, column_id]), return_inverse=True)
-    row_code, column_code = code[: len(row_id)], code[len(row_id) :]
-    row_order, column_order = np.argsort(row_code, kind="stable"), np.argsort(column_code, kind="stable")
-    height, width = tile_edge(len(rows), chunk_size), tile_edge(len(columns), chunk_size)
-    rows, columns = padded(rows, height, row_order), padded(columns, width, column_order)
-    row_code, column_code = row_code[row_order], column_code[column_order]
-    starts = [(top, left) for top in range(0, len(rows), height) for left in range(0, len(columns), width)]
+    down, across = _Side(rows, code[: len(row_id)], edge), _Side(columns, code[len(row_id) :], edge)
+    tiles = [(above, left) for above in down.blocks for left in across.blocks]
+    # One allocation holds the tiles to keep and, at its end, the one to overwrite: NumPy asks for huge pages.
+    height, width = (max(len(block) for block in side.blocks) for side in (down, across))
+    room = min(_KEPT_BYTES // (4 * height * width), len(tiles))
+    store, kept = np.empty((room + 1, height, width), np.float32), {}
 
-    # Padding reaches nothing, having the score -inf, and is reached by nothing, having the best score +inf.
-    row_best, column_best = np.full(len(rows), np.inf, np.float32), np.full(len(columns), np.inf, np.float32)
-    row_best[: len(row_code)], column_best[: len(column_code)] = -np.inf, -np.inf
-    # One allocation holds the tiles to keep and, at its end, the one to overwrite: NumPy asks for huge pages, and pages
-    # that are never used cost nothing.
-    room = min(_KEPT_BYTES // (4 * height * width), len(starts))
-    store, crossed = np.empty((room + 1, height, width), np.float32), {}
-    for top, left in starts:
-        down, across = slice(top, top + height), slice(left, left + width)
-        pairs = _equal_pairs(row_code[down], column_code[across])
-        if not len(pairs[0]):
-            continue
-        crossed[top, left] = min(len(crossed), room)
-        scores = np.matmul(rows[down], columns[across].T, out=store[crossed[top, left]])
-        np.maximum.at(row_best[down], pairs[0], scores[pairs])
-        np.maximum.at(column_best[across], pairs[1], scores[pairs])
+    def product(above, left, place):
+        scores = store[place, : len(above), : len(left)]
+        return np.matmul(down.distinct[above.rows], across.distinct[left.rows].T, out=scores)
 
-    row_rank, column_rank = np.ones(len(rows), np.int64), np.ones(len(columns), np.int64)
-    reached = np.empty((height, width), bool)
-    for top, left in starts:
-        down, across = slice(top, top + height), slice(left, left + width)
-        place = crossed.get((top, left), room)
-        scores = store[place]
-        if place == room:
-            np.matmul(rows[down], columns[across].T, out=scores)
-        if (top, left) in crossed:
-            scores[_equal_pairs(row_code[down], column_code[across])] = -np.inf
-        scores[len(row_code) - top :] = scores[:, len(column_code) - left :] = -np.inf
-        row_rank[down] += _count_in_rows(np.greater_equal(scores, row_best[down, None], out=reached))
+    for tile in tiles:
+        above, left = tile
+        for row, column in _relevant_queries(above, left):
+            if tile not in kept:
+                kept[tile] = min(len(kept), room)
+                scores = product(*tile, kept[tile])
+            score = scores[above.place[row], left.place[column]]
+            np.maximum.at(above.best, row, score)
+            np.maximum.at(left.best, column, score)
+    for tile in tiles:
+        above, left = tile
+        place = kept.get(tile, room)
+        scores = product(*tile, place) if place == room else store[place, : len(above), : len(left)]
+        above.count_reached(scores, left)
         if both:
-            column_rank[across] += _count_in_columns(np.greater_equal(scores, column_best[across], out=reached))
-    by_row, by_column = np.empty(len(row_order), np.int64), np.empty(len(column_order), np.int64)
-    by_row[row_order], by_column[column_order] = row_rank[: len(row_order)], column_rank[: len(column_order)]
-    return by_row, by_column if both else None
+            left.count_reached(scores.T, above)
+        for row, column in _relevant_queries(above, left) if tile in kept else ():
+            score = scores[above.place[row], left.place[column]]
+            above.take_back(row, score, left.copies[column])
+            if both:
+                left.take_back(column, score, above.copies[row])
+    return down.ranks(), across.ranks() if both else None
 
 
-def tile_edge(length, chunk_size):
-    """Edge of the tiles that cover `length`: about `chunk_size` at most, with little padding in the last one."""
-    tiles = -(-length // chunk_size)
-    return max(64, -(-length // (tiles * _GRAIN)) * _GRAIN)  # below about 64, BLAS has kernels that sum otherwise
+def score_blocks(queries, gallery, chunk_size):
+    """Scores of all queries with the whole gallery, about `chunk_size` queries at a time; equal rows score equally.
 
+    Args:
+        queries: float32 array (N, D), finite.
+        gallery: float32 array (M, D), finite.
+        chunk_size: queries of a block.
 
-def padded(array, edge, order=slice(None)):
-    """Copy of `array[order]` with rows of zeros up to a multiple of `edge`."""
-    copy = np.empty((-(-len(array) // edge) * edge, *array.shape[1:]), array.dtype)
-    copy[: len(array)], copy[len(array) :] = array[order], 0
-    return copy
+    Yields:
+        (indices, scores): int array (B,), B at most `chunk_size`, each query being in one block, in any order; float32
+        array (B, M), the caller's to overwrite.
+    """
+    (queries, query_place), (gallery, gallery_place) = _distinct(queries), _distinct(gallery)
+    all_differ = len(gallery) == len(gallery_place)
+    order = np.argsort(query_place, kind="stable")
+    for start in range(0, len(queries), chunk_size):
+        scores = queries[start : start + chunk_size] @ gallery.T
+        first, last = np.searchsorted(query_place, (start, start + chunk_size), sorter=order)
+        for begin in range(first, last, chunk_size):
+            indices = order[begin : min(begin + chunk_size, last)]
+            of_indices = scores if last - first == len(scores) else scores[query_place[indices] - start]
+            yield indices, of_indices if all_differ else of_indices[:, gallery_place]
 
 
 def falling_keys(scores):
@@ -96,27 +103,93 @@ def falling_keys(scores):
     return (~(bits ^ ((bits >> 31) & 0x7FFFFFFF))).astype(np.int64)  # two's complement order of a float's bits
 
 
-def _equal_pairs(row_code, column_code):
-    """Row and column indices of all pairs of equal codes; both code vectors ascend."""
-    first, last = (np.searchsorted(column_code, row_code, side) for side in ("left", "right"))
-    matches = last - first
-    row = np.repeat(np.arange(len(row_code)), matches)
-    return row, np.arange(len(row)) + np.repeat(first - (np.cumsum(matches) - matches), matches)
+class _Side:
+    """One side of the score matrix: its distinct rows, each of which stands for its copies, in blocks.
+
+    What is ranked are queries: a distinct row and an id, for as many items as have both.
+    """
+
+    def __init__(self, rows, code, edge):
+        ids = int(code.max()) + 1
+        order = np.argsort(code, kind="stable")
+        self.distinct, place = _distinct(rows[order])
+        # Rows that have several ids go last: most of the tiles that hold their relevant pairs are then the same ones.
+        several = np.bincount(np.unique(place * ids + code[order]) // ids) > 1
+        if several.any():
+            moved = np.argsort(several, kind="stable")
+            self.distinct, place = self.distinct[moved], np.argsort(moved)[place]
+        queries, query, copies = np.unique(place * ids + code[order], return_inverse=True, return_counts=True)
+        self._query_of_item = np.empty(len(rows), np.int64)
+        self._query_of_item[order] = query
+        place, code = np.divmod(queries, ids)
+        edges = np.linspace(0, len(self.distinct), -(-len(self.distinct) // edge) + 1).astype(int)
+        self.blocks = []
+        for start, stop in zip(edges[:-1], edges[1:], strict=True):
+            own = slice(*np.searchsorted(place, (start, stop)))
+            self.blocks.append(_Block(slice(start, stop), place[own] - start, code[own], copies[own], edge))
+
+    def ranks(self):
+        """Rank of each item, (N,)."""
+        return np.concatenate([block.rank for block in self.blocks])[self._query_of_item]
 
 
-def _count_in_rows(mask):
-    """Number of True in each row: `sum(axis=1)` at several times its speed, eight bytes in one 64-bit addition."""
-    words = mask.view(np.uint64)
-    return sum(
-        words[:, start : start + _LANE].sum(axis=1).view(np.uint8).reshape(len(mask), 8).sum(axis=1, dtype=np.int64)
-        for start in range(0, words.shape[1], _LANE)
-    )
+class _Block:
+    """Distinct rows that follow each other, and their queries: the row's place in the block, id, copies, rank."""
+
+    def __init__(self, rows, place, code, copies, edge):
+        self.rows, self.place, self.code, self.copies = rows, place, code, copies
+        self.best = np.full(len(place), -np.inf, np.float32)
+        self.rank = np.ones(len(place), np.int64)
+        weight = np.bincount(place, copies)  # float64; the sums that float32 holds exactly are faster in it
+        self.weight = weight.astype(np.float32 if weight.sum() < 2**24 else np.float64)
+        # At most `edge` queries at a time, so that what they take is no larger than a tile.
+        self.pieces = [slice(start, start + edge) for start in range(0, len(place), edge)]
+
+    def __len__(self):
+        return self.rows.stop - self.rows.start
+
+    def count_reached(self, scores, other):
+        """Add to the ranks the items of another block that score at least the best; scores (rows, the other's rows)."""
+        for piece in self.pieces:
+            own = scores if len(self.place) == len(self) else scores[self.place[piece]]
+            reached = own >= self.best[piece, None]
+            if (other.weight == 1).all():
+                count = reached.sum(axis=1, dtype=np.min_scalar_type(len(other)))  # the narrowest is the fastest by far
+            else:
+                count = reached.astype(other.weight.dtype) @ other.weight
+            self.rank[piece] += count.astype(np.int64)
+
+    def take_back(self, query, score, copies):
+        """Subtract relevant items again, where their score is the best: they were counted as all others."""
+        reached = score >= self.best[query]
+        np.subtract.at(self.rank, query[reached], copies[reached])
 
 
-def _count_in_columns(mask):
-    """Number of True in each column: `sum(axis=0)` at several times its speed, in bytes that cannot overflow."""
-    counts = mask.view(np.uint8)
-    return sum(
-        counts[start : start + _LANE].sum(axis=0, dtype=np.uint8).astype(np.int64)
-        for start in range(0, len(mask), _LANE)
-    )
+def _relevant_queries(above, left):
+    """Indices of the queries of one block and of another that have one id; for each piece of the first, if it has any.
+
+    A piece's pairs are no more than a tile has scores.
+    """
+    order = np.argsort(left.code, kind="stable")
+    left_code = left.code[order]
+    for piece in above.pieces:
+        first, last = (np.searchsorted(left_code, above.code[piece], side) for side in ("left", "right"))
+        matches = last - first
+        row = np.repeat(np.arange(len(matches)), matches)
+        if len(row):
+            column = np.arange(len(row)) + np.repeat(first - (np.cumsum(matches) - matches), matches)
+            yield row + piece.start, order[column]
+
+
+def _distinct(rows):
+    """The distinct rows of a float32 array (N, D) in the order in which they come first, and each row's place there."""
+    rows = np.add(rows, np.float32(0), order="C")  # minus zero is zero: rows that are equal have equal bytes
+    # Rows with equal bytes have equal sums of their bits, and few others do.
+    _, group, size = np.unique(rows.view(np.int32).sum(axis=1, dtype=np.int64), return_inverse=True, return_counts=True)
+    first, seen = np.arange(len(rows)), {}
+    for row in np.flatnonzero(size[group] > 1):
+        first[row] = seen.setdefault(rows[row].tobytes(), row)
+    if not seen:
+        return rows, first
+    own, place = np.unique(first, return_inverse=True)
+    return rows[own], place

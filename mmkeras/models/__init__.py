@@ -10,9 +10,13 @@ if TYPE_CHECKING:
     from .dual_encoder import DualEncoder as DualEncoder
     from .fused_adam import FusedAdam as FusedAdam
     from .image_text_model import ImageTextModel as ImageTextModel
+    from .learnt_temperature import LearntTemperature as LearntTemperature
+    from .modality_adversary import ModalityAdversary as ModalityAdversary
     from .modality_invariant import ModalityInvariant as ModalityInvariant
+    from .momentum_teacher import MomentumTeacher as MomentumTeacher
+    from .pair_fusion import PairFusion as PairFusion
+    from .preset import Preset as Preset
     from .preset import list_presets as list_presets
-    from .preset import load_preset as load_preset
     from .repeated_steps import RepeatedSteps as RepeatedSteps
     from .soft_mask import SoftMask as SoftMask
 else:

@@ -8,18 +8,21 @@ from keras import ops
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.category_head import CategoryHead
 from mmkeras.losses.category import CategoryCrossentropy
-from mmkeras.models.adversarial_model import AdversarialModel
 from mmkeras.models.checks import not_negative
+from mmkeras.models.image_text_model import ImageTextModel
+from mmkeras.models.modality_adversary import ModalityAdversary
+from mmkeras.models.staged_model import batch_of, part
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class AdversarialBackprop(AdversarialModel):
-    """Two encoders trained on categories only: no pair of a picture and its text is ever used.
+class AdversarialBackprop(ImageTextModel):
+    """Two encoders trained on categories only: no pair of an image and its text is ever used.
 
-    A category head that both modalities share pulls pictures and texts of one category together; a modality classifier
-    behind a gradient-reversal layer draws the two distributions towards each other. The task of `AdversarialModel` is
+    A category head that both modalities share pulls images and texts of one category together; a modality classifier
+    behind a gradient-reversal layer, the `adversary`, draws the two distributions towards each other. The task beside
+    the adversary's game is
 
-        L_task = category_weight * (mean of L_category over the pictures + mean of L_category over the texts)
+        L_task = category_weight * (mean of L_category over the images + mean of L_category over the texts)
 
     Args:
         image_encoder: see `ImageTextModel`.
@@ -30,14 +33,14 @@ class AdversarialBackprop(AdversarialModel):
         multi_label: whether an item has any number of categories (a sigmoid each) or just one (softmax).
         category_weight: of the category loss, 0 or more.
         category_scale: of the head's cosines, see `CategoryHead`.
-        **kwargs: the adversary's arguments, see `AdversarialModel`.
+        adversary: `ModalityAdversary`, or a dict of its arguments.
 
     Call arguments:
         inputs: dict with `image` and `token_ids` (or `text`); for training also `image_label` and `text_label`, (B,) or
-            (B, C). Row i of the pictures has nothing to do with row i of the texts.
+            (B, C). Row i of the images has nothing to do with row i of the texts.
 
     Raises:
-        MmkerasError: too few categories, a weight below 0, or as `AdversarialModel`.
+        MmkerasError: too few categories, a weight below 0, or as `ModalityAdversary`.
 
     Example:
         >>> model = AdversarialBackprop.from_preset("adversarial_backprop_glyphs", texts=train.texts,
@@ -52,8 +55,7 @@ class AdversarialBackprop(AdversarialModel):
     """
 
     supervision = "categories"
-    stage_arguments = {**AdversarialModel.stage_arguments, "category_weight": not_negative}
-    task_trackers = ("category_loss",)
+    stage_arguments = {"category_weight": not_negative, "adversary": ModalityAdversary.stage_arguments}
 
     def __init__(
         self,
@@ -65,16 +67,20 @@ class AdversarialBackprop(AdversarialModel):
         multi_label=False,
         category_weight=1.0,
         category_scale=10.0,
+        adversary=None,
         **kwargs,
     ):
         super().__init__(image_encoder, text_encoder, image_preprocessor, text_preprocessor, **kwargs)
         if len(label_names) < 2:
             raise MmkerasError(f"Expected the names of two categories or more. Received: label_names={label_names!r}")
-        self._check(category_weight=category_weight)
+        self.check_arguments(category_weight=category_weight)
         self.label_names = tuple(label_names)
         self.multi_label = multi_label
         self.category_weight = category_weight
         self.category_scale = category_scale
+        self.adversary = part(ModalityAdversary, adversary)
+        if not self.adversary.built:
+            self.adversary.build((None, self.embedding_dim))
         # With a sigmoid each, as if one label of an item were expected: a probability of 1 / C.
         initial_bias = -math.log(len(label_names) - 1) if multi_label else 0.0
         self.category_head = CategoryHead(
@@ -82,24 +88,43 @@ class AdversarialBackprop(AdversarialModel):
         )
         self.category_head.build((None, self.embedding_dim))
         self.category_loss = CategoryCrossentropy()
+        self.trackers = {name: keras.metrics.Mean(name) for name in ("category_loss", *ModalityAdversary.tracked)}
+        self.built = True
+
+    @property
+    def parts(self):
+        own = {"modality_classifier": self.adversary.classifier, "category_head": self.category_head}
+        return {**super().parts, **own}
+
+    # --- Losses ---
 
     def category_logits(self, image_embedding, text_embedding):
         """Logits of both modalities, one after the other: (B + B, C), by the head that they share."""
         return self.category_head(ops.concatenate([image_embedding, text_embedding]))
 
-    def task_loss(self, batch, embeddings):
+    def compute_losses(self, batch, outputs, training=True):
+        image, text = outputs["image_embedding"], outputs["text_embedding"]
         label = ops.concatenate([batch["image_label"], batch["text_label"]])
-        logits = self.category_logits(embeddings["image_embedding"], embeddings["text_embedding"])
-        # Twice the mean over 2B rows: a mean over the pictures and one over the texts.
-        category_loss = 2 * self.category_loss(label, logits)
-        self.trackers["category_loss"].update_state(category_loss)
-        return self.category_weight * category_loss
+        # Twice the mean over 2B rows: a mean over the images and one over the texts.
+        category_loss = 2 * self.category_loss(label, self.category_logits(image, text))
+        task_loss = self.category_weight * category_loss
+        return {
+            "category_loss": category_loss,
+            **self.adversary.losses_with(task_loss, image, text, training, self.losses),
+        }
+
+    # --- Training ---
 
     @property
-    def parts(self):
-        return {**super().parts, "category_head": self.category_head}
+    def roles(self):
+        return self.adversary.roles
 
-    def get_config(self):
-        names = ("multi_label", "category_weight", "category_scale")
-        config = {name: getattr(self, name) for name in names}
-        return {**super().get_config(), **config, "label_names": list(self.label_names)}
+    def variables_of(self, role):
+        return self.adversary.variables_of(role, self.trainable_variables)
+
+    def default_optimizer(self, role):
+        return self.adversary.default_optimizer() if role == "classifier" else super().default_optimizer(role)
+
+    def train_step(self, data):
+        self.track(self.adversary.step(self, batch_of(data)))
+        return self.get_metrics_result()

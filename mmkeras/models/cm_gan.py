@@ -1,25 +1,33 @@
 """`CMGAN`: cross-modal autoencoders against four discriminators, on pairs and categories."""
 
-import keras
+import functools
 
-from mmkeras.encoders.backbone_split import vectors_of
+import keras
+import tensorflow as tf
+from keras import ops
+
+from mmkeras.encoders.encoder import Encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.cross_modal_autoencoder import CrossModalAutoencoder
 from mmkeras.layers.cross_modal_discriminators import CrossModalDiscriminators
 from mmkeras.layers.linear import linear
 from mmkeras.losses.category import CategoryCrossentropy
-from mmkeras.losses.discriminator import DiscriminatorCrossentropy
-from mmkeras.models.cross_modal_game import MODALITIES, CrossModalGame
+from mmkeras.losses.discriminator import DiscriminatorCrossentropy, fooling_crossentropy
+from mmkeras.models.checks import at_least_one
+from mmkeras.models.fused_adam import FusedAdam
 from mmkeras.models.image_text_model import ImageTextModel
+from mmkeras.models.staged_model import batch_of, part, total
 
+MODALITIES = ("image", "text")
+OTHER = {"image": "text", "text": "image"}
 MISMATCHES = ("paper", "released_code")
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class CMGAN(CrossModalGame, ImageTextModel):
+class CMGAN(ImageTextModel):
     """Two autoencoders with a common representation, trained by category and against four discriminators.
 
-    Features h of a picture and a text go through the pathways of `CrossModalAutoencoder`, to a representation s and
+    Features h of an image and a text go through the pathways of `CrossModalAutoencoder`, to a representation s and
     back to a reconstruction r; `image_encoder` and `text_encoder` end in `representation`, s, and `embedding`, s / |s|.
     For a pair (h_i, h_t) of category c, a pair (h_i', h_t') of another category, and f = `fooling_crossentropy`:
 
@@ -28,33 +36,28 @@ class CMGAN(CrossModalGame, ImageTextModel):
         L_Gi = f(D_Ct(s_i, h_t)) + f(D_i(r_i)) + crossentropy(C_i(s_i), c)
         L_Gt = f(D_Ci(s_t, h_i)) + f(D_t(r_t)) + crossentropy(C_t(s_t), c)
 
-    A step is one update of each discriminator, then `generator_steps` times one of the pictures' pathway and one of the
+    A step is one update of each discriminator, then `generator_steps` times one of the images' pathway and one of the
     texts', all six by optimizers of their own; both pathways' optimizers move the layer that they share. No distance
     between reconstruction and feature is ever taken.
 
     The game never moves the features. Where the encoders given have weights, a stage that trains these encoders and
-    nothing else teaches them the categories beforehand, by category heads of their own:
-
-        [[stages]]                                     [[stages]]
-        name = "features"                              name = "game"
-        trains = ["image_encoder", "text_encoder"]     trains = ["autoencoder", "discriminators"]
+    nothing else (`trains = ["image_encoder", "text_encoder"]`) teaches them the categories beforehand, by category
+    heads of their own; the next stage (`trains = ["autoencoder", "discriminators"]`) plays the game.
 
     Args:
-        image_encoder: the feature network of pictures, see `ImageTextModel`; its `embedding` is h_i, of any length.
-        text_encoder: the feature network of texts, likewise.
+        image_encoder: the feature network of images, see `ImageTextModel`; its `embedding` is h_i, of any length.
+        text_encoder: the feature network of texts, see `ImageTextModel`.
         image_preprocessor: see `ImageTextModel`.
         text_preprocessor: see `ImageTextModel`.
         label_names: names of the C categories, two or more.
         multi_label: must be false: an item has one category.
-        representation_dim: length of s and width of the pathways.
-        discriminator_hidden: units of the inter-modality discriminators.
-        dropout: rate after each encoding layer of the pathways in training, in [0, 1); the authors' code has none.
+        autoencoder: dict of the arguments of `CrossModalAutoencoder`, its sizes and classes apart, or such a layer. Its
+            `units` are the length of s. The authors' code has no dropout, and a category head for each modality: then
+            nothing but the discriminators asks an image and a text of one category to lie in one place.
+        discriminators: dict of the arguments of `CrossModalDiscriminators`, its sizes apart, or such a layer.
         generator_steps: updates of both pathways a batch, 1 or more.
         mismatch: `"paper"` shows D_Ci (s_i', h_i), as the paper's formula does; `"released_code"` (s_i', h_i'), as the
             authors' code, where a pair that does belong together is called a fake.
-        share_weights: whether the last encoding layer is one for both modalities.
-        share_category_head: whether the category head is one for both modalities; the authors' code has two, and then
-            nothing but the discriminators asks a picture and a text of one category to lie in one place.
         semantic_constraint: whether the pathways are trained by category.
         use_intra_discriminator: whether D_i and D_t, and with them the decoders, take part.
         use_inter_discriminator: whether D_Ci and D_Ct take part.
@@ -90,13 +93,10 @@ class CMGAN(CrossModalGame, ImageTextModel):
         text_preprocessor=None,
         label_names=(),
         multi_label=False,
-        representation_dim=1024,
-        discriminator_hidden=512,
-        dropout=0.0,
+        autoencoder=None,
+        discriminators=None,
         generator_steps=5,
         mismatch="paper",
-        share_weights=True,
-        share_category_head=False,
         semantic_constraint=True,
         use_intra_discriminator=True,
         use_inter_discriminator=True,
@@ -108,30 +108,14 @@ class CMGAN(CrossModalGame, ImageTextModel):
                 "Expected the names of two categories or more, of which an item has one: targets = category. "
                 f"Received: label_names={label_names!r}, multi_label={multi_label}"
             )
-        for name, value in (("representation_dim", representation_dim), ("generator_steps", generator_steps)):
-            if value < 1:
-                raise MmkerasError(f"Expected {name} of 1 or more. Received: {name}={value}")
-        if not 0 <= dropout < 1:
-            raise MmkerasError(f"Expected dropout in [0, 1). Received: dropout={dropout}")
+        at_least_one("generator_steps", generator_steps)
         if mismatch not in MISMATCHES:
             raise MmkerasError(f"Expected mismatch to be one of {', '.join(MISMATCHES)}. Received: {mismatch!r}")
         if not semantic_constraint and not (adversarial and (use_intra_discriminator or use_inter_discriminator)):
             raise MmkerasError("Expected semantic_constraint or a discriminator to train by. Received: neither")
-        widths = {
-            f"{modality}_features": network.output["embedding"].shape[-1]
-            for modality, network in (("image", image_encoder), ("text", text_encoder))
-        }
-        dtype = kwargs.get("dtype")
-        autoencoder = CrossModalAutoencoder(
-            **widths,
-            classes=len(label_names),
-            units=representation_dim,
-            share_weights=share_weights,
-            share_category_head=share_category_head,
-            dropout=dropout,
-            name="autoencoder",
-            dtype=dtype,
-        )
+        widths = {"image_features": image_encoder.embedding_dim, "text_features": text_encoder.embedding_dim}
+        shared = {**widths, "dtype": kwargs.get("dtype")}
+        autoencoder = part(CrossModalAutoencoder, autoencoder, classes=len(label_names), name="autoencoder", **shared)
         super().__init__(
             _pathway(image_encoder, autoencoder, "image"),
             _pathway(text_encoder, autoencoder, "text"),
@@ -139,42 +123,31 @@ class CMGAN(CrossModalGame, ImageTextModel):
             text_preprocessor,
             **kwargs,
         )
-        self.image_network = image_encoder
-        self.text_network = text_encoder
+        self.networks = {"image": image_encoder, "text": text_encoder}
         self.autoencoder = autoencoder
-        self.discriminators = CrossModalDiscriminators(
-            **widths,
-            representation_dim=representation_dim,
-            hidden=discriminator_hidden,
-            name="discriminators",
-            dtype=dtype,
-        )
+        shared |= {"representation_dim": autoencoder.units, "name": "discriminators"}
+        self.discriminators = part(CrossModalDiscriminators, discriminators, **shared)
         self.feature_heads = {
-            modality: linear(len(label_names), width, dtype="float32", name=f"{modality}_feature_head")
-            for modality, width in zip(MODALITIES, widths.values(), strict=True)
-            if self._network(modality).weights  # the game alone has nothing to do with these heads
+            modality: linear(len(label_names), network.embedding_dim, dtype="float32", name=f"{modality}_feature_head")
+            for modality, network in self.networks.items()
+            if network.weights  # the game alone has nothing to do with these heads
         }
         self.label_names = tuple(label_names)
-        self.representation_dim = representation_dim
-        self.discriminator_hidden = discriminator_hidden
-        self.dropout = dropout
         self.generator_steps = generator_steps
         self.mismatch = mismatch
-        self.share_weights = share_weights
-        self.share_category_head = share_category_head
         self.semantic_constraint = semantic_constraint
         self.use_intra_discriminator = use_intra_discriminator
         self.use_inter_discriminator = use_inter_discriminator
         self.adversarial = adversarial
         self.category_loss = CategoryCrossentropy()
         self.discriminator_loss = DiscriminatorCrossentropy()
-        self.trackers = {name: keras.metrics.Mean(name) for name in (*self.tracked_of_features, *self.tracked_of_game)}
+        self.trackers = {name: keras.metrics.Mean(name) for name in (*self._of_features, *self._of_game)}
         self.built = True
 
     # --- Parts ---
 
     def given_encoders(self):
-        return {"image_encoder": self.image_network, "text_encoder": self.text_network}
+        return {"image_encoder": self.networks["image"], "text_encoder": self.networks["text"]}
 
     @property
     def parts(self):
@@ -184,31 +157,184 @@ class CMGAN(CrossModalGame, ImageTextModel):
 
     def represent_image(self, images, batch_size=256):
         """Return the common representation of pictures, s: float32 (N, representation_dim); see `encode_image`."""
-        return self._encoded_images(images, batch_size)["representation"]
+        return self.batch_encoder.encode_images(images, batch_size)["representation"]
 
     def represent_text(self, texts, batch_size=256):
         """Return the common representation of texts, s: float32 (N, representation_dim); see `encode_text`."""
-        return self._encoded_texts(texts, batch_size)["representation"]
+        return self.batch_encoder.encode_texts(texts, batch_size)["representation"]
 
     def category_logits_of(self, encoded, modality):
         return self.autoencoder.category_logits(modality, encoded["representation"])
 
-    def get_config(self):
-        names = (
-            "representation_dim",
-            "discriminator_hidden",
-            "dropout",
-            "generator_steps",
-            "mismatch",
-            "share_weights",
-            "share_category_head",
-            "semantic_constraint",
-            "use_intra_discriminator",
-            "use_inter_discriminator",
-            "adversarial",
-        )
-        config = {name: getattr(self, name) for name in names}
-        return {**super().get_config(), **config, "label_names": list(self.label_names)}
+    # --- Losses ---
+
+    @property
+    def _plays(self):
+        """Whether the game is on; the feature networks are trained where the stage trains neither side of it."""
+        return self.autoencoder.trainable or self.discriminators.trainable
+
+    @property
+    def discriminating(self):
+        """The kinds of discriminators that take part: of `"intra"` and `"inter"`."""
+        used = {"intra": self.use_intra_discriminator, "inter": self.use_inter_discriminator}
+        return tuple(kind for kind in used if used[kind] and self.adversarial)
+
+    @property
+    def tracked(self):
+        """What the stage measures, of either modality.
+
+        In the game `generator_loss` and its terms `category_loss`, `reconstruction_loss` (of being found out by D_i)
+        and `correlation_loss` (by the other modality's D_C), and of each discriminator its loss and its accuracy, 1/2
+        where it cannot tell. `loss` is the sum of both `generator_loss`es, or of both `feature_loss`es.
+        """
+        return self._of_game if self._plays else self._of_features
+
+    @property
+    def _of_features(self):
+        return tuple(f"{modality}_feature_loss" for modality in self.feature_heads)
+
+    @property
+    def _of_game(self):
+        names = ["generator_loss", *(["category_loss"] if self.semantic_constraint else [])]
+        for kind, fooled in (("intra", "reconstruction_loss"), ("inter", "correlation_loss")):
+            if kind in self.discriminating:
+                names += [fooled, f"{kind}_discriminator_loss", f"{kind}_discriminator_accuracy"]
+        return tuple(f"{modality}_{name}" for name in names for modality in MODALITIES)
+
+    def compute_losses(self, batch, outputs=None, training=True):
+        features = self._features(batch, training=training and not self._plays)
+        if self._plays:
+            return _joined(self._generator_losses(each, features, batch["label"], training) for each in MODALITIES)
+        losses = {
+            f"{modality}_feature_loss": self.category_loss(batch["label"], head(features[modality]))
+            for modality, head in self.feature_heads.items()
+        }
+        return losses | {"loss": total([*losses.values(), *self.losses])}
+
+    def _features(self, batch, training=False):
+        """The features h of both modalities; without `training` no gradient reaches their networks."""
+        found = {}
+        for modality, rows in (("image", batch["image"]), ("text", self._text_input(batch))):
+            network = self.networks[modality]
+            feature = network.accepting(rows)(rows, training=training and network.trainable)["embedding"]
+            found[modality] = feature if training else ops.stop_gradient(feature)
+        return found
+
+    def _generator_losses(self, modality, features, label, training):
+        """What a pathway descends on, as `loss`, and its terms."""
+        representation = self.autoencoder.encode(modality, features[modality], training)
+        terms = {}
+        if "inter" in self.discriminating:
+            other = OTHER[modality]
+            logits = self.discriminators.inter(other, representation, features[other], training)
+            terms["correlation_loss"] = ops.mean(fooling_crossentropy(logits))
+        if "intra" in self.discriminating:
+            reconstruction = self.autoencoder.decode(modality, representation, training)
+            logits = self.discriminators.intra(modality, reconstruction, training)
+            terms["reconstruction_loss"] = ops.mean(fooling_crossentropy(logits))
+        if self.semantic_constraint:
+            logits = self.autoencoder.category_logits(modality, representation)
+            terms["category_loss"] = self.category_loss(label, logits)
+        loss = total(terms.values())
+        return {f"{modality}_{name}": term for name, term in {**terms, "generator_loss": loss}.items()} | {"loss": loss}
+
+    def _discriminator_losses(self, role, shown):
+        """What a discriminator descends on: of what it is shown the first is real; each is a batch of its own to it."""
+        modality, kind = role.split("_")
+        discriminator = getattr(self.discriminators, kind)
+        real, *fakes = (discriminator(modality, *inputs, training=True) for inputs in shown)
+        right = ops.mean(ops.cast(real > 0, "float32"))
+        right += sum(ops.mean(ops.cast(logits <= 0, "float32")) for logits in fakes) / len(fakes)
+        loss = self.discriminator_loss(real, fakes)
+        return {f"{role}_discriminator_accuracy": right / 2, f"{role}_discriminator_loss": loss, "loss": loss}
+
+    # --- Training ---
+
+    @property
+    def roles(self):
+        steps = {f"{modality}_generator": self.generator_steps if self._plays else 1 for modality in MODALITIES}
+        return steps | {f"{modality}_{kind}": 1 for kind in ("intra", "inter") for modality in MODALITIES}
+
+    def variables_of(self, role):
+        modality, _, kind = role.partition("_")
+        if kind != "generator":
+            return getattr(self.discriminators, role).trainable_variables if kind in self.discriminating else []
+        if self._plays:
+            return self.autoencoder.variables_of(modality, "intra" in self.discriminating, self.semantic_constraint)
+        if modality == "text":  # one optimizer for both feature networks
+            return []
+        networks = [(self.networks[each], head) for each, head in self.feature_heads.items()]
+        trained = [layer for network, head in networks if network.trainable_variables for layer in (network, head)]
+        return [variable for layer in trained for variable in layer.trainable_variables]
+
+    def default_optimizer(self, role):
+        return FusedAdam(1e-3, beta_1=0.5, epsilon=1e-8)
+
+    def train_step(self, data):
+        batch = batch_of(data)
+        if self._plays:
+            self._play(batch)
+        else:
+            self.track(self._descend("image_generator", lambda: self.compute_losses(batch)))
+        return self.get_metrics_result()
+
+    def test_step(self, data):
+        results = super().test_step(data)
+        # Discriminators judge by the statistics of a batch, and are asked nothing here.
+        return {name: value for name, value in results.items() if "discriminator" not in name}
+
+    def _play(self, batch):
+        features = self._features(batch)
+        if self.discriminating:
+            others = {name.removeprefix("other_"): rows for name, rows in batch.items() if name.startswith("other_")}
+            self._train_discriminators(features, self._features(others))
+
+        def train_generators(done):
+            losses = [
+                self._descend(
+                    f"{modality}_generator",
+                    lambda modality=modality: self._generator_losses(modality, features, batch["label"], True),
+                )
+                for modality in MODALITIES  # the images' pathway, then the texts'
+            ]
+            self.track(_joined(losses))
+            return (done + 1,)
+
+        # A loop in the graph: of a graph with all rounds in it the first step took three times as long.
+        tf.while_loop(lambda done: done < self.generator_steps, train_generators, (0,), parallel_iterations=1)
+
+    def _train_discriminators(self, features, others):
+        """Update each discriminator once, on what the pathways make now; no gradient flows into these."""
+        encoded = {m: self.autoencoder.encode(m, features[m], training=True) for m in MODALITIES}
+        shown = {}
+        if "intra" in self.discriminating:
+            for modality in ("text", "image"):
+                reconstruction = self.autoencoder.decode(modality, encoded[modality], training=True)
+                shown[f"{modality}_intra"] = [(features[modality],), (reconstruction,)]
+        if "inter" in self.discriminating:
+            mismatched = {m: self.autoencoder.encode(m, others[m], training=True) for m in MODALITIES}
+            beside = features if self.mismatch == "paper" else others
+            for modality in ("text", "image"):
+                real = encoded[modality], features[modality]
+                fakes = (encoded[OTHER[modality]], features[modality]), (mismatched[modality], beside[modality])
+                shown[f"{modality}_inter"] = [real, *fakes]
+        for role, inputs in shown.items():
+            losses = self._descend(role, functools.partial(self._discriminator_losses, role, inputs))
+            self.track({name: value for name, value in losses.items() if name != "loss"})
+
+    def _descend(self, role, compute):
+        """Compute a role's losses, and let its optimizer take one step down on `loss`."""
+        with tf.GradientTape() as tape:
+            losses = compute()
+            scaled_loss = self.optimizers[role].scale_loss(losses["loss"])
+        self.descend(role, lambda variables: tape.gradient(scaled_loss, variables))
+        return losses
+
+
+def _joined(losses):
+    """The losses of both modalities in one dict, with the sum as `loss`."""
+    image, text = losses
+    return image | text | {"loss": total([image["loss"], text["loss"]])}
 
 
 def _pathway(network, autoencoder, modality):
@@ -216,6 +342,5 @@ def _pathway(network, autoencoder, modality):
     representation = autoencoder.encode(modality, network.output["embedding"])
     # float32 under any policy, as the representation is: similarities near 1 differ by less than halves can tell.
     embedding = keras.layers.UnitNormalization(dtype="float32", name="representation_norm")(representation)
-    tokens = {name: network.output[name] for name in network.output if name not in vectors_of(network.output)}
-    outputs = {**tokens, "representation": representation, "embedding": embedding}
-    return keras.Model(network.input, outputs, name=f"{modality}_encoder")
+    outputs = {**network.output, "representation": representation, "embedding": embedding}
+    return Encoder(network.input, outputs, name=f"{modality}_encoder")

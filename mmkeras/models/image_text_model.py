@@ -3,37 +3,41 @@
 import functools
 
 import keras
-import numpy as np
-import tensorflow as tf
 from keras import ops
 
-from mmkeras.encoders.backbone_split import feature_head, frozen_backbone, taking, vectors_of
-from mmkeras.encoders.text import build_text_encoder, takes_text_features
+from mmkeras._config import constructor_arguments
+from mmkeras.encoders.encoder import Encoder
+from mmkeras.encoders.image import build_image_encoder  # noqa: F401 - for the names that a model's file may hold
+from mmkeras.encoders.text import build_text_encoder  # noqa: F401
 from mmkeras.errors import MmkerasError
-from mmkeras.models.fused_adam import FusedAdam
-from mmkeras.models.preset import (
-    load_preset,
-    preset_image_encoder,
-    preset_image_preprocessor,
-    preset_text_preprocessor,
-)
-from mmkeras.models.staged import Staged
-from mmkeras.models.weight_decay import without_decay_of_scales
+from mmkeras.models.batch_encoder import BatchEncoder
+from mmkeras.models.preset import Preset
+from mmkeras.models.staged_model import StagedModel
+from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor  # noqa: F401
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class ImageTextModel(Staged, keras.Model):
+class ImageTextModel(StagedModel):
     """Two encoders into one space, with the preprocessing that feeds them.
 
-    It trains nothing by itself: a system subclasses it and puts its arithmetic into `compute_loss`. A system with
-    categories sets `label_names`, `multi_label` and `category_head`, a layer from embeddings to logits, or overrides
-    `category_logits_of`.
+    It trains nothing by itself: a system subclasses it and puts its arithmetic into `compute_losses`, see
+    `StagedModel`. A system with categories sets `label_names`, `multi_label` and `category_head`, a layer from
+    embeddings to logits, or overrides `category_logits_of`. What not every system has stands here as `None`.
 
     Args:
-        image_encoder: functional model from `image` to a dict with `embedding` (B, D).
-        text_encoder: functional model from `token_ids`, or from features (B, F), to a dict with `embedding` (B, D).
+        image_encoder: `Encoder` from `image` to a dict with `embedding` (B, D).
+        text_encoder: `Encoder` from `token_ids`, strings or features (B, F) to a dict with `embedding` (B, D).
         image_preprocessor: `ImagePreprocessor`; `None` for models over feature vectors.
         text_preprocessor: `TextPreprocessor`; `None` for models over feature vectors, or only given `token_ids`.
+
+    Attributes:
+        temperature: `LearntTemperature` of the contrast; `None` where nothing is learnt by one.
+        adversary: `ModalityAdversary`; `None` where the system has no modality classifier.
+        teacher: `MomentumTeacher`; `None` where nothing teaches the system.
+        matcher: method that returns a `PairMatcher`; `None` where pairs have no score beside their embeddings.
+        word_masks: method that tells what each word looks at; `None` where nothing looks.
+        represent_image: method that returns the representation before the embedding; `None` where there is none.
+        represent_text: likewise of texts.
 
     Call arguments:
         inputs: dict with `image` (B, H, W, C) or (B, F), and `token_ids` int (B, L) or `text`, strings (B,) or features
@@ -45,38 +49,51 @@ class ImageTextModel(Staged, keras.Model):
         dict: `image_embedding` and `text_embedding`, float32 (B, D), unit norm.
 
     Raises:
-        MmkerasError: encoders whose embeddings differ in length.
+        MmkerasError: encoders that are none, or whose embeddings differ in length.
     """
 
     supervision = "pairs"  # or "categories", "pairs_and_categories": which batches a system trains on
     label_names = ()
     multi_label = False
     category_head = None
+    temperature = None
+    adversary = None
+    teacher = None
+    matcher = None
+    word_masks = None
+    represent_image = None
+    represent_text = None
 
     def __init__(self, image_encoder, text_encoder, image_preprocessor=None, text_preprocessor=None, **kwargs):
         super().__init__(**kwargs)
-        dims = [encoder.output["embedding"].shape[-1] for encoder in (image_encoder, text_encoder)]
-        if dims[0] != dims[1]:
+        encoders = {"image_encoder": image_encoder, "text_encoder": text_encoder}
+        for name, encoder in encoders.items():
+            if not isinstance(encoder, Encoder):
+                raise MmkerasError(
+                    f"Expected {name} as an Encoder: mmkeras.encoders.Encoder(inputs, outputs) makes one of a "
+                    f"functional model. Received: {type(encoder).__name__}"
+                )
+        if image_encoder.embedding_dim != text_encoder.embedding_dim:
             raise MmkerasError(
                 "Expected one embedding_dim for both encoders. "
-                f"Received: image_encoder {dims[0]}, text_encoder {dims[1]}"
+                f"Received: image_encoder {image_encoder.embedding_dim}, text_encoder {text_encoder.embedding_dim}"
             )
         self.image_encoder = image_encoder
         self.text_encoder = text_encoder
         self.image_preprocessor = image_preprocessor
         self.text_preprocessor = text_preprocessor
-        self.embedding_dim = dims[0]
+        self.embedding_dim = image_encoder.embedding_dim
 
     @classmethod
     def from_preset(cls, preset, texts=None, text_preprocessor=None, image_encoder=None, **overrides):
         """Build an untrained model from a preset.
 
         Args:
-            preset: a name from `list_presets()`, the path of a JSON file, or a dict.
+            preset: a name from `list_presets()`, the path of a JSON file, a dict, or a `Preset`.
             texts: training texts that the tokenizer is learnt from. A preset over features of texts needs neither.
             text_preprocessor: a ready `TextPreprocessor`, in place of `texts`.
-            image_encoder: what `preset_image_encoder` returned for this preset; built here where left out.
-            **overrides: further constructor arguments, over the preset's own.
+            image_encoder: what `Preset.build_image_encoder` returned; built here where left out.
+            **overrides: further constructor arguments, over the preset's own; of a part, those that differ.
 
         Raises:
             MmkerasError: neither or both of `texts` and `text_preprocessor`, or a preset of another class.
@@ -84,25 +101,48 @@ class ImageTextModel(Staged, keras.Model):
         Example:
             >>> model = DualEncoder.from_preset("dual_encoder_glyphs", texts=["LATIN SMALL LETTER A", ...])
         """
-        settings = load_preset(preset)
-        if settings["model"] != cls.__name__:
-            raise MmkerasError(f"Preset {preset!r} is of {settings['model']}. Received: {cls.__name__}.from_preset")
-        if settings["text_encoder"]["kind"] != "features":
+        preset = Preset.load(preset)
+        if preset.model != cls.__name__:
+            raise MmkerasError(f"Preset {preset.name} is of {preset.model}. Received: {cls.__name__}.from_preset")
+        if preset.text_encoder["kind"] != "features":
             if (texts is None) == (text_preprocessor is None):
                 raise MmkerasError("Expected either texts, to learn the tokenizer from, or a text_preprocessor")
             if text_preprocessor is None:
-                text_preprocessor = preset_text_preprocessor(preset, texts)
+                text_preprocessor = preset.build_text_preprocessor(texts)
+        own = ("image_encoder", "text_encoder", "image_preprocessor", "text_preprocessor")
+        allowed = [name for name in constructor_arguments(cls) if name not in own]
+        if unknown := set(preset.arguments) - set(allowed):
+            raise MmkerasError(
+                f"Preset {preset.name}: {cls.__name__} takes {', '.join(allowed)}. "
+                f"Received: {', '.join(sorted(unknown))}"
+            )
         return cls(
-            image_encoder=preset_image_encoder(settings) if image_encoder is None else image_encoder,
-            text_encoder=build_text_encoder(
-                vocabulary_size=getattr(text_preprocessor, "vocabulary_size", None),
-                sequence_length=getattr(text_preprocessor, "sequence_length", None),
-                **settings["text_encoder"],
-            ),
-            image_preprocessor=preset_image_preprocessor(settings),
+            image_encoder=preset.build_image_encoder() if image_encoder is None else image_encoder,
+            text_encoder=preset.build_text_encoder(text_preprocessor),
+            image_preprocessor=preset.build_image_preprocessor(),
             text_preprocessor=text_preprocessor,
-            **{**settings.get("arguments", {}), **overrides},
+            **_laid_over(preset.arguments, overrides),
         )
+
+    @property
+    def parts(self):
+        """What training may change or leave alone, by name: a dict of layers.
+
+        The encoders are those of the constructor. A pretrained network within one is a part of its own,
+        `image_backbone` or `text_backbone`.
+        """
+        parts = self.given_encoders()
+        for modality in ("image", "text"):
+            if (network := parts[f"{modality}_encoder"].pretrained) is not None:
+                parts[f"{modality}_backbone"] = network
+        return parts
+
+    def given_encoders(self):
+        """Return the encoders as the constructor took them, by its arguments' names; more may be built upon them.
+
+        No property: Keras would take it for one more place where layers are kept, and name weights in files after it.
+        """
+        return {"image_encoder": self.image_encoder, "text_encoder": self.text_encoder}
 
     def build(self, input_shape=None):
         # The encoders are functional, hence built; nothing here depends on a shape.
@@ -110,8 +150,9 @@ class ImageTextModel(Staged, keras.Model):
 
     def call(self, inputs, training=None):
         image, text = inputs["image"], self._text_input(inputs)
+        encoder = self.image_encoder.accepting(image)
         return {
-            "image_embedding": _run(taking(self.image_encoder, image), image, training, self.image_encoder.trainable),
+            "image_embedding": _run(encoder, image, training, self.image_encoder.trainable),
             "text_embedding": _run(self.text_encoder, text, training, self.text_encoder.trainable),
         }
 
@@ -119,7 +160,7 @@ class ImageTextModel(Staged, keras.Model):
         """What the text encoder takes of a batch."""
         if "token_ids" in batch:
             return batch["token_ids"]
-        return batch["text"] if takes_text_features(self.text_encoder) else self._tokenize(batch["text"])
+        return batch["text"] if self.text_encoder.takes == "features" else self.batch_encoder.tokenize(batch["text"])
 
     def match(self, images, token_ids):
         """Score pairs: the cosine of their embeddings. Systems with a fusion encoder override it.
@@ -151,47 +192,12 @@ class ImageTextModel(Staged, keras.Model):
         """Return category logits, (B, C), of what an encoder returned; see `classify`."""
         return self.category_head(encoded["embedding"])
 
-    # --- Training ---
-
-    def compile(self, optimizer="auto", *, jit_compile=False, **kwargs):
-        """Configure training; `compile()` alone trains sensibly.
-
-        Args:
-            optimizer: `"auto"` is `FusedAdam` with learning rate 1e-3, weight decay 0.01 and the gradient clipped to
-                norm 1; otherwise as in `keras.Model.compile`. Weight decay leaves out biases, the scales and offsets of
-                normalisation, and the temperature.
-            jit_compile: off by default: XLA slows the small encoders' convolutions on a CPU (docs/performance.md).
-            **kwargs: as in `keras.Model.compile`, but for the loss, which is the model's own.
-        """
-        if optimizer == "auto":
-            optimizer = FusedAdam(1e-3, weight_decay=0.01, global_clipnorm=1.0)
-        optimizer = without_decay_of_scales(keras.optimizers.get(optimizer))
-        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
-
-    def compile_from_config(self, config):
-        """Compile as the saved model was, with the optimizer's variables built, ready to be restored."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.build_optimizers()
-
-    def build_optimizers(self):
-        """Make every optimizer's variables, ready to be restored from a file."""
-        self.optimizer.build(self.trainable_variables)
-
     # --- Encoding ---
 
-    # Functions, and no models: as an attribute a model would be saved, a second time.
-
     @functools.cached_property
-    def _embed_image(self):
-        return _embedder(self.image_encoder)
-
-    @functools.cached_property
-    def _embed_features(self):
-        return _embedder(feature_head(self.image_encoder))
-
-    @functools.cached_property
-    def _embed_text(self):
-        return _embedder(self.text_encoder)
+    def batch_encoder(self):
+        """What encodes lists; it holds the encoders and is no layer, or they would be saved a second time."""
+        return BatchEncoder(self.image_encoder, self.text_encoder, self.image_preprocessor, self.text_preprocessor)
 
     def encode_image(self, images, batch_size=256):
         """Embed pictures.
@@ -207,30 +213,7 @@ class ImageTextModel(Staged, keras.Model):
         Raises:
             MmkerasError: an array of another shape than the encoder's input, or a picture that cannot be read.
         """
-        return self._encoded_images(images, batch_size)["embedding"]
-
-    def _encoded_images(self, images, batch_size=256):
-        """What the image encoder returns of pictures, but for their tokens; see `encode_image`."""
-        images = self.checked_images(images)
-        of_features = images.ndim == 2 < len(self.image_encoder.input.shape)
-        return self._in_batches(self._embed_features if of_features else self._embed_image, images, batch_size)
-
-    def checked_images(self, images):
-        """Return pictures, as `encode_image` takes them, as an array that fits the image encoder."""
-        if not isinstance(images, np.ndarray):
-            if self.image_preprocessor is None:
-                raise MmkerasError("Expected an array of feature vectors: this model has no image_preprocessor")
-            images = self.image_preprocessor.load(images)
-        takes = self.image_encoder.input.shape[1:]
-        backbone = frozen_backbone(self.image_encoder) if images.ndim == 2 else None
-        expected = takes if backbone is None else backbone.output.shape[1:]
-        if images.shape[1:] != tuple(expected):
-            raise MmkerasError(
-                f"Expected an array (N, {', '.join(map(str, takes))}), as the image encoder takes it"
-                f"{f', or features (N, {expected[0]})' if backbone else ''}. "
-                f"Received: images of shape {images.shape}; a list of arrays is resized"
-            )
-        return images
+        return self.batch_encoder.encode_images(images, batch_size)["embedding"]
 
     def encode_text(self, texts, batch_size=256):
         """Embed texts.
@@ -246,32 +229,7 @@ class ImageTextModel(Staged, keras.Model):
             MmkerasError: one string in place of a list, an entry that is no string, or no features of the encoder's
                 length.
         """
-        return self._encoded_texts(texts, batch_size)["embedding"]
-
-    def _encoded_texts(self, texts, batch_size=256):
-        """What the text encoder returns of texts, but for their tokens; see `encode_text`."""
-        return self._in_batches(self._embed_text, self.checked_texts(texts), batch_size)
-
-    def checked_texts(self, texts):
-        """Return texts, as `encode_text` takes them, as an array that fits the text encoder: ids, or features."""
-        if takes_text_features(self.text_encoder):
-            expected = tuple(self.text_encoder.input.shape[1:])
-            if np.ndim(texts) != 2 or np.shape(texts)[1:] != expected:
-                received = (
-                    f"texts of shape {np.shape(texts)}" if isinstance(texts, np.ndarray) else type(texts).__name__
-                )
-                raise MmkerasError(
-                    f"Expected an array (N, {expected[0]}), features of texts, as the text encoder takes them. "
-                    f"Received: {received}"
-                )
-            return np.asarray(texts)
-        if isinstance(texts, (str, bytes)):
-            raise MmkerasError(f"Expected a list of strings. Received: texts={texts!r}; write [texts]")
-        texts = list(texts)
-        for position, text in enumerate(texts):
-            if not isinstance(text, (str, bytes)):
-                raise MmkerasError(f"Expected a list of strings. Received: text {position} = {text!r}")
-        return self._tokenize(tf.constant(texts, tf.string)).numpy()
+        return self.batch_encoder.encode_texts(texts, batch_size)["embedding"]
 
     def classify_image(self, images, batch_size=256):
         """Category probabilities of pictures, float32 (N, C), in the order of `label_names`; see `encode_image`.
@@ -280,7 +238,7 @@ class ImageTextModel(Staged, keras.Model):
             MmkerasError: a system without categories, or as `encode_image`.
         """
         self._check_categories()
-        return ops.convert_to_numpy(self.classify(self._encoded_images(images, batch_size), "image"))
+        return ops.convert_to_numpy(self.classify(self.batch_encoder.encode_images(images, batch_size), "image"))
 
     def classify_text(self, texts, batch_size=256):
         """Category probabilities of texts, float32 (N, C), in the order of `label_names`; see `encode_text`.
@@ -289,59 +247,45 @@ class ImageTextModel(Staged, keras.Model):
             MmkerasError: a system without categories, or as `encode_text`.
         """
         self._check_categories()
-        return ops.convert_to_numpy(self.classify(self._encoded_texts(texts, batch_size), "text"))
+        return ops.convert_to_numpy(self.classify(self.batch_encoder.encode_texts(texts, batch_size), "text"))
 
     def _check_categories(self):
         if not self.label_names:
             raise MmkerasError(f"Expected a system with categories. Received: {type(self).__name__}, which has none")
 
-    def _tokenize(self, texts):
-        if self.text_preprocessor is None:
-            raise MmkerasError("Expected token_ids: this model has no text_preprocessor")
-        return self.text_preprocessor(texts)
-
-    def _in_batches(self, embed, rows, batch_size):
-        if not len(rows):
-            return {name: np.zeros((0, tensor.shape[-1]), np.float32) for name, tensor in self._vectors.items()}
-        parts = [embed(rows[start : start + batch_size]) for start in range(0, len(rows), batch_size)]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-    @property
-    def _vectors(self):
-        """What both encoders return of an item as a whole, by name."""
-        return vectors_of(self.image_encoder.output)
-
     # --- Config ---
 
     def get_config(self):
-        preprocessors = {part: getattr(self, part) for part in ("image_preprocessor", "text_preprocessor")}
-        parts = self.given_encoders() | preprocessors
-        config = {part: keras.saving.serialize_keras_object(value) for part, value in parts.items()}
         # With the dtype policy: without it a mixed_float16 model would be compiled without loss scaling when loaded.
-        return {**super().get_config(), **config}
+        return {name: _serialized(value) for name, value in {**super().get_config(), **self.given_encoders()}.items()}
 
     @classmethod
     def from_config(cls, config):
-        parts = ("image_encoder", "text_encoder", "image_preprocessor", "text_preprocessor")
         return cls(
             **{
-                key: keras.saving.deserialize_keras_object(value) if key in parts else value
-                for key, value in config.items()
+                name: keras.saving.deserialize_keras_object(value) if _is_serialized(value) else value
+                for name, value in config.items()
             }
         )
+
+
+def _serialized(value):
+    return keras.saving.serialize_keras_object(value) if hasattr(value, "get_config") else value
+
+
+def _is_serialized(value):
+    return isinstance(value, dict) and {"class_name", "config"} <= set(value)
+
+
+def _laid_over(arguments, overrides):
+    """A preset's arguments with others over them; of a part, which both give as a dict, those that differ."""
+    laid = dict(arguments)
+    for name, value in overrides.items():
+        both = isinstance(value, dict) and isinstance(laid.get(name), dict)
+        laid[name] = laid[name] | value if both else value
+    return laid
 
 
 def _run(encoder, inputs, training, trainable):
     """Embed a batch; a frozen encoder drops nothing and keeps its batch statistics, whatever else trains."""
     return encoder(inputs, training=bool(training) and trainable)["embedding"]
-
-
-def _embedder(encoder):
-    """Return a function from an array, a batch, to what `vectors_of` has of it; traced once for any size and dtype."""
-    signature = tf.TensorSpec(encoder.input.shape, encoder.input.dtype)
-
-    @tf.function(input_signature=[signature])
-    def embed(batch):
-        return vectors_of(encoder(batch, training=False))
-
-    return lambda batch: embed(tf.cast(batch, signature.dtype))

@@ -5,8 +5,10 @@ from keras import ops
 
 from mmkeras.errors import MmkerasError
 from mmkeras.losses.triplet import NEGATIVES, Triplet
-from mmkeras.models.adversarial_model import AdversarialModel
 from mmkeras.models.checks import not_negative
+from mmkeras.models.image_text_model import ImageTextModel
+from mmkeras.models.modality_adversary import ModalityAdversary
+from mmkeras.models.staged_model import batch_of, part
 
 
 def _known_negatives(name, value):
@@ -20,12 +22,12 @@ def _margin(name, value):
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class ModalityInvariant(AdversarialModel):
+class ModalityInvariant(ImageTextModel):
     """Two encoders trained on pairs by a triplet loss, against a classifier of the modality.
 
     The triplet loss asks of each pair that it be closer than any other of the batch, by a margin; the modality
     classifier, on the same unit-norm embeddings that retrieval compares, draws the two distributions towards each
-    other. The task of `AdversarialModel` is
+    other. The task beside the adversary's game is
 
         L_task = triplet_weight * mean of `losses.triplet_loss` over the batch
 
@@ -41,18 +43,17 @@ class ModalityInvariant(AdversarialModel):
         margin: of the triplet loss, more than 0 and below 2.
         negatives: `"sum"`, `"hardest"` or `"semi_hard"`, see `losses.triplet_loss`.
         triplet_weight: of the triplet loss, 0 or more.
-        modality_weight: of the modality loss, 0 or more.
-        **kwargs: the adversary's arguments, see `AdversarialModel`.
+        adversary: `ModalityAdversary`, or a dict of its arguments; a weight of 0.1 by default.
 
     Call arguments:
         inputs: dict with `image` and `token_ids` (or `text`), and for training `image_id`; row i belongs to row i.
 
     Raises:
-        MmkerasError: a margin or a weight out of its range, unknown negatives, or as `AdversarialModel`.
+        MmkerasError: a margin or a weight out of its range, unknown negatives, or as `ModalityAdversary`.
 
     Example:
         >>> model = ModalityInvariant.from_preset("modality_invariant_glyphs", texts=train.texts)
-        >>> model.set_stage(["image_encoder", "text_encoder"], negatives="sum", modality_weight=0.0)
+        >>> model.set_stage(["image_encoder", "text_encoder"], negatives="sum", adversary={"weight": 0.0})
         >>> model.compile()
         >>> model.fit(training_batches(train, 256, seed=0), steps_per_epoch=100, epochs=5)
 
@@ -62,12 +63,11 @@ class ModalityInvariant(AdversarialModel):
     """
 
     stage_arguments = {
-        **AdversarialModel.stage_arguments,
         "margin": _margin,
         "negatives": _known_negatives,
         "triplet_weight": not_negative,
+        "adversary": ModalityAdversary.stage_arguments,
     }
-    task_trackers = ("triplet_loss", "embedding_spread")
 
     def __init__(
         self,
@@ -78,32 +78,52 @@ class ModalityInvariant(AdversarialModel):
         margin=0.2,
         negatives="hardest",
         triplet_weight=1.0,
-        modality_weight=0.1,
+        adversary=None,
         **kwargs,
     ):
-        super().__init__(
-            image_encoder,
-            text_encoder,
-            image_preprocessor,
-            text_preprocessor,
-            modality_weight=modality_weight,
-            **kwargs,
-        )
-        self._check(margin=margin, negatives=negatives, triplet_weight=triplet_weight)
+        super().__init__(image_encoder, text_encoder, image_preprocessor, text_preprocessor, **kwargs)
+        self.check_arguments(margin=margin, negatives=negatives, triplet_weight=triplet_weight)
         self.margin = margin
         self.negatives = negatives
         self.triplet_weight = triplet_weight
+        self.adversary = part(ModalityAdversary, adversary, weight=0.1)
+        if not self.adversary.built:
+            self.adversary.build((None, self.embedding_dim))
+        names = ("triplet_loss", "embedding_spread", *ModalityAdversary.tracked)
+        self.trackers = {name: keras.metrics.Mean(name) for name in names}
+        self.built = True
 
-    def task_loss(self, batch, embeddings):
-        image, text = embeddings["image_embedding"], embeddings["text_embedding"]
+    @property
+    def parts(self):
+        return {**super().parts, "modality_classifier": self.adversary.classifier}
+
+    # --- Losses ---
+
+    def compute_losses(self, batch, outputs, training=True):
+        image, text = outputs["image_embedding"], outputs["text_embedding"]
         triplet_loss = Triplet(self.margin, self.negatives)(batch["image_id"], (image, text))
-        self.trackers["triplet_loss"].update_state(triplet_loss)
-        self.trackers["embedding_spread"].update_state(ops.minimum(_spread(image), _spread(text)))
-        return self.triplet_weight * triplet_loss
+        task_loss = self.triplet_weight * triplet_loss
+        return {
+            "triplet_loss": triplet_loss,
+            "embedding_spread": ops.minimum(_spread(image), _spread(text)),
+            **self.adversary.losses_with(task_loss, image, text, training, self.losses),
+        }
 
-    def get_config(self):
-        names = ("margin", "negatives", "triplet_weight")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+    # --- Training ---
+
+    @property
+    def roles(self):
+        return self.adversary.roles
+
+    def variables_of(self, role):
+        return self.adversary.variables_of(role, self.trainable_variables)
+
+    def default_optimizer(self, role):
+        return self.adversary.default_optimizer() if role == "classifier" else super().default_optimizer(role)
+
+    def train_step(self, data):
+        self.track(self.adversary.step(self, batch_of(data)))
+        return self.get_metrics_result()
 
 
 def _spread(embeddings):

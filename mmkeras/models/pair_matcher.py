@@ -24,7 +24,7 @@ class PairMatcher:
     that are 256 wide 100 kB. Of pairs, those of one call are in memory.
 
     Args:
-        model: a model with `match_log_odds` and `temperature`, and encoders that return `tokens`.
+        model: a model with a `fusion`, see `PairFusion`, a `temperature`, and encoders that return `tokens`.
         images: array (P, H, W, C), as its image encoder takes it.
         token_ids: int32 (T, L), as its text encoder takes it.
         batch_size: rows that are encoded at a time.
@@ -55,8 +55,15 @@ class PairMatcher:
         self._token_ids = np.asarray(token_ids, np.int32)
         self.image_embedding, self._image_tokens = _encoded(model.image_encoder, images, batch_size)
         self.text_embedding, self._text_tokens = _encoded(model.text_encoder, self._token_ids, batch_size)
-        self._match_log_odds = tf.function(model.match_log_odds, reduce_retracing=True)
-        self._temperature = float(ops.convert_to_numpy(model.temperature))
+        self._temperature = float(ops.convert_to_numpy(model.temperature.value))
+
+        @tf.function(reduce_retracing=True)
+        def log_odds(image_tokens, text_tokens, token_ids):
+            mask = ops.not_equal(model.text_encoder.ids_of_tokens(token_ids), 0)
+            encoded = {"image_tokens": image_tokens, "text_tokens": text_tokens, "mask": mask}
+            return model.fusion.log_odds(encoded)
+
+        self._log_odds = log_odds
 
     def __call__(self, image_rows, text_rows):
         cosine = np.einsum("bd,bd->b", self.image_embedding[image_rows], self.text_embedding[text_rows])
@@ -65,7 +72,7 @@ class PairMatcher:
     def log_odds(self, image_rows, text_rows):
         """Return what the matching head alone says of pairs, float32 (B,), by which ALBEF ranks."""
         tokens = self._image_tokens[image_rows], self._text_tokens[text_rows]
-        return self._match_log_odds(*map(tf.constant, tokens), tf.constant(self._token_ids[text_rows])).numpy()
+        return self._log_odds(*map(tf.constant, tokens), tf.constant(self._token_ids[text_rows])).numpy()
 
 
 def _encoded(encoder, rows, batch_size):

@@ -1,19 +1,19 @@
-"""Presets: model configurations as JSON files in `mmkeras/models/presets`."""
+"""`Preset`: a model's configuration, as data: the JSON files in `mmkeras/models/presets`, or one's own.
 
+Reading one loads no TensorFlow: what a preset builds is imported when it is built.
+"""
+
+import copy
+import dataclasses
 import json
 from importlib import resources
 from pathlib import Path
 
-from mmkeras.encoders.image import build_image_encoder
 from mmkeras.errors import MmkerasError
-from mmkeras.preprocessing.image import ImagePreprocessor
-from mmkeras.preprocessing.strings import StringPreprocessor
-from mmkeras.preprocessing.text import TextPreprocessor
 
+PRESET_FORMAT = 2  # of the settings; raised when an older reader could misread them
 # Where an encoder kind says what its backbone is read from.
 BACKBONE_KEYS = {"backbone": "weights", "hub": "handle", "vit": "weights"}
-REQUIRED = {"model", "image_encoder", "text_encoder"}
-OPTIONAL = {"description", "image_preprocessor", "text_preprocessor", "arguments"}
 
 
 def list_presets():
@@ -22,114 +22,191 @@ def list_presets():
     return sorted(file.name.removesuffix(".json") for file in folder.iterdir() if file.name.endswith(".json"))
 
 
-def load_preset(preset):
-    """Return a preset's settings.
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """What a model is made of, before it has weights or a tokenizer.
 
     Args:
-        preset: the name of one inside the package, the path of a JSON file, or a dict of the same settings.
+        name: for messages.
+        model: name of the system, such as `DualEncoder`.
+        image_encoder: dict of `kind` and the settings of that encoder, see `build_image_encoder`.
+        text_encoder: dict likewise, see `build_text_encoder`.
+        image_preprocessor: dict of the arguments of `ImagePreprocessor`; empty for a model over feature vectors.
+        text_preprocessor: dict of the arguments of `TextPreprocessor.train`, or with `kind` `strings` of
+            `StringPreprocessor`; empty for a model over features of texts.
+        arguments: dict of the system's constructor arguments; those of a part in a dict of its own.
+        description: a sentence for people.
+        format: version of these settings.
 
     Raises:
-        MmkerasError: no such preset, or a file or dict that is no preset.
+        MmkerasError: settings of another format, or an encoder without a kind.
+
+    Example:
+        >>> preset = Preset.load("dual_encoder_glyphs")
+        >>> preset.model, preset.image_encoder["kind"]
+        ('DualEncoder', 'conv')
     """
-    if isinstance(preset, dict):
-        return _checked("dict", preset)
-    name = str(preset)
-    if name in list_presets():
-        text = (resources.files("mmkeras.models") / "presets" / f"{name}.json").read_text("utf-8")
-    elif name.endswith(".json") and Path(name).is_file():
-        text = Path(name).read_text("utf-8")
-    else:
-        raise MmkerasError(
-            f"Expected a preset ({', '.join(list_presets())}) or the path of a JSON file. Received: preset={name!r}"
+
+    name: str
+    model: str
+    image_encoder: dict
+    text_encoder: dict
+    image_preprocessor: dict = dataclasses.field(default_factory=dict)
+    text_preprocessor: dict = dataclasses.field(default_factory=dict)
+    arguments: dict = dataclasses.field(default_factory=dict)
+    description: str = ""
+    format: int = PRESET_FORMAT
+
+    def __post_init__(self):
+        if self.format != PRESET_FORMAT:
+            raise MmkerasError(
+                f"Preset {self.name} has format {self.format!r}; this version of mmkeras reads format {PRESET_FORMAT}"
+            )
+        for encoder in ("image_encoder", "text_encoder"):
+            if "kind" not in getattr(self, encoder):
+                raise MmkerasError(f"Preset {self.name} lacks the kind of its {encoder}")
+
+    @classmethod
+    def load(cls, preset):
+        """Read a preset.
+
+        Args:
+            preset: the name of one inside the package, the path of a JSON file, a dict of the same settings, or a
+                `Preset`, which is returned as it is.
+
+        Raises:
+            MmkerasError: no such preset, or a file or dict that is no preset.
+        """
+        if isinstance(preset, cls):
+            return preset
+        if isinstance(preset, dict):
+            return cls._of("dict", preset)
+        name = str(preset)
+        if name in list_presets():
+            text = (resources.files("mmkeras.models") / "presets" / f"{name}.json").read_text("utf-8")
+        elif name.endswith(".json") and Path(name).is_file():
+            text = Path(name).read_text("utf-8")
+        else:
+            raise MmkerasError(
+                f"Expected a preset ({', '.join(list_presets())}) or the path of a JSON file. Received: preset={name!r}"
+            )
+        try:
+            settings = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise MmkerasError(f"Preset {name} is no valid JSON: {error}") from error
+        return cls._of(name, settings)
+
+    @classmethod
+    def _of(cls, name, settings):
+        if not isinstance(settings, dict):
+            raise MmkerasError(f"Preset {name} is no preset: expected an object. Received: {type(settings).__name__}")
+        fields = {field.name: field for field in dataclasses.fields(cls) if field.name != "name"}
+        required = {"model", "image_encoder", "text_encoder"}
+        if missing := required - set(settings):
+            raise MmkerasError(f"Preset {name} lacks {', '.join(sorted(missing))}")
+        if unknown := set(settings) - set(fields):
+            raise MmkerasError(
+                f"Preset {name} has an unknown setting {', '.join(sorted(unknown))}. "
+                f"There are: {', '.join(sorted(fields))}"
+            )
+        for key, value in settings.items():
+            if type(value) is not fields[key].type:
+                raise MmkerasError(
+                    f"Preset {name}: expected {key} to be of type {fields[key].type.__name__}. "
+                    f"Received: {type(value).__name__}"
+                )
+        return cls(name, **copy.deepcopy(settings))
+
+    @property
+    def settings(self):
+        """The settings as a dict of their own, ready to be changed, or written as JSON."""
+        settings = dataclasses.asdict(self)
+        del settings["name"]
+        return {key: value for key, value in settings.items() if value not in ({}, "")}
+
+    def with_backbone(self, backbone):
+        """Return this preset with another pretrained network behind its image encoder.
+
+        Args:
+            backbone: for the kind `hub` its `handle`, for the kinds `backbone` and `vit` its `weights`.
+
+        Raises:
+            MmkerasError: a preset whose image encoder has no pretrained network.
+        """
+        kind = self.image_encoder["kind"]
+        if kind not in BACKBONE_KEYS:
+            raise MmkerasError(
+                f"Expected backbone for a preset with an image encoder of kind {', '.join(BACKBONE_KEYS)}. "
+                f"Received: backbone={backbone!r} for preset {self.name}, of kind {kind}"
+            )
+        return dataclasses.replace(self, image_encoder={**self.image_encoder, BACKBONE_KEYS[kind]: backbone})
+
+    def build_image_encoder(self):
+        """Return the image encoder, untrained.
+
+        Raises:
+            MmkerasError: settings that it does not take, or a pretrained network that cannot be read.
+        """
+        from mmkeras.encoders.image import build_image_encoder
+
+        image_preprocessor = self.build_image_preprocessor()
+        size = {}
+        if image_preprocessor is not None:
+            size = {key: getattr(image_preprocessor, key) for key in ("height", "width", "channels")}
+        encoder = self.image_encoder
+        if encoder["kind"] == "hub" and not encoder.get("handle"):
+            raise MmkerasError(
+                "This preset names no pretrained network for its pictures. Expected the folder of a SavedModel as "
+                "TensorFlow Hub has them, or a URL: backbone=PATH for a recipe, handle in a preset of your own. "
+                f"Received: handle={encoder.get('handle')!r}"
+            )
+        return build_image_encoder(**size, **encoder)
+
+    def build_text_encoder(self, text_preprocessor=None):
+        """Return the text encoder, untrained.
+
+        Args:
+            text_preprocessor: what feeds it; `None` for one over features.
+
+        Raises:
+            MmkerasError: settings that it does not take.
+        """
+        from mmkeras.encoders.text import build_text_encoder
+
+        return build_text_encoder(
+            vocabulary_size=getattr(text_preprocessor, "vocabulary_size", None),
+            sequence_length=getattr(text_preprocessor, "sequence_length", None),
+            **self.text_encoder,
         )
-    try:
-        settings = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise MmkerasError(f"Preset {name} is no valid JSON: {error}") from error
-    return _checked(name, settings)
 
+    def build_image_preprocessor(self):
+        """Return the `ImagePreprocessor`, or `None` for a model over feature vectors."""
+        from mmkeras.preprocessing import ImagePreprocessor
 
-def with_backbone(preset, backbone):
-    """Return a preset's settings with another pretrained network behind its image encoder.
+        if not self.image_preprocessor:
+            return None
+        try:
+            return ImagePreprocessor(**self.image_preprocessor)
+        except TypeError as error:
+            raise MmkerasError(f"image_preprocessor does not take these settings: {error}") from error
 
-    Args:
-        preset: see `load_preset`.
-        backbone: for the kind `hub` its `handle`, for the kinds `backbone` and `vit` its `weights`.
+    def build_text_preprocessor(self, texts):
+        """Return the text preprocessor: one that learns its tokenizer from `texts`, or `strings` as they are.
 
-    Raises:
-        MmkerasError: a preset whose image encoder has no pretrained network.
-    """
-    settings = load_preset(preset)
-    kind = settings["image_encoder"]["kind"]
-    if kind not in BACKBONE_KEYS:
-        raise MmkerasError(
-            f"Expected backbone for a preset with an image encoder of kind {', '.join(BACKBONE_KEYS)}. "
-            f"Received: backbone={backbone!r} for preset {preset}, of kind {kind}"
-        )
-    return {**settings, "image_encoder": {**settings["image_encoder"], BACKBONE_KEYS[kind]: backbone}}
+        Raises:
+            MmkerasError: a preset without `text_preprocessor`, or with settings that it does not take.
+        """
+        from mmkeras.preprocessing import StringPreprocessor, TextPreprocessor
 
-
-def preset_image_encoder(preset):
-    """Return the image encoder of a preset, untrained.
-
-    Raises:
-        MmkerasError: settings that it does not take, or a pretrained network that cannot be read.
-    """
-    settings = load_preset(preset)
-    image_preprocessor = preset_image_preprocessor(settings)
-    size = {}
-    if image_preprocessor is not None:
-        size = {key: getattr(image_preprocessor, key) for key in ("height", "width", "channels")}
-    encoder = settings["image_encoder"]
-    if encoder["kind"] == "hub" and not encoder.get("handle"):
-        raise MmkerasError(
-            "This preset names no pretrained network for its pictures. Expected the folder of a SavedModel as "
-            "TensorFlow Hub has them, or a URL: backbone=PATH for a recipe, handle in a preset of your own. "
-            f"Received: handle={encoder.get('handle')!r}"
-        )
-    return build_image_encoder(**size, **encoder)
-
-
-def preset_image_preprocessor(preset):
-    """Return the `ImagePreprocessor` of a preset, or `None` for one over feature vectors."""
-    settings = load_preset(preset).get("image_preprocessor")
-    if not settings:
-        return None
-    try:
-        return ImagePreprocessor(**settings)
-    except TypeError as error:
-        raise MmkerasError(f"image_preprocessor does not take these settings: {error}") from error
-
-
-def preset_text_preprocessor(preset, texts):
-    """Return the text preprocessor of a preset: one that learns its tokenizer from `texts`, or `strings` as they are.
-
-    Raises:
-        MmkerasError: a preset without `text_preprocessor`, or with settings that it does not take.
-    """
-    if "text_preprocessor" not in (settings := load_preset(preset)):
-        raise MmkerasError(f"Preset {preset!r} lacks text_preprocessor, the tokenizer's settings")
-    settings = dict(settings["text_preprocessor"])
-    kind = settings.pop("kind", "sentencepiece")
-    if kind not in ("sentencepiece", "strings"):
-        raise MmkerasError(f"Expected a text_preprocessor kind of sentencepiece or strings. Received: kind={kind!r}")
-    try:
-        return StringPreprocessor(**settings) if kind == "strings" else TextPreprocessor.train(texts, **settings)
-    except TypeError as error:
-        raise MmkerasError(f"text_preprocessor does not take these settings: {error}") from error
-
-
-def _checked(name, settings):
-    if not isinstance(settings, dict):
-        raise MmkerasError(f"Preset {name} is no preset: expected an object. Received: {type(settings).__name__}")
-    if missing := REQUIRED - set(settings):
-        raise MmkerasError(f"Preset {name} lacks {', '.join(sorted(missing))}")
-    if unknown := set(settings) - REQUIRED - OPTIONAL:
-        raise MmkerasError(
-            f"Preset {name} has an unknown setting {', '.join(sorted(unknown))}. "
-            f"There are: {', '.join(sorted(REQUIRED | OPTIONAL))}"
-        )
-    for encoder in ("image_encoder", "text_encoder"):
-        if "kind" not in settings[encoder]:
-            raise MmkerasError(f"Preset {name} lacks the kind of its {encoder}")
-    return settings
+        if not self.text_preprocessor:
+            raise MmkerasError(f"Preset {self.name} lacks text_preprocessor, the tokenizer's settings")
+        settings = dict(self.text_preprocessor)
+        kind = settings.pop("kind", "sentencepiece")
+        if kind not in ("sentencepiece", "strings"):
+            raise MmkerasError(
+                f"Expected a text_preprocessor kind of sentencepiece or strings. Received: kind={kind!r}"
+            )
+        try:
+            return StringPreprocessor(**settings) if kind == "strings" else TextPreprocessor.train(texts, **settings)
+        except TypeError as error:
+            raise MmkerasError(f"text_preprocessor does not take these settings: {error}") from error

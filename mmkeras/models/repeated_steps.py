@@ -1,4 +1,4 @@
-"""`RepeatedSteps`: the learning rate of an optimizer that takes several steps a batch."""
+"""`RepeatedSteps`: the learning rate of an optimizer that takes several steps a batch, and optimizers that have it."""
 
 import keras
 from keras import ops
@@ -39,3 +39,34 @@ class RepeatedSteps(keras.optimizers.schedules.LearningRateSchedule):
     @classmethod
     def from_config(cls, config):
         return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["repeats"])
+
+
+def repeating(optimizer, steps):
+    """Return an optimizer that takes so many steps a batch: the given one, or one whose schedule counts batches.
+
+    Args:
+        optimizer: `keras.optimizers.Optimizer`.
+        steps: 1 or more.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # what a LossScaleOptimizer wraps
+    schedule = inner.get_config()["learning_rate"]
+    if steps == 1 or not isinstance(schedule, dict):
+        return optimizer
+    schedule = keras.saving.deserialize_keras_object(schedule)
+    if isinstance(schedule, RepeatedSteps):
+        return optimizer
+    schedule = keras.saving.serialize_keras_object(RepeatedSteps(schedule, steps))
+    repeated = type(inner).from_config(inner.get_config() | {"learning_rate": schedule})
+    return repeated if inner is optimizer else _wrapped(optimizer, repeated)
+
+
+def twin(optimizer):
+    """Return a new optimizer of the same kind and settings, before its first step."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    copy = type(inner).from_config(inner.get_config())
+    return copy if inner is optimizer else _wrapped(optimizer, copy)
+
+
+def _wrapped(loss_scale_optimizer, inner):
+    config = loss_scale_optimizer.get_config() | {"inner_optimizer": keras.saving.serialize_keras_object(inner)}
+    return type(loss_scale_optimizer).from_config(config)

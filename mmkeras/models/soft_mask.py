@@ -1,79 +1,71 @@
 """`SoftMask`: contrast, matching and masked language with a momentum teacher, and text-driven soft masks."""
 
 import keras
+import tensorflow as tf
 from keras import ops
 
-from mmkeras.encoders.bert import with_class_token
-from mmkeras.encoders.fusion import FusionEncoder
 from mmkeras.errors import MmkerasError
-from mmkeras.layers.kernel_initializer import kernel_initializer
 from mmkeras.layers.masked_language_head import MaskedLanguageHead
 from mmkeras.layers.soft_masking import SoftMasking
 from mmkeras.layers.token_masking import TokenMasking
-from mmkeras.losses.matching import MATCHING
-from mmkeras.models.checks import boolean, not_negative, share
+from mmkeras.losses.image_text_contrastive import (
+    ImageTextContrastive,
+    candidate_logits,
+    positive_candidates,
+    soft_targets,
+)
+from mmkeras.losses.masked_language import IGNORED, MaskedLanguageCrossentropy
+from mmkeras.losses.matching import sample_hard_negatives
+from mmkeras.models.checks import boolean, not_negative
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.learnt_temperature import LearntTemperature
-from mmkeras.models.momentum_taught import MomentumTaught
+from mmkeras.models.momentum_teacher import MomentumTeacher
+from mmkeras.models.pair_fusion import PairFusion
 from mmkeras.models.pair_matcher import PairMatcher
-from mmkeras.models.soft_mask_objectives import LOSSES, SoftMaskObjectives
-from mmkeras.models.word_masks import WordMasks
+from mmkeras.models.staged_model import batch_of, part, total
+from mmkeras.models.word_masks import word_masks
+
+LOSSES = ("contrastive", "matching", "soft_matching", "language")
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature, ImageTextModel):
+class SoftMask(ImageTextModel):
     """A vision transformer, BERT, and a fusion encoder over both, which a slow copy of the model teaches.
 
-    A sum of four losses, of one pass of the pictures through their encoder:
+    A step descends on a weighted sum of four losses, of one pass of the images through their encoder:
 
-    - `contrastive_loss`: each embedding finds its partner among the teacher's embeddings of the batch and of the
-      `queue`; to a share `alpha` it is to answer what the teacher does. Focal, by `gamma`.
-    - `matching_loss`: the fusion encoder tells pairs from hard negatives, a wrong text for each picture and a wrong
-      picture for each text, drawn by their similarity.
-    - `soft_matching_loss`: the same of the pairs and the wrong texts, with pictures dimmed where the fusion encoder
-      looks for a word of the right text, so that it has to find other grounds.
-    - `language_loss`: hidden words are told from the others and the picture, to a share `alpha` as the teacher does.
+    - `contrastive_loss`: each embedding finds its partner among the teacher's embeddings of the batch and of its queue;
+      to a share `alpha` it is to answer what the teacher does. Focal, by `gamma`.
+    - `matching_loss`: the fusion encoder tells pairs from hard negatives, a wrong text for each image and a wrong image
+      for each text, drawn by their similarity.
+    - `soft_matching_loss`: the same of the pairs and the wrong texts, with images dimmed where the fusion encoder looks
+      for a word of the right text, so that it has to find other grounds.
+    - `language_loss`: hidden words are told from the others and the image, to a share `alpha` as the teacher does.
 
     In training some words are hidden from all of them. The teacher sees the whole text, and `weak_image` where the
-    batch has it. It, the queue and the count of steps are weights: saved, and restored in a resumed run. Embeddings
-    are for search; `match` is slower, and together with them ranks the best anew, see `PairMatcher`.
-
-    Each addition to ALBEF can be left out: `gamma` 0, `soft_matching_weight` 0, `mask_text` False (then the language
-    loss has passes of its own over texts with hidden words, as there), and batches without distorted pictures.
+    batch has it; what it holds is saved, and restored in a resumed run. Embeddings are for search; `match` is slower,
+    and together with them ranks the best anew, see `PairMatcher`. Each addition to ALBEF can be left out: `gamma` 0,
+    weight of `soft_matching` 0, `mask_text` False (then the language loss has passes of its own over texts with hidden
+    words, as there), and batches without distorted images.
 
     Args:
         image_encoder: of kind `vit`, see `ImageTextModel`.
-        text_encoder: of kind `bert`, likewise.
+        text_encoder: of kind `bert`, see `ImageTextModel`.
         image_preprocessor: see `ImageTextModel`.
         text_preprocessor: see `ImageTextModel`.
-        fusion_depth: blocks of the fusion encoder.
-        fusion_heads: its attention heads.
-        fusion_dropout: rate in its blocks.
-        mlp_ratio: hidden units of its feed-forward parts over the width of the text's tokens.
-        initializer_range: of its kernels and the heads', see `kernel_initializer`; `None` for narrow nets.
-        attention_block: the block of the fusion encoder, from 0, whose attention makes the soft masks; not the last,
-            after which words do not reach the class token.
-        queue_size: pairs of earlier batches to contrast with, a multiple of the batch.
-        momentum: of the teacher, in [0, 1].
-        alpha: the teacher's share in what is right, in [0, 1].
-        alpha_ramp_steps: steps in which it grows to that from 0, linearly.
+        fusion: `PairFusion`, or a dict of its arguments.
+        teacher: `MomentumTeacher`, or a dict of its arguments.
+        temperature: `LearntTemperature` of the contrast, or a dict of its arguments; from 0.001 to 0.5 by default.
+        token_masking: `TokenMasking`, which hides words, or a dict of its arguments, but for the vocabulary's size; by
+            default the ids of `TextPreprocessor`: 3 hides a word, 0 to 3 are no words.
+        soft_masking: `SoftMasking`, or a dict of its arguments.
         gamma: exponent of the focal factor, 0 or more; 0 is the plain contrast.
-        mask_mode: `"soft"`, `"hard"`, `"random"` or `"none"`, see `SoftMasking`.
-        mask_threshold: of `"hard"`.
         mask_text: whether all losses see the text with hidden words, or the language loss alone.
-        hide_rate: share of words that are hidden, in [0, 1].
-        mask_id: the token id that stands for a hidden word.
-        special_ids: ids that are no words: never hidden, and never what a soft mask is for.
-        contrastive_weight: of its loss, 0 or more; a loss of weight 0 is not computed.
-        matching_weight: likewise.
-        soft_matching_weight: likewise.
-        language_weight: likewise.
-        initial_temperature: where the learnt temperature of the contrast starts.
-        min_temperature: the lowest that is learnt, more than 0.
-        max_temperature: the highest.
         negatives_temperature: by which wrong pairs are drawn for matching: the higher, the more evenly; 0 is the
             contrast's own, as in ALBEF. A matching head that starts from nothing learns from wrong pairs that it can
             tell.
+        loss_weights: dict of the weights of the losses, `contrastive`, `matching`, `soft_matching` and `language`, 0 or
+            more, 1 where left out; a loss of weight 0 is not computed.
         seed: int, of masks and negatives; `None` draws one.
 
     Call arguments:
@@ -82,8 +74,8 @@ class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature,
 
     Returns:
         dict: `image_embedding` and `text_embedding`, float32 (B, D), unit norm; `image_tokens` (B, 1 + N, V) and
-        `text_tokens` (B, T, W); `token_ids` as the text encoder saw them, and in training with `mask_text` `targets`,
-        int32 (B, L) both, see `TokenMasking`.
+        `text_tokens` (B, T, W); `token_ids` as the text encoder saw them, `mask`, bool (B, T), where there is a token,
+        and in training with `mask_text` `targets`, int32 (B, L), see `TokenMasking`.
 
     Raises:
         MmkerasError: encoders without class tokens, an argument out of its range; in training a batch of one or one
@@ -95,22 +87,20 @@ class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature,
         >>> views = PictureViews(RandomShift(2), RandomDistortion(colour=False, fill=255))
         >>> model.fit(training_batches(train, 128, seed=0, augment=views), steps_per_epoch=100, epochs=10)
         >>> model.match(images, token_ids)  # (B,), in [0, 1]
-        >>> model.word_masks(images, texts)[0]["mask"]  # (words, rows, columns), in [0, 1]
 
     Reference:
         Park & Han 2023 (arXiv 2304.00719), on Li et al. 2021 (ALBEF, arXiv 2107.07651), sections 3.1 to 3.3. We had no
         formulas of the former. Our choices: `gamma` and the form of its factor, the block, the form and the place of
         the masks, wrong texts beside the pairs in `soft_matching_loss`, weights of 1, the clean inputs of the teacher.
-        Other than in ALBEF's code the teacher drops nothing out, and all candidates of a row's picture are right.
+        Other than in ALBEF's code the teacher drops nothing out, and all candidates of a row's image are right.
     """
 
     stage_arguments = {
-        **{loss.replace("_loss", "_weight"): not_negative for loss in LOSSES},
+        "loss_weights": dict.fromkeys(LOSSES, not_negative),
         "gamma": not_negative,
-        "alpha": share,
-        "momentum": share,
         "mask_text": boolean,
         "negatives_temperature": not_negative,
+        "teacher": MomentumTeacher.stage_arguments,
     }
 
     def __init__(
@@ -119,127 +109,64 @@ class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature,
         text_encoder,
         image_preprocessor=None,
         text_preprocessor=None,
-        fusion_depth=6,
-        fusion_heads=12,
-        fusion_dropout=0.1,
-        mlp_ratio=4,
-        initializer_range=0.02,
-        attention_block=2,
-        queue_size=65536,
-        momentum=0.995,
-        alpha=0.4,
-        alpha_ramp_steps=10_000,
+        fusion=None,
+        teacher=None,
+        temperature=None,
+        token_masking=None,
+        soft_masking=None,
         gamma=2.0,
-        mask_mode="soft",
-        mask_threshold=0.5,
         mask_text=True,
-        hide_rate=0.15,
-        mask_id=3,
-        special_ids=(0, 1, 2, 3),
-        contrastive_weight=1.0,
-        matching_weight=1.0,
-        soft_matching_weight=1.0,
-        language_weight=1.0,
-        initial_temperature=0.07,
-        min_temperature=0.001,
-        max_temperature=0.5,
         negatives_temperature=0.0,
+        loss_weights=None,
         seed=None,
         **kwargs,
     ):
-        _check_encoders(image_encoder, text_encoder)
         super().__init__(image_encoder, text_encoder, image_preprocessor, text_preprocessor, **kwargs)
-        weights = {
-            "contrastive_weight": contrastive_weight,
-            "matching_weight": matching_weight,
-            "soft_matching_weight": soft_matching_weight,
-            "language_weight": language_weight,
-        }
-        self._check(**weights, gamma=gamma, alpha=alpha, momentum=momentum)
-        self._check(mask_text=mask_text, negatives_temperature=negatives_temperature)
-        if not any(weights.values()):
+        if image_encoder.patches is None:
+            raise MmkerasError("Expected image_encoder of kind 'vit', with a class token. Received: one without one")
+        if not text_encoder.blocks or not text_encoder.blocks[0].post_norm:
+            raise MmkerasError("Expected text_encoder of kind 'bert', with a class token. Received: one without one")
+        self.loss_weights = {**dict.fromkeys(LOSSES, 1.0), **(loss_weights or {})}
+        self.check_arguments(loss_weights=self.loss_weights)
+        self.check_arguments(gamma=gamma, mask_text=mask_text, negatives_temperature=negatives_temperature)
+        if not any(self.loss_weights.values()):
             raise MmkerasError("Expected a loss with a weight of more than 0. Received: none")
-        if not 0 <= attention_block < fusion_depth - 1:
-            raise MmkerasError(  # what a word sees in the last block never reaches the class token, and the score
-                "Expected attention_block to be a block of the fusion encoder, from 0, and not its last. "
-                f"Received: attention_block={attention_block}, fusion_depth={fusion_depth}"
-            )
-        if not 0 < min_temperature <= initial_temperature <= max_temperature:
-            raise MmkerasError(
-                "Expected temperatures with 0 < min_temperature <= initial_temperature <= max_temperature. Received: "
-                f"min_temperature={min_temperature}, initial_temperature={initial_temperature}, "
-                f"max_temperature={max_temperature}"
-            )
-        for name, weight in weights.items():
-            setattr(self, name, weight)
-        self.fusion_depth = fusion_depth
-        self.fusion_heads = fusion_heads
-        self.fusion_dropout = fusion_dropout
-        self.mlp_ratio = mlp_ratio
-        self.initializer_range = initializer_range
-        self.attention_block = attention_block
-        self.queue_size = queue_size
-        self.momentum = momentum
-        self.alpha = alpha
-        self.alpha_ramp_steps = alpha_ramp_steps
         self.gamma = gamma
-        self.mask_mode = mask_mode
-        self.mask_threshold = mask_threshold
         self.mask_text = mask_text
-        self.hide_rate = hide_rate
-        self.mask_id = mask_id
-        self.special_ids = tuple(special_ids)
-        self.initial_temperature = initial_temperature
-        self.min_temperature = min_temperature
-        self.max_temperature = max_temperature
         self.negatives_temperature = negatives_temperature
         self.seed = seed
-        self._build_heads(kwargs.get("dtype"))
-        self._build_masks()
-        self.add_teacher(queue_size)
-        self.trackers = {
-            name: keras.metrics.Mean(name) for name in (*LOSSES, "matching_accuracy", "mask", "temperature", "alpha")
-        }
+        width, vocabulary = text_encoder.output["tokens"].shape[-1], text_encoder.token_embedding.vocabulary_size
+        self.fusion = part(PairFusion, fusion, dtype=kwargs.get("dtype"))
+        if not self.fusion.built:
+            self.fusion.build((None, None, width), image_encoder.output["tokens"].shape)
+        head = {"initializer_range": self.fusion.initializer_range, "dtype": kwargs.get("dtype")}
+        self.language_head = MaskedLanguageHead(vocabulary, name="language_head", **head)
+        self.language_head.build((None, width), (vocabulary, width))
+        self.temperature = part(LearntTemperature, temperature, lowest=0.001, highest=0.5)
+        hidden = {"vocabulary_size": vocabulary, "mask_id": 3, "special_ids": (0, 1, 2, 3), "seed": seed}
+        self.token_masking = part(TokenMasking, token_masking, name="token_masking", **hidden)
+        self.soft_masking = part(SoftMasking, soft_masking, name="soft_masking", seed=seed)
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.teacher = part(MomentumTeacher, teacher)
+        self.teacher.copy(self.students)
+        names = (*(f"{loss}_loss" for loss in LOSSES), "matching_accuracy", "mask", "temperature", "alpha")
+        self.trackers = {name: keras.metrics.Mean(name) for name in names}
         self.built = True
-
-    def _build_heads(self, dtype):
-        widths = [encoder.output["tokens"].shape[-1] for encoder in (self.text_encoder, self.image_encoder)]
-        tokens = (None, None, widths[0])
-        self.fusion = FusionEncoder(
-            self.fusion_depth,
-            self.fusion_heads,
-            self.mlp_ratio,
-            self.fusion_dropout,
-            self.initializer_range,
-            dtype=dtype,
-            name="fusion",
-        )
-        self.fusion.build(tokens, (None, None, widths[1]))
-        # float32 also under mixed precision: a gradient for masks, and a score to rank by.
-        kernel = kernel_initializer(self.initializer_range)
-        self.matching_head = keras.layers.Dense(2, kernel_initializer=kernel, dtype="float32", name="matching_head")
-        self.matching_head.build((None, widths[0]))
-        vocabulary = self.text_encoder.get_layer("embedding").vocabulary_size
-        self.language_head = MaskedLanguageHead(
-            vocabulary, initializer_range=self.initializer_range, dtype=dtype, name="language_head"
-        )
-        self.language_head.build((None, widths[0]), (vocabulary, widths[0]))
-        self.add_temperature(self.initial_temperature, self.min_temperature, self.max_temperature)
-
-    def _build_masks(self):
-        vocabulary = self.text_encoder.get_layer("embedding").vocabulary_size
-        self.token_masking = TokenMasking(
-            vocabulary, self.mask_id, self.special_ids, self.hide_rate, seed=self.seed, name="token_masking"
-        )
-        self.soft_masking = SoftMasking(self.mask_mode, self.mask_threshold, seed=self.seed, name="soft_masking")
-        self.seed_generator = keras.random.SeedGenerator(self.seed)
 
     # --- Parts ---
 
     @property
     def parts(self):
-        heads = {name: getattr(self, name) for name in ("fusion", "matching_head", "language_head")}
-        return {**super().parts, **heads}
+        return {**super().parts, "fusion": self.fusion, "language_head": self.language_head}
+
+    @property
+    def students(self):
+        """The parts that the teacher copies, by name."""
+        encoders = {"image_encoder": self.image_encoder, "text_encoder": self.text_encoder}
+        return {**encoders, "fusion": self.fusion.encoder, "language_head": self.language_head}
+
+    def kept_for_training(self):
+        return self.teacher.kept_for_training()
 
     # --- Calls ---
 
@@ -255,11 +182,16 @@ class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature,
             "image_tokens": image["tokens"],
             "text_tokens": text["tokens"],
             "token_ids": token_ids,
+            "mask": self._mask_of(token_ids),
             **targets,
         }
 
+    def _mask_of(self, token_ids):
+        """Where there is a token, the class token among them: bool (B, T)."""
+        return ops.not_equal(self.text_encoder.ids_of_tokens(token_ids), 0)
+
     def match(self, images, token_ids):
-        """Score pairs by the fusion encoder: the probability that the text describes the picture.
+        """Score pairs by the fusion encoder: the probability that the text describes the image.
 
         Args:
             images: (B, H, W, C).
@@ -268,30 +200,11 @@ class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature,
         Returns:
             float32 (B,), in [0, 1].
         """
-        image, text = self.image_encoder(images, training=False), self.text_encoder(token_ids, training=False)
-        return self.match_tokens(image["tokens"], text["tokens"], token_ids)
-
-    def match_tokens(self, image_tokens, text_tokens, token_ids):
-        """Score pairs whose encoders were run before, as `match` does: to rank many candidates, encode each once.
-
-        Args:
-            image_tokens: (B, 1 + N, V), of the image encoder.
-            text_tokens: (B, T, W), of the text encoder.
-            token_ids: int (B, L), what that one took.
-
-        Returns:
-            float32 (B,), in [0, 1].
-        """
-        return ops.sigmoid(self.match_log_odds(image_tokens, text_tokens, token_ids))
-
-    def match_log_odds(self, image_tokens, text_tokens, token_ids):
-        """Return the log-odds of what `match_tokens` returns, float32 (B,); likely pairs differ here too."""
-        mask = ops.not_equal(with_class_token(self.text_encoder, token_ids), 0)
-        logits = self.matching_logits({"image_tokens": image_tokens, "text_tokens": text_tokens, "mask": mask})
-        return logits[:, MATCHING] - logits[:, 1 - MATCHING]
+        encoded = self({"image": images, "token_ids": token_ids}, training=False)
+        return ops.sigmoid(self.fusion.log_odds(encoded))
 
     def matcher(self, images, texts, batch_size=256):
-        """Encode pictures and texts once, to score any pairs of them: what an evaluation re-ranks by.
+        """Encode images and texts once, to score any pairs of them: what an evaluation re-ranks by.
 
         Args:
             images: as of `encode_image`.
@@ -301,46 +214,134 @@ class SoftMask(SoftMaskObjectives, WordMasks, MomentumTaught, LearntTemperature,
         Returns:
             `PairMatcher`.
         """
-        return PairMatcher(self, self.checked_images(images), self.checked_texts(texts), batch_size)
+        encoder = self.batch_encoder
+        return PairMatcher(self, encoder.checked_images(images), encoder.checked_texts(texts), batch_size)
 
-    # --- Config ---
+    def word_masks(self, images, texts):
+        """See what each word of a text looks at, and the soft mask that training makes of it; see `word_masks.py`."""
+        return word_masks(self, images, texts)
 
-    def get_config(self):
-        names = (
-            "fusion_depth",
-            "fusion_heads",
-            "fusion_dropout",
-            "mlp_ratio",
-            "initializer_range",
-            "attention_block",
-            "queue_size",
-            "momentum",
-            "alpha",
-            "alpha_ramp_steps",
-            "gamma",
-            "mask_mode",
-            "mask_threshold",
-            "mask_text",
-            "hide_rate",
-            "mask_id",
-            "contrastive_weight",
-            "matching_weight",
-            "soft_matching_weight",
-            "language_weight",
-            "initial_temperature",
-            "min_temperature",
-            "max_temperature",
-            "negatives_temperature",
-            "seed",
-        )
-        config = {name: getattr(self, name) for name in names}
-        return {**super().get_config(), **config, "special_ids": list(self.special_ids)}
+    def words_of(self, token_ids):
+        """Return which tokens a soft mask may be for: bool (B, T), all but those of special ids.
+
+        Args:
+            token_ids: int (B, L), what the text encoder takes; T tokens stand behind them.
+        """
+        return self.token_masking.is_word(self.text_encoder.ids_of_tokens(token_ids))
+
+    # --- Losses ---
+
+    @property
+    def trains_with_masks(self):
+        """Whether training masks what words look at: `soft_matching` has a weight, and `soft_masking` masks."""
+        return bool(self.loss_weights["soft_matching"]) and self.soft_masking.mask_mode != "none"
+
+    @property
+    def tracked(self):
+        """The losses that have a weight, the matching's accuracy, the mean of the soft masks, and two values of now."""
+        wanted = [loss for loss in LOSSES if self.loss_weights[loss]]
+        beside = {"matching": "matching_accuracy", "soft_matching": "mask"}
+        losses = (f"{loss}_loss" for loss in wanted)
+        return (*losses, *(name for loss, name in beside.items() if loss in wanted), "temperature", "alpha")
+
+    def compute_losses(self, batch, outputs, training=True):
+        return self._measured(batch, outputs, self._taught(batch), training)
+
+    def _taught(self, batch):
+        """What the teacher makes of the weak view, where there is one, and of the whole texts."""
+        return self.teacher(batch.get("weak_image", batch["image"]), self._text_input(batch))
+
+    def _measured(self, batch, encoded, taught, training):
+        """Every loss that has a weight, and what else is tracked: a dict of scalars."""
+        weights = {loss: weight for loss, weight in self.loss_weights.items() if weight}
+        image_id = batch["image_id"]
+        measured = {"temperature": self.temperature.value, "alpha": self.teacher.alpha_now}
+        if "contrastive" in weights:
+            measured["contrastive_loss"] = self._contrastive_loss(image_id, encoded, taught)
+        if set(weights) != {"contrastive"}:
+            training = training and self.fusion.trainable
+            if self.trains_with_masks:
+                fused, attention = self.fusion.with_attention(encoded, training)
+            else:
+                fused, attention = self.fusion(encoded, training=training), None
+            if "matching" in weights or "soft_matching" in weights:
+                negatives = self._negatives(image_id, encoded, taught)
+            if "matching" in weights:
+                measured |= self.fusion.matching_losses(encoded, fused, negatives, training)
+            if "soft_matching" in weights:
+                masked = self._masked(encoded, attention)
+                loss = self.fusion.soft_matching_loss(encoded, masked["tokens"], negatives, training)
+                measured |= {"soft_matching_loss": loss, "mask": ops.mean(masked["mask"])}
+            if "language" in weights:
+                measured["language_loss"] = self._language_loss(batch, encoded, fused, taught, training)
+        weighted = [weight * measured[f"{loss}_loss"] for loss, weight in weights.items()]
+        return measured | {"loss": total([*weighted, *self.losses])}
+
+    def _contrastive_loss(self, image_id, encoded, taught):
+        candidates = self.teacher.candidates(taught, image_id)
+        positives = positive_candidates(ops.cast(image_id, "int64"), candidates["image_id"])
+        temperature, alpha = self.temperature.value, self.teacher.alpha_now
+        logits, teacher_logits = (_both_ways(each, candidates, temperature) for each in (encoded, taught))
+        targets = [soft_targets(found, positives, alpha) for found in teacher_logits]
+        return ImageTextContrastive(self.gamma)(targets, logits)
+
+    def _negatives(self, image_id, encoded, taught):
+        """A text of another image for each image and an image of another id for each text, by their rows."""
+        to_text, to_image = _both_ways(encoded, taught, self.negatives_temperature or self.temperature.value)
+        text, text_found = sample_hard_negatives(to_text, image_id, self.seed_generator)
+        image, image_found = sample_hard_negatives(to_image, image_id, self.seed_generator)
+        return {"text": text, "text_found": text_found, "image": image, "image_found": image_found}
+
+    def _masked(self, encoded, attention):
+        """What `soft_masking` makes of the images, for one word of each text."""
+        words = self.words_of(encoded["token_ids"])
+        if attention is None:
+            attention = tf.zeros((*ops.shape(words), ops.shape(encoded["image_tokens"])[1] - 1))
+        return self.soft_masking(encoded["image_tokens"], attention, words)
+
+    def _language_loss(self, batch, encoded, fused, taught, training):
+        """Of the hidden words, from those around them and the image."""
+        ids, targets = encoded["token_ids"], encoded.get("targets")
+        if targets is None:  # the other losses saw the whole text
+            ids, targets = self.token_masking(self._text_input(batch))
+            tokens = self.text_encoder(ids, training=training and self.text_encoder.trainable)["tokens"]
+            fused = self.fusion({**encoded, "text_tokens": tokens, "mask": self._mask_of(ids)}, training=training)
+        logits = _word_logits(self.text_encoder, self.language_head, fused, targets)
+        answers = (logits,)
+        if self.teacher.alpha:
+            copies = self.teacher.copies
+            tokens = copies["text_encoder"](ids, training=False)["tokens"]
+            tokens = copies["fusion"](tokens, taught["image_tokens"], self._mask_of(ids), training=False)
+            taught_logits = _word_logits(copies["text_encoder"], copies["language_head"], tokens, targets)
+            answers = (logits, ops.stop_gradient(taught_logits), self.teacher.alpha_now)
+        # The sum of one number; without a hidden word in the batch Keras hands back none.
+        return ops.sum(MaskedLanguageCrossentropy()(tf.boolean_mask(targets, targets != IGNORED), answers))
+
+    # --- Training ---
+
+    def train_step(self, data):
+        batch = batch_of(data)
+        self.teacher.follow(self.students, batch["image"].shape[0])
+        taught = self._taught(batch)
+        with tf.GradientTape() as tape:
+            losses = self._measured(batch, self(batch, training=True), taught, training=True)
+            scaled_loss = self.optimizer.scale_loss(losses["loss"])
+        self.descend("main", lambda variables: tape.gradient(scaled_loss, variables))
+        self.teacher.remember(taught, batch["image_id"])
+        self.track(losses)
+        return self.get_metrics_result()
 
 
-def _check_encoders(image_encoder, text_encoder):
-    for name, encoder, kind, layer in (
-        ("image_encoder", image_encoder, "vit", "patch_embedding"),
-        ("text_encoder", text_encoder, "bert", "embedding_norm"),
-    ):
-        if layer not in {found.name for found in encoder.layers}:
-            raise MmkerasError(f"Expected {name} of kind {kind!r}, with a class token. Received: {name} without one")
+def _both_ways(embeddings, candidates, temperature):
+    """Logits of each image with the candidates' texts, and of each text with their images."""
+    return (
+        candidate_logits(embeddings["image_embedding"], candidates["text_embedding"], temperature),
+        candidate_logits(embeddings["text_embedding"], candidates["image_embedding"], temperature),
+    )
+
+
+def _word_logits(text_encoder, head, tokens, targets):
+    """Logits of the hidden words alone, (P, V): those of every place would be the step's largest tensor."""
+    tokens = tokens[:, -targets.shape[1] :]  # without the class token
+    table = text_encoder.token_embedding.token_embedding.embeddings
+    return head(tf.boolean_mask(tokens, targets != IGNORED), ops.convert_to_tensor(table))

@@ -1,4 +1,4 @@
-"""The text encoder and the search where no TensorFlow is: `pip install 'mmkeras[on-device]'`."""
+"""The text encoder and the search where no TensorFlow is: `pip install 'mmkeras-client[on-device]'`."""
 
 from typing import TYPE_CHECKING
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmkeras.errors import MmkerasError
+from mmkeras.missing_part_error import MissingPartError
 from mmkeras.on_device.model_file import ModelFile
 
 
@@ -33,7 +34,7 @@ class TextEncoder:
 
     Raises:
         MmkerasError: a file that is missing, damaged, cut off, of another kind, or refused by LiteRT.
-        ImportError: LiteRT or SentencePiece is not installed.
+        MissingPartError: LiteRT or SentencePiece is not installed.
 
     Example:
         >>> encoder = TextEncoder("device/text_encoder_dynamic_ids.tflite")
@@ -59,7 +60,7 @@ class TextEncoder:
             import sentencepiece
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
-            raise ImportError("TextEncoder needs LiteRT and SentencePiece: pip install 'mmkeras[on-device]'") from error
+            raise MissingPartError("TextEncoder needs LiteRT and SentencePiece", "on-device") from error
         self.space_id = settings["space_id"]
         self.embedding_dim = settings["embedding_dim"]
         self.sequence_length = settings["sequence_length"]

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmkeras.errors import MmkerasError
-from mmkeras.search.precision import Precision, cosines, rounded
+from mmkeras.search.nearest import nearest
+from mmkeras.search.precision import Precision, rounded
 
 
 def recall_of_rounded(
@@ -33,12 +34,7 @@ def recall_of_rounded(
         raise MmkerasError(
             f"Expected queries, and k from 1 to {len(embeddings)}. Received: {len(queries)} queries, k={k}"
         )
-    stored = rounded(np.asarray(embeddings, np.float32), precision)
-    found = 0
-    for query in np.asarray(queries, np.float32):
-        query = query[np.newaxis]
-        exact, compact = (
-            np.argpartition(-scores[0], k - 1)[:k] for scores in (query @ embeddings.T, cosines(query, *stored))
-        )
-        found += len(np.intersect1d(exact, compact))
+    embeddings, queries = np.asarray(embeddings, np.float32), np.asarray(queries, np.float32)
+    exact, compact = nearest(queries, embeddings, None, k), nearest(queries, *rounded(embeddings, precision), k)
+    found = sum(len(np.intersect1d(ours, theirs)) for (ours, _), (theirs, _) in zip(exact, compact, strict=True))
     return found / (k * len(queries))

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mmkeras.errors import MmkerasError
-from mmkeras.search.precision import PRECISIONS, Precision, cosines
+from mmkeras.search.nearest import nearest
+from mmkeras.search.precision import PRECISIONS, Precision
 from mmkeras.search.search_result import SearchResult
 
 INDEX_FORMAT = 1  # of the folder's layout; raised when an older reader could misread it
 Modality: TypeAlias = Literal["image", "text"]
 
 MODALITIES = get_args(Modality)
-BLOCK = 256  # queries whose scores are held at once: 4 bytes for each of them and each item
 
 
 class EmbeddingIndex:
@@ -111,7 +111,8 @@ class EmbeddingIndex:
             k: results a query, at most `len(self)`.
 
         Returns:
-            List of Q lists of `SearchResult`, best first; equal scores in the items' order.
+            List of Q lists of `SearchResult`, best first; equal scores in the items' order. Items of equal embeddings
+            have equal scores.
 
         Raises:
             MmkerasError: a modality that the index does not have, queries of another shape or not finite, k below 1.
@@ -130,12 +131,10 @@ class EmbeddingIndex:
         if k < 1:
             raise MmkerasError(f"Expected at least one result. Received: k={k}")
         found = []
-        for start in range(0, len(queries), BLOCK):
-            for scores in cosines(queries[start : start + BLOCK], *gallery):
-                best = _best(scores, min(k, self.count))
-                found.append(
-                    [SearchResult(rank, float(scores[row]), self.items[row]) for rank, row in enumerate(best, 1)]
-                )
+        embeddings, scales = gallery
+        for rows, scores in nearest(queries, embeddings, scales, min(k, self.count)):
+            best = enumerate(zip(rows.tolist(), scores.tolist(), strict=True), 1)
+            found.append([SearchResult(rank, score, self.items[row]) for rank, (row, score) in best])
         return found
 
     def picture(self, item: Mapping[str, Any]) -> bytes | None:
@@ -174,10 +173,3 @@ def _mapped(file, shape, dtype):
             f"{file}: expected {dtype} of shape {shape}. Received: {values.dtype} of shape {values.shape}"
         )
     return values
-
-
-def _best(scores, k):
-    """Return the rows of the k highest scores, best first; equal ones in order, at the k-th place too."""
-    threshold = np.partition(scores, len(scores) - k)[len(scores) - k]
-    rows = np.flatnonzero(scores >= threshold)
-    return rows[np.argsort(-scores[rows], kind="stable")][:k].tolist()

@@ -37,6 +37,7 @@ def serve(
     monitoring_file=None,
     ssl_file=None,
     socket_path=None,
+    before_loading=None,
 ):
     """Serve a model, or the models of a models.config, until SIGINT or SIGTERM, then return 0.
 
@@ -55,6 +56,8 @@ def serve(
         monitoring_file: a monitoring.config, for Prometheus metrics on the HTTP port.
         ssl_file: an ssl.config, for TLS on the gRPC port.
         socket_path: a Unix socket on which gRPC is answered beside the port.
+        before_loading: function without arguments that is called once nothing given is wrong, before `EmbeddedServer`
+            loads TensorFlow.
 
     Raises:
         MmkerasError: no model or file there, both or neither of `base_path` and `config_file`, the port is in use, or
@@ -90,7 +93,7 @@ def serve(
         if binary:
             _run_binary(binary, base_path, name, port, rest_port, paths, received)
         else:
-            _run_embedded(base_path, name, port, rest_port, paths, received)
+            _run_embedded(base_path, name, port, rest_port, paths, received, before_loading)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -147,10 +150,13 @@ def _end(process):
             process.wait()
 
 
-def _run_embedded(base_path, name, port, rest_port, paths, received):
+def _run_embedded(base_path, name, port, rest_port, paths, received, before_loading):
     from mmkeras.serving.embedded_server import EmbeddedServer
 
-    with EmbeddedServer(base_path, name, port, rest_port=rest_port, **paths) as server:
+    server = EmbeddedServer(base_path, name, port, rest_port=rest_port, **paths)
+    if before_loading is not None:
+        before_loading()
+    with server:
         kind = f"EmbeddedServer ({_BINARY} is not on the PATH)"
         _announce(kind, base_path, server.name, server.address, server.rest_address, paths)
         while not received:

@@ -10,17 +10,13 @@ def check_augmentation(recipe):
     """Check that a recipe's settings of augmentation go together.
 
     Raises:
-        MmkerasError: shifted and cropped pictures at once, or a grey value outside 0..255.
+        MmkerasError: shifted and cropped pictures at once.
     """
     if recipe.augment_shift and (recipe.augment_crop < 1 or recipe.augment_flip):
         raise MmkerasError(
             "Expected augment_shift, or augment_crop and augment_flip. Received: "
             f"augment_shift={recipe.augment_shift}, augment_crop={recipe.augment_crop}, "
             f"augment_flip={recipe.augment_flip}"
-        )
-    if recipe.augment_fill > 255:
-        raise MmkerasError(
-            f"Expected augment_fill to be a grey value from 0 to 255. Received: augment_fill={recipe.augment_fill}"
         )
 
 

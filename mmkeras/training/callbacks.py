@@ -8,6 +8,7 @@ import keras
 
 from mmkeras.atomic import replacing_file
 from mmkeras.errors import MmkerasError
+from mmkeras.metrics.measures import VALIDATION, find_measure
 from mmkeras.metrics.retrieval import mean_average_precision, retrieval_metrics
 from mmkeras.training.checkpoint import restore_metric_states, save_checkpoint
 from mmkeras.training.log import read_log
@@ -50,8 +51,7 @@ class RetrievalValidation(keras.callbacks.Callback):
         image, text = self.model.encode_image(data.images), self.model.encode_text(data.texts)
         if data.paired:
             metrics = retrieval_metrics(image, text, data.image_id, data.text_image_id)
-            for key in ("image_to_text_recall@1", "text_to_image_recall@1", "rsum"):
-                logs[f"val_{key}"] = metrics[key]
+            logs |= {f"{VALIDATION}{key}": value for key, value in metrics.items() if find_measure(key).main}
         if data.label is not None and data.text_label is not None:
             there = mean_average_precision(image, text, data.label, data.text_label)
             back = mean_average_precision(text, image, data.text_label, data.label)
@@ -78,14 +78,25 @@ class EpochLog(keras.callbacks.Callback):
         self.stage = None
 
     def on_epoch_end(self, epoch, logs=None):
-        learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         stage = {"stage": self.stage} if self.stage else {}
-        self.rows.append({"epoch": epoch, **stage, **logs, "learning_rate": learning_rate})
+        self.rows.append({"epoch": epoch, **stage, **logs, **_learning_rates(self.model)})
         columns = list(dict.fromkeys(key for row in self.rows for key in row))
         with replacing_file(self.file) as beside, open(beside, "w", newline="") as stream:
             writer = csv.DictWriter(stream, columns)
             writer.writeheader()
             writer.writerows(self.rows)
+
+
+def _learning_rates(model):
+    """The rates of the optimizers that move something: `learning_rate`, the first one's, and those that differ."""
+    rates = {
+        role: float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+        for role, optimizer in model.optimizers.items()
+        if model.variables_of(role)
+    }
+    first = next(iter(rates.values()))
+    others = {f"{role}_learning_rate": rate for role, rate in rates.items() if rate != first}
+    return {"learning_rate": first, **others}
 
 
 class Checkpoint(keras.callbacks.Callback):

@@ -84,24 +84,15 @@ def restore_metric_states(model, states):
         variable.assign(value)
 
 
-def optimizers(model):
-    """Return all optimizers that a model holds, in the order of their attribute names: a GAN has several."""
-    import keras
-
-    found = {}
-    for name, value in sorted(vars(model).items()):
-        if isinstance(value, keras.optimizers.Optimizer):
-            found.setdefault(id(value), (name.lstrip("_"), value))
-    return dict(found.values())
-
-
 def _weights(model):
     return _by_position({"model": model.variables})
 
 
 def _state(model):
-    groups = {"model": model.variables, "metrics": model.metrics_variables}
-    return _by_position(groups | {name: optimizer.variables for name, optimizer in optimizers(model).items()})
+    # A Keras model that is none of ours has one.
+    optimizers = getattr(model, "optimizers", None) or {"main": model.optimizer}
+    groups = {f"optimizers/{role}": optimizer.variables for role, optimizer in optimizers.items()}
+    return _by_position({"model": model.variables, "metrics": model.metrics_variables, **groups})
 
 
 def _by_position(groups):

@@ -2,7 +2,7 @@
 
 from mmkeras.encoders.position_embedding import resize_position_embedding
 from mmkeras.errors import MmkerasError
-from mmkeras.models.preset import load_preset
+from mmkeras.models.preset import Preset
 from mmkeras.training.run import Run
 
 
@@ -15,7 +15,7 @@ def initial_model(recipe):
     if not recipe.initial_weights:
         return None
     model = Run(recipe.initial_weights).load_model()
-    settings, tokenizer = load_preset(recipe.preset).get("text_preprocessor", {}), model.text_preprocessor
+    settings, tokenizer = Preset.load(recipe.preset).text_preprocessor, model.text_preprocessor
     most, length = settings.get("vocabulary_size"), settings.get("sequence_length")
     pieces, own_length = (getattr(tokenizer, name, None) for name in ("vocabulary_size", "sequence_length"))
     if (length != own_length) or (most and pieces and pieces > most):
@@ -52,7 +52,7 @@ def begin_with(model, start, name):
                 f"Received: initial_weights={name}, {shown[1]}"
             )
     targets, values = _lasting(model), [(weight, weight.numpy()) for weight in _lasting(start)]
-    patches, old_patches = (_patch_embedding(each.image_encoder) for each in (model, start))
+    patches, old_patches = (each.image_encoder.patches for each in (model, start))
     if patches and old_patches:
         place = next(row for row, (weight, _) in enumerate(values) if weight is old_patches.position_embedding)
         resized = resize_position_embedding(values[place][1], old_patches.grid, patches.grid)
@@ -80,7 +80,3 @@ def _lasting(model):
     """The weights of a model that another training can begin with."""
     of_training = {id(weight) for weights in model.kept_for_training().values() for weight in weights}
     return [weight for weight in model.weights if id(weight) not in of_training]
-
-
-def _patch_embedding(image_encoder):
-    return next((layer for layer in image_encoder.layers if layer.name == "patch_embedding"), None)

@@ -22,7 +22,7 @@ class ReversalSchedule(keras.callbacks.Callback):
         gamma: steepness, more than 0.
 
     Raises:
-        MmkerasError: an argument out of its range, or a model without `gradient_reversal`.
+        MmkerasError: an argument out of its range, or a model without an adversary.
 
     Example:
         >>> model.fit(batches, steps_per_epoch=20, epochs=40, callbacks=[ReversalSchedule(ramp_steps=400)])
@@ -48,13 +48,13 @@ class ReversalSchedule(keras.callbacks.Callback):
         return self.maximum * (2 / (1 + math.exp(-self.gamma * progress)) - 1)
 
     def set_model(self, model):
-        if not hasattr(model, "gradient_reversal"):
-            raise MmkerasError(f"Expected a model with a gradient_reversal. Received: {type(model).__name__}")
+        if getattr(model, "adversary", None) is None:
+            raise MmkerasError(f"Expected a model with an adversary. Received: {type(model).__name__}")
         super().set_model(model)
 
     def on_train_batch_begin(self, batch, logs=None):
         step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
-        self.model.gradient_reversal.strength.assign(self.strength(step))
+        self.model.adversary.gradient_reversal.strength.assign(self.strength(step))
 
     def on_epoch_end(self, epoch, logs=None):
-        logs["reversal_strength"] = float(keras.ops.convert_to_numpy(self.model.gradient_reversal.strength))
+        logs["reversal_strength"] = float(keras.ops.convert_to_numpy(self.model.adversary.gradient_reversal.strength))

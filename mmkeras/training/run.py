@@ -1,20 +1,19 @@
 """`Run`: the folder that holds one experiment, from its settings to its trained model."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import platform
-import zipfile
 from importlib import metadata
 from pathlib import Path
 
 import mmkeras
 from mmkeras.atomic import replacing_file
-from mmkeras.data.sources import load_source
 from mmkeras.errors import MmkerasError
 from mmkeras.training.recipe import Recipe
 
-RUN_FORMAT = 1  # of the folder's layout; raised when an older reader could misread it
+RUN_FORMAT = 2  # of the folder's layout; raised when an older reader could misread it
 LIBRARIES = ("tensorflow", "keras", "tensorflow-text", "numpy")
 
 
@@ -78,7 +77,9 @@ class Run:
             "training_seconds": 0.0,
         }
         _write_json(folder / "run.json", info)
-        return cls(folder)
+        run = cls(folder)
+        run.recipe = recipe
+        return run
 
     def discard(self):
         """Remove the folder where it holds nothing but the settings, so that its name can be used again."""
@@ -90,7 +91,7 @@ class Run:
     def _info_file(self):
         return self.folder / "run.json"
 
-    @property
+    @functools.cached_property
     def recipe(self):
         """The `Recipe` with which the run was started."""
         return Recipe.from_settings(self.info["settings"])
@@ -138,41 +139,30 @@ class Run:
             image_preprocessor: what `picture_loader` returns for the model, or its `ImagePreprocessor`; `None` for a
                 model over feature vectors.
         """
+        from mmkeras.data.sources import load_source
+
         recipe = self.recipe
         folder = recipe.image_folder or None
         split = recipe.train_split if split == "train" else split
         return load_source(recipe.data, split, image_preprocessor, folder, recipe.limit, recipe.targets)
 
-    def load_model(self):
-        """Load the trained model, ready to embed; `compile` it before it is trained any further.
-
-        Raises:
-            MmkerasError: the run has not finished, or its model cannot be read.
-        """
-        import keras
-
-        _register_classes()
+    def check_finished(self):
+        """Raise a `MmkerasError` that says how to go on, where training has not finished."""
         if not self.finished:
             raise MmkerasError(
                 f"The run {self.folder} has not finished. Finish it with: mmkeras train --resume {self.folder}"
             )
-        file = self.file("model.keras")
-        try:
-            # Optimizers of a last stage that left some parts alone would not fit the whole model.
-            return keras.saving.load_model(file, compile=False)
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise MmkerasError(f"{file} is no readable model: {str(error).partition(chr(10))[0]}") from error
 
+    def load_model(self):
+        """Load the trained model, as `mmkeras.load_model` does: ready to embed, and not compiled.
 
-def _register_classes():
-    """Import every model, encoder and layer of ours, so that Keras knows the names that a model's file may hold."""
-    import mmkeras.encoders
-    import mmkeras.layers
-    import mmkeras.models
+        Raises:
+            MmkerasError: the run has not finished, or its model cannot be read.
+        """
+        from mmkeras.training.loading import load_model_file
 
-    for package in (mmkeras.models, mmkeras.encoders, mmkeras.layers):
-        for name in package.__all__:
-            getattr(package, name)
+        self.check_finished()
+        return load_model_file(self.file("model.keras"))
 
 
 def _write_json(file, content):

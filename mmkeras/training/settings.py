@@ -1,21 +1,45 @@
-"""Settings that a user writes: dataclasses whose keys, types and ranges are checked, with errors that help."""
+"""Settings that a user writes: dataclasses whose fields declare type, default, check and meaning in one place."""
 
 import dataclasses
 import difflib
 import math
+import textwrap
 
 from mmkeras.errors import MmkerasError
 
-POSITIVE = ("epochs", "batch_size", "learning_rate", "checkpoint_steps", "halving_epochs", "augment_crop")
-SHARES = ("reversal_ramp", "adam_beta_1", "augment_crop", "augment_flip")
-DECAYS = ("cosine", "halving")
-CHOICES = {
-    "targets": ("", "category", "tags"),
-    "augment_distortion": ("", "shape", "colour"),
-    "precision": ("float32", "mixed_float16", "mixed_bfloat16"),
-    "select": ("last", "best"),
-}
 LARGEST_INT = 2**31 - 1  # TensorFlow makes int32 of a Python number
+
+
+def setting(default, help, choices=None, least=None, above=None, most=None, below=None):
+    """Declare a setting: a field of a dataclass of settings.
+
+    Args:
+        default: its value where it is left out; `dataclasses.MISSING` for one that has to be given, a type for a fresh
+            value of that type.
+        help: what it means, in a line that can be read alone.
+        choices: the words that it may be.
+        least: the least number that it may be; 0 where no bound is given.
+        above: a number that it has to be more than.
+        most: the greatest number that it may be.
+        below: a number that it has to be less than.
+    """
+    bounds = {"least": least, "above": above, "most": most, "below": below}
+    if isinstance(default, (int, float)) and least is None and above is None:
+        bounds["least"] = 0
+    metadata = {"help": " ".join(help.split()), "choices": choices, **bounds}
+    if isinstance(default, type):
+        return dataclasses.field(default_factory=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def documented(settings_class):
+    """Complete the docstring of a dataclass of settings with its fields: a class decorator."""
+    lines = []
+    for field in dataclasses.fields(settings_class):
+        text = f"{field.name}: {field.metadata['help']}"
+        lines += textwrap.wrap(text, 112, initial_indent=" " * 8, subsequent_indent=" " * 12)
+    settings_class.__doc__ = settings_class.__doc__.replace("{fields}", "\n".join(lines).lstrip())
+    return settings_class
 
 
 def kind_of(settings_class, key, where=""):
@@ -53,55 +77,19 @@ def checked_settings(settings_class, settings, where=""):
     return checked
 
 
-def check_choices(settings):
-    """Check the words of a dataclass of settings.
+def check_values(settings):
+    """Check every value of a dataclass of settings by what its field declares.
 
     Raises:
-        MmkerasError: one that is none of its setting's.
+        MmkerasError: a word that is none of its setting's, a number that is not finite or out of its range.
     """
     for field in dataclasses.fields(settings):
-        allowed, value = CHOICES.get(field.name), getattr(settings, field.name)
-        if allowed and value not in allowed:
-            raise MmkerasError(
-                f"Expected {field.name} to be one of {', '.join(map(repr, allowed))}. Received: {value!r}"
-            )
-
-
-def check_range(settings, zero=()):
-    """Check the numbers of a dataclass of settings.
-
-    Args:
-        settings: the dataclass.
-        zero: names of numbers that may be 0 here, where others of the name have to be more.
-
-    Raises:
-        MmkerasError: a number that is negative, not finite, or out of the range of its name.
-    """
-    for field in dataclasses.fields(settings):
+        value, rules = getattr(settings, field.name), field.metadata
+        if rules["choices"] and value not in rules["choices"]:
+            allowed = ", ".join(map(repr, rules["choices"]))
+            raise MmkerasError(f"Expected {field.name} to be one of {allowed}. Received: {value!r}")
         if field.type in (int, float):
-            _check_number(field.name, getattr(settings, field.name), field.name in POSITIVE and field.name not in zero)
-    if settings.adam_beta_1 == 1:
-        raise MmkerasError("Expected adam_beta_1 to be below 1. Received: adam_beta_1=1.0")
-    if settings.final_learning_rate > settings.learning_rate:
-        raise MmkerasError(
-            f"Expected final_learning_rate to be at most learning_rate, {settings.learning_rate}. "
-            f"Received: final_learning_rate={settings.final_learning_rate}"
-        )
-
-
-def check_schedule(settings):
-    """Check that the settings of a learning rate's schedule go together.
-
-    Raises:
-        MmkerasError: an unknown decay, or settings that it does not know.
-    """
-    if settings.decay not in DECAYS:
-        raise MmkerasError(f"Expected decay to be one of {', '.join(map(repr, DECAYS))}. Received: {settings.decay!r}")
-    if settings.decay == "halving" and (settings.warmup_steps or settings.final_learning_rate):
-        raise MmkerasError(
-            'Expected warmup_steps = 0 and final_learning_rate = 0 with decay = "halving". Received: '
-            f"warmup_steps={settings.warmup_steps}, final_learning_rate={settings.final_learning_rate}"
-        )
+            _check_number(field.name, value, rules)
 
 
 def parse_setting(settings_class, key, text):
@@ -123,12 +111,15 @@ def parse_setting(settings_class, key, text):
         raise MmkerasError(f"Expected {key} to be of type {kind.__name__}. Received: {key}={text}") from error
 
 
-def _check_number(key, value, positive):
-    if positive and not value > 0:
-        raise MmkerasError(f"Expected {key} to be more than 0. Received: {key}={value}")
-    if not value >= 0:  # written so that NaN fails
-        raise MmkerasError(f"Expected {key} to be 0 or more. Received: {key}={value}")
-    if key in SHARES and value > 1:
-        raise MmkerasError(f"Expected {key} to be a share, 1 at most. Received: {key}={value}")
+def _check_number(key, value, rules):
+    # Each comparison is written so that NaN fails.
+    if rules["above"] is not None and not value > rules["above"]:
+        raise MmkerasError(f"Expected {key} to be more than {rules['above']}. Received: {key}={value}")
+    if rules["least"] is not None and not value >= rules["least"]:
+        raise MmkerasError(f"Expected {key} to be {rules['least']} or more. Received: {key}={value}")
+    if rules["most"] is not None and not value <= rules["most"]:
+        raise MmkerasError(f"Expected {key} to be {rules['most']} at most. Received: {key}={value}")
+    if rules["below"] is not None and not value < rules["below"]:
+        raise MmkerasError(f"Expected {key} to be below {rules['below']}. Received: {key}={value}")
     if not math.isfinite(value) or (isinstance(value, int) and value > LARGEST_INT):
         raise MmkerasError(f"Expected {key} to be {LARGEST_INT} at most. Received: {key}={value}")

@@ -1,5 +1,9 @@
 """`StageRunner`: runs the stages of a recipe, one `fit` after the other, from wherever a run stands."""
 
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
 import keras
 
 from mmkeras.data.pipeline import (
@@ -10,18 +14,27 @@ from mmkeras.data.pipeline import (
     unpaired_batches,
     unpaired_steps_per_epoch,
 )
-from mmkeras.models.fused_adam import FusedAdam
+from mmkeras.errors import MmkerasError
 from mmkeras.training.augmentation import augmentation
 from mmkeras.training.callbacks import BestWeights, Checkpoint, EpochLog, FiniteLoss, RetrievalValidation, TrainingTime
 from mmkeras.training.checkpoint import load_checkpoint, load_weights, metric_states, saved_step
 from mmkeras.training.collapse_detector import CollapseDetector
+from mmkeras.training.optimizer_settings import OptimizerSettings
 from mmkeras.training.reversal_schedule import ReversalSchedule
 
-# What a system trains on: its batches, how many make an epoch, and what says which epoch was the best.
+
+class _Supervision(NamedTuple):
+    """What a system trains on: its batches, how many make an epoch, and what says which epoch was the best."""
+
+    batches: Callable  # of `mmkeras.data.pipeline`, and so the next
+    steps_per_epoch: Callable
+    monitor: str  # a column of the log, higher is better
+
+
 SUPERVISION = {
-    "pairs": (training_batches, steps_per_epoch, "val_rsum"),
-    "categories": (unpaired_batches, unpaired_steps_per_epoch, "val_map"),
-    "pairs_and_categories": (mismatched_batches, mismatched_steps_per_epoch, "val_map"),
+    "pairs": _Supervision(training_batches, steps_per_epoch, "val_rsum"),
+    "categories": _Supervision(unpaired_batches, unpaired_steps_per_epoch, "val_map"),
+    "pairs_and_categories": _Supervision(mismatched_batches, mismatched_steps_per_epoch, "val_map"),
 }
 
 
@@ -34,19 +47,22 @@ class StageRunner:
     Args:
         run: `Run`.
         model: the untrained model of its preset.
-        load: function that returns two `PairedData`, to train on and to measure each epoch on, as the model takes them;
-            `load(pixels=True)` for a stage that trains the backbone, where others may read its features.
+        data: `RunData`.
         verbose: 0, 1 or 2, as in `keras.Model.fit`.
+
+    Raises:
+        MmkerasError: a stage that the model cannot train, or settings that reach nothing in it.
     """
 
-    def __init__(self, run, model, load, verbose=0):
+    def __init__(self, run, model, data, verbose=0):
         self.run = run
         self.model = model
-        self.load = load
+        self.data = data
         self.verbose = verbose
         self.recipe = run.recipe
-        self.batches, steps_of, self.monitor = SUPERVISION[model.supervision]
-        self.steps = steps_of(load()[0], self.recipe.batch_size)
+        self.supervision = SUPERVISION[model.supervision]
+        self.steps = self.supervision.steps_per_epoch(data.train, self.recipe.batch_size)
+        self._check_stages()
 
     def train(self):
         """Train what is not trained yet, and leave the weights that the recipe selects in the model."""
@@ -72,45 +88,68 @@ class StageRunner:
         if self.recipe.select == "best":
             load_weights(self.run.file("best.npz"), self.model)
 
+    def _check_stages(self):
+        """Go through all stages before the first, so that a mistake in the last does not cost a training.
+
+        Raises:
+            MmkerasError: parts or arguments that the model does not have, roles that it does not have, or settings that
+                reach no optimizer.
+        """
+        before = self.model.stage_settings()
+        reached = set()
+        for stage in self.recipe.training_stages:
+            self.model.set_stage(stage.trains, **stage.arguments)
+            if stage.epochs:
+                reached |= self._reached(stage)
+        self.model.restore_stage(before)
+        written = self.recipe.given.get("", set())
+        names = {field.name for field in dataclasses.fields(OptimizerSettings)}
+        if lost := sorted((written & names) - reached):
+            raise MmkerasError(
+                f"{lost[0]} reaches no optimizer: every stage that trains has its own, or a table of optimizers that "
+                f"gives it. Leave {lost[0]} out, or change it there"
+            )
+        if self.model.adversary is None and (lost := sorted(written & {"reversal_strength", "reversal_ramp"})):
+            raise MmkerasError(
+                f"{lost[0]} reaches nothing: {type(self.model).__name__} has no modality classifier. Leave it out"
+            )
+
+    def _reached(self, stage):
+        """The recipe's own settings that an optimizer of the stage goes by, names."""
+        model = self.model
+        if unknown := sorted(set(stage.optimizers) - set(model.roles)):
+            raise MmkerasError(
+                f"Expected optimizers of roles of {type(model).__name__}: {', '.join(model.roles)}. "
+                f"Received: optimizers.{unknown[0]}"
+            )
+        active = [role for role in model.roles if model.variables_of(role)]
+        own = self.recipe.given.get(stage.name, set())
+        names = {field.name for field in dataclasses.fields(OptimizerSettings)}
+        beside = {name for name in names if any(name not in stage.optimizers.get(role, {}) for role in active)}
+        if lost := sorted((own & names) - beside):
+            raise MmkerasError(
+                f"stages.{stage.name}.{lost[0]} reaches no optimizer: the stage trains by {', '.join(active)} alone, "
+                f"whose {lost[0]} stands in optimizers.{active[0]}. Change it there, or in "
+                f"stages.{stage.name}.optimizers.{active[0]}"
+            )
+        return beside - own
+
     def _compile(self, stage):
         """Give the model the stage's optimizers, built and ready for a checkpoint."""
-        recipe = self.recipe
-        self.model.compile(
-            FusedAdam(
-                self._schedule(stage),
-                beta_1=stage.adam_beta_1,
-                weight_decay=recipe.weight_decay or None,
-                global_clipnorm=recipe.gradient_clip or None,
-            )
-        )
-        self.model.build_optimizers()
-
-    def _schedule(self, stage):
-        """The learning rate by the stage's own steps."""
-        if stage.decay == "halving":
-            period = stage.halving_epochs * self.steps
-            return keras.optimizers.schedules.ExponentialDecay(stage.learning_rate, period, 0.5, staircase=True)
-        total = stage.epochs * self.steps
-        warmup = min(stage.warmup_steps, total - 1)
-        return keras.optimizers.schedules.CosineDecay(
-            0.0,
-            total - warmup,
-            alpha=stage.final_learning_rate / stage.learning_rate,
-            warmup_target=stage.learning_rate,
-            warmup_steps=warmup,
-        )
+        optimizers = {role: stage.of_role(role).build(stage.epochs, self.steps) for role in self.model.roles}
+        self.model.compile(optimizers=optimizers)
 
     def _fit(self, stage, log, first_step, end):
         steps, recipe = self.steps, self.recipe
-        data, validation = self.load(pixels=True) if "image_backbone" in stage.trains else self.load()
-        callbacks = self._callbacks(stage, log, first_step, validation)
+        train, dev = self.data.splits(pixels="image_backbone" in stage.trains)
+        callbacks = self._callbacks(stage, log, first_step, dev)
         # An epoch that was cut off is finished by a fit of its own, whose epoch is as long as what is left of it.
         next_epoch = -(-first_step // steps)
         for fit_start, fit_end in ((first_step, next_epoch * steps), (next_epoch * steps, end)):
             if fit_start < fit_end:
                 self.model.fit(
-                    self.batches(
-                        data,
+                    self.supervision.batches(
+                        train,
                         recipe.batch_size,
                         recipe.seed,
                         text_preprocessor=self.model.text_preprocessor,
@@ -129,10 +168,10 @@ class StageRunner:
         run, model, recipe = self.run, self.model, self.recipe
         log.stage = stage.name if recipe.stages else None
         callbacks = [FiniteLoss()]
-        if "embedding_spread" in getattr(model, "trackers", ()):
+        if "embedding_spread" in model.trackers:
             callbacks.append(CollapseDetector())
         callbacks += [RetrievalValidation(validation)]
-        if hasattr(model, "gradient_reversal"):
+        if model.adversary is not None:
             ramp_steps = max(1, round(stage.reversal_ramp * stage.epochs * self.steps))
             callbacks.append(ReversalSchedule(ramp_steps, stage.reversal_strength))
         callbacks += [
@@ -140,8 +179,8 @@ class StageRunner:
             keras.callbacks.TensorBoard(str(run.file("tensorboard")), write_graph=False, update_freq="epoch"),
         ]
         if recipe.select == "best":
-            best = max((row[self.monitor] for row in log.rows), default=float("-inf"))
-            callbacks.append(BestWeights(run.file("best.npz"), self.monitor, best))
+            best = max((row[self.supervision.monitor] for row in log.rows), default=float("-inf"))
+            callbacks.append(BestWeights(run.file("best.npz"), self.supervision.monitor, best))
         states = metric_states(model) if first_step % self.steps else None
         callbacks.append(
             Checkpoint(run.file("checkpoint.npz"), self.steps, recipe.checkpoint_steps, first_step, states)

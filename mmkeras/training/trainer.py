@@ -1,6 +1,5 @@
 """Training: from a run folder with a recipe in it to a trained model in that folder."""
 
-import functools
 import sys
 
 import keras
@@ -8,12 +7,10 @@ import tensorflow as tf
 
 import mmkeras.models
 from mmkeras.atomic import replacing_file
-from mmkeras.encoders.frozen_features import picture_loader
 from mmkeras.errors import MmkerasError
-from mmkeras.models.preset import load_preset, preset_image_encoder, preset_image_preprocessor
-from mmkeras.training.augmentation import SETTINGS, augmenting
 from mmkeras.training.initial_weights import begin_with, initial_model
 from mmkeras.training.model_size import model_size
+from mmkeras.training.run_data import RunData
 from mmkeras.training.stage_runner import StageRunner
 
 
@@ -38,11 +35,12 @@ def train(run, verbose="auto"):
     verbose = (1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose
     start = initial_model(recipe)  # before the seeds are set: it draws some too
     _prepare_process(recipe)
-    image_encoder, load = _data_loader(run, verbose)
-    data, _ = load()
-    run.check_data(data)
-    model = _build(recipe, data, image_encoder, start)
-    StageRunner(run, model, load, verbose).train()
+    preset = recipe.load_preset()
+    image_encoder = preset.build_image_encoder()  # first: it tells whether data are pixels or features
+    data = RunData(run, image_encoder, preset.build_image_preprocessor(), verbose)
+    run.check_data(data.train)
+    model = _build(recipe, preset, data.train, image_encoder, start)
+    StageRunner(run, model, data, verbose).train()
     with replacing_file(run.file("model.keras")) as beside:
         model.save(beside)
     run.update(finished=True, **model_size(model))
@@ -60,32 +58,9 @@ def _prepare_process(recipe):
         tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 
 
-def _data_loader(run, verbose):
-    """Return the preset's image encoder, and a function that loads the training and the dev split as it takes them.
-
-    Where its backbone is frozen these are features, computed once; with `load(pixels=True)` the pictures, for a stage
-    that trains the backbone too.
-    """
-    preset = run.recipe.model_preset
-    encoder, preprocessor = preset_image_encoder(preset), preset_image_preprocessor(preset)
-    loader = picture_loader(encoder, preprocessor, verbose)
-    if loader is not preprocessor:
-        for name, value in augmenting(run.recipe).items():
-            raise MmkerasError(
-                f"Expected {name}={SETTINGS[name]!r}: the backbone is frozen, and training reads the features that it "
-                f"made of each picture once. Received: {name}={value!r}"
-            )
-
-    @functools.cache
-    def splits(of_pixels):
-        return tuple(run.load_data(split, preprocessor if of_pixels else loader) for split in ("train", "dev"))
-
-    return encoder, lambda pixels=False: splits(pixels or loader is preprocessor)
-
-
-def _build(recipe, data, image_encoder, start=None):
+def _build(recipe, preset, data, image_encoder, start=None):
     """Build the preset's model around its image encoder, with the tokenizer and the weights of `start`, if any."""
-    system = getattr(mmkeras.models, load_preset(recipe.preset)["model"])
+    system = getattr(mmkeras.models, preset.model)
     categories = {}
     if "categories" in system.supervision:
         if data.label is None:
@@ -95,7 +70,7 @@ def _build(recipe, data, image_encoder, start=None):
             )
         categories = {"label_names": data.label_names, "multi_label": data.label.ndim == 2}
     tokenizer = {"texts": data.texts} if start is None else {"text_preprocessor": start.text_preprocessor}
-    model = system.from_preset(recipe.model_preset, image_encoder=image_encoder, **tokenizer, **categories)
+    model = system.from_preset(preset, image_encoder=image_encoder, **tokenizer, **categories)
     if start is not None:
         begin_with(model, start, recipe.initial_weights)
     return model

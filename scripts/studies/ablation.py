@@ -92,7 +92,7 @@ class Ablation:
 
 
 def _measure(run, split, model):
-    from mmkeras.evaluation.run_report import evaluate_run
+    from mmkeras.evaluation.report.run_report import evaluate_run
 
     return evaluate_run(run, split, model=model).metrics
 

@@ -83,9 +83,10 @@ def variant_of(variant, seed, folder, name, settings):
 
 def measure(run, split, model):
     """What an evaluation finds, and where the matching head was trained, what it ranks by itself: `head_...`."""
-    from mmkeras.evaluation.evaluate import K_TEST, RERANKED
-    from mmkeras.evaluation.run_report import evaluate_run
+    from mmkeras.evaluation.measuring.evaluate import K_TEST
+    from mmkeras.evaluation.report.run_report import evaluate_run
     from mmkeras.metrics import reranked_metrics
+    from mmkeras.metrics.measures import RERANKED
 
     evaluation = evaluate_run(run, split, model=model, k_test=0)
     if not run.recipe.initial_weights:

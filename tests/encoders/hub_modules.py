@@ -3,8 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from mmkeras.encoders import conv_image_encoder
-from mmkeras.encoders.hub import hub_image_encoder, hub_text_encoder
+from mmkeras.encoders import conv_image_encoder, hub_image_encoder, hub_text_encoder
 from mmkeras.models import DualEncoder
 from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from mmkeras.encoders import build_image_encoder, feature_head, frozen_backbone
+from mmkeras.encoders import build_image_encoder
 from mmkeras.errors import MmkerasError
 
 from ..model_checks import config_text
@@ -18,7 +18,7 @@ def network(**settings):
 
 
 def check_parts(encoder, images, features):
-    backbone, head = frozen_backbone(encoder), feature_head(encoder)
+    backbone, head = encoder.frozen_backbone(), encoder.feature_head()
     assert backbone.output.shape == (None, features)
     for training in (False, True):
         keras.utils.set_random_seed(1)
@@ -41,16 +41,16 @@ def test_the_parts_of_an_encoder_on_a_network_are_the_whole():
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), "uint8")
     check_parts(encoder, images, 1280)
     encoder.get_layer("backbone").trainable = True
-    assert frozen_backbone(encoder) is None
+    assert encoder.frozen_backbone() is None
 
 
 def test_what_trains_the_head_trains_the_encoder(pictures):
     encoder = image_encoder(pictures)
-    features, before = frozen_backbone(encoder)(IMAGES), encoder(IMAGES)["embedding"].numpy()
-    feature_head(encoder).get_layer("projection").kernel.assign_add(np.eye(6, 5))
+    features, before = encoder.frozen_backbone()(IMAGES), encoder(IMAGES)["embedding"].numpy()
+    encoder.feature_head().get_layer("projection").kernel.assign_add(np.eye(6, 5))
     after = encoder(IMAGES)["embedding"].numpy()
     assert np.abs(after - before).max() > 1e-2
-    np.testing.assert_allclose(feature_head(encoder)(features)["embedding"], after, atol=1e-6)
+    np.testing.assert_allclose(encoder.feature_head()(features)["embedding"], after, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -63,13 +63,13 @@ def test_what_trains_the_head_trains_the_encoder(pictures):
 )
 def test_an_encoder_without_a_backbone_has_none(kind, settings):
     encoder = build_image_encoder(kind, embedding_dim=3, **settings)
-    assert frozen_backbone(encoder) is None
+    assert encoder.frozen_backbone() is None
     with pytest.raises(MmkerasError, match="this image encoder has no frozen backbone"):
-        feature_head(encoder)
+        encoder.feature_head()
 
 
 def test_a_backbone_that_trains_is_not_frozen(pictures):
     encoder = image_encoder(pictures, trainable=True)
-    assert frozen_backbone(encoder) is None
+    assert encoder.frozen_backbone() is None
     with pytest.raises(MmkerasError, match=r"Expected pixels of shape \(N, 4, 6, 3\)"):
-        feature_head(encoder)
+        encoder.feature_head()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmkeras.encoders import build_text_encoder, load_bert, with_class_token
+from mmkeras.encoders import build_text_encoder, load_bert
 from mmkeras.preprocessing.text import BEGIN
 
 from ..model_checks import check_model
@@ -46,17 +46,17 @@ def test_agrees_with_numpy_on_published_weights(class_id):
 
 
 def test_the_class_token_stands_before_the_ids():
-    ids = with_class_token(build(), IDS)
+    ids = build().ids_of_tokens(IDS)
     assert ids.numpy()[1].tolist() == [BEGIN, 8, 4, 2, 0, 0]  # which the preprocessor reserves
-    assert with_class_token(build(class_id=None), IDS).numpy().tolist() == IDS.tolist()
-    assert with_class_token(build(class_id=11), IDS)[3].numpy().tolist() == [11, 0, 0, 0, 0, 0]
+    assert build(class_id=None).ids_of_tokens(IDS).numpy().tolist() == IDS.tolist()
+    assert build(class_id=11).ids_of_tokens(IDS)[3].numpy().tolist() == [11, 0, 0, 0, 0, 0]
 
 
 def test_more_padding_changes_nothing():
     encoder = random_encoder()
     short, longer = encoder(IDS), encoder(np.pad(IDS, ((0, 0), (0, 4))))
     np.testing.assert_allclose(longer["embedding"], short["embedding"], atol=2e-6)
-    real = with_class_token(encoder, IDS) != 0
+    real = encoder.ids_of_tokens(IDS) != 0
     np.testing.assert_allclose(longer["tokens"][:, :6][real], short["tokens"][real], atol=2e-5)
 
 

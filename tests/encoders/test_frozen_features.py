@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmkeras.encoders import FrozenFeatures, conv_image_encoder, frozen_backbone, picture_loader
+from mmkeras.encoders import FrozenFeatures, conv_image_encoder, picture_loader
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing import ImagePreprocessor
 
@@ -43,7 +43,7 @@ def make(tmp_path, pictures):
 
     def make(preprocessor=PREPROCESSOR, encoder=None, folder="cache", **settings):
         encoder = encoder or image_encoder(pictures, **settings)
-        return Counted(frozen_backbone(encoder), preprocessor, verbose=0, folder=tmp_path / folder)
+        return Counted(encoder.frozen_backbone(), preprocessor, verbose=0, folder=tmp_path / folder)
 
     return make
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmkeras.encoders import HubLayer, build_image_encoder, build_text_encoder
-from mmkeras.encoders.hub import hub_image_encoder, hub_text_encoder
+from mmkeras.encoders import HubLayer, build_image_encoder, build_text_encoder, hub_image_encoder, hub_text_encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.models import DualEncoder
 from mmkeras.preprocessing import StringPreprocessor

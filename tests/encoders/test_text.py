@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from mmkeras.encoders import build_text_encoder, takes_text_features
+from mmkeras.encoders import build_text_encoder
 from mmkeras.errors import MmkerasError
 
 from ..model_checks import check_model
@@ -140,7 +140,7 @@ def test_features_of_texts_go_through_an_mlp_or_stay_as_they_are(tmp_path):
     check_model(identity, features, {"embedding": (3, 10)}, tmp_path, weights=0)
     np.testing.assert_array_equal(identity()(features)["embedding"], features)
     assert (mlp().input.name, mlp().input.dtype, mlp().name) == ("text", "float32", "text_encoder")
-    assert takes_text_features(mlp()) and not takes_text_features(build("gru"))
+    assert mlp().takes == "features" and build("gru").takes == "token_ids"
     with pytest.raises(MmkerasError, match="Expected no text_preprocessor before .* vocabulary_size=12"):
         build_text_encoder("features", features=10, vocabulary_size=12)
     assert build_text_encoder("features", features=10, vocabulary_size=None, sequence_length=None)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmkeras.data.paired import PairedData
-from mmkeras.evaluation.evaluate import evaluate
+from mmkeras.evaluation.measuring.evaluate import evaluate
 
 from ..run_folders import write_run
 

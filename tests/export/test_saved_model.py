@@ -11,6 +11,7 @@ from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
 from mmkeras.data import PairedData
+from mmkeras.encoders import Encoder
 from mmkeras.encoders.image import build_image_encoder
 from mmkeras.encoders.text import build_text_encoder
 from mmkeras.errors import MmkerasError
@@ -273,7 +274,7 @@ class Halved(keras.layers.Layer):
 def test_a_lookup_table_inside_of_an_encoder_is_exported_and_no_weight_is_twice(tiny_model, tmp_path):
     features = keras.Input((6,), name="image")
     embedding = keras.layers.UnitNormalization()(keras.layers.Dense(D)(Halved()(features)))
-    image_encoder = keras.Model(features, {"embedding": embedding})
+    image_encoder = Encoder(features, {"embedding": embedding})
     model = DualEncoder(image_encoder, tiny_model.text_encoder, text_preprocessor=tiny_model.text_preprocessor)
     export_saved_model(model, tmp_path / "1")
     loaded = tf.saved_model.load(str(tmp_path / "1"))

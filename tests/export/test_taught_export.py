@@ -5,7 +5,7 @@ import json
 import pytest
 import tensorflow as tf
 
-from mmkeras.evaluation.run_report import evaluate_run
+from mmkeras.evaluation.report.run_report import evaluate_run
 from mmkeras.export import export_run
 from mmkeras.training import Recipe, Run, train
 

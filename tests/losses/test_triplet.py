@@ -11,7 +11,7 @@ TEXTS = np.array([[0.8, 0.3, 0.2], [0.7, 0.6, 0.5], [0.1, 0.65, 0.9]], "float32"
 @pytest.mark.parametrize(
     "negatives, worked_out",
     [
-        # picture to text: .1, 0 | 0, .25 | 0, 0; text to picture: 0, 0 | .3, .1 | 0, 0
+        # image to text: .1, 0 | 0, .25 | 0, 0; text to image: 0, 0 | .3, .1 | 0, 0
         ("sum", [0.1 + 0.0, 0.25 + 0.4, 0.0]),
         ("hardest", [0.1 + 0.0, 0.25 + 0.3, 0.0]),
         # the second row's .65 is closer than its own .6, so .3 counts; its column's .7 is, so .5 counts

@@ -12,6 +12,7 @@ TOKEN_IDS = np.array(
 )
 BATCH = {"image": IMAGES, "token_ids": TOKEN_IDS, "image_id": np.array([1, 2, 3, 1, 4, 5], "int64")}
 LOSSES = {"contrastive_loss", "matching_loss", "soft_matching_loss", "language_loss"}
+CONTRAST_ALONE = {"matching": 0.0, "soft_matching": 0.0, "language": 0.0}
 
 
 def encoders(dropout=0.0, batch_norm=False):
@@ -21,12 +22,16 @@ def encoders(dropout=0.0, batch_norm=False):
     return image, text
 
 
-def build(dropout=0.0, batch_norm=False, compiled=True, **arguments):
+def build(dropout=0.0, batch_norm=False, compiled=True, fusion=None, teacher=None, **arguments):
     """Of 4 patches and 4 ids, run eagerly: tracing a step takes longer than a few of them."""
     keras.utils.set_random_seed(0)
-    small = {"fusion_depth": 2, "fusion_heads": 2, "fusion_dropout": dropout, "attention_block": 0, "queue_size": 12}
-    small |= {"initializer_range": None, "alpha_ramp_steps": 4, "seed": 1}
-    model = SoftMask(*encoders(dropout, batch_norm), **(small | arguments))
+    small = {"depth": 2, "heads": 2, "dropout": dropout, "attention_block": 0, "initializer_range": None}
+    model = SoftMask(
+        *encoders(dropout, batch_norm),
+        fusion=small | (fusion or {}),
+        teacher={"queue_size": 12, "alpha_ramp_steps": 4} | (teacher or {}),
+        **({"seed": 1} | arguments),
+    )
     if compiled:
         model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
     return model

@@ -18,12 +18,12 @@ FORMS = [{}, ALTERNATING]
 ENCODERS = ("image_encoder", "text_encoder")
 
 
-def build(text_preprocessor, label_names=NAMES, **arguments):
+def build(text_preprocessor, label_names=NAMES, adversary=None, **arguments):
     keras.utils.set_random_seed(0)
     preset = {**PRESET, "model": "AdversarialBackprop"}
-    arguments = {"classifier_hidden": (16,)} | arguments
+    adversary = {"classifier_hidden": (16,)} | (adversary or {})
     return AdversarialBackprop.from_preset(
-        preset, text_preprocessor=text_preprocessor, label_names=label_names, **arguments
+        preset, text_preprocessor=text_preprocessor, label_names=label_names, adversary=adversary, **arguments
     )
 
 
@@ -52,12 +52,12 @@ def embed(model, batch, training=True):
 
 def classifier_loss(model, embeddings, is_image=(1,) * 6 + (0,) * 6):
     both = tf.concat([embeddings["image_embedding"], embeddings["text_embedding"]], axis=0)
-    return tf.reduce_mean(modality_crossentropy(tf.constant(is_image, tf.float32), model.modality_classifier(both)))
+    return tf.reduce_mean(modality_crossentropy(tf.constant(is_image, tf.float32), model.adversary.classifier(both)))
 
 
 @pytest.mark.parametrize("form", FORMS, ids=["joint", "alternating"])
 def test_fitting_lowers_the_category_loss_and_names_every_part(text_preprocessor, unpaired, form):
-    model = build(text_preprocessor, **form)
+    model = build(text_preprocessor, adversary=form)
     with no_user_warning():
         model.compile(keras.optimizers.Adam(1e-2))
         history = fit(model, unpaired, steps=10, epochs=4)
@@ -69,7 +69,7 @@ def test_fitting_lowers_the_category_loss_and_names_every_part(text_preprocessor
 
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_the_loss_is_the_weighted_sum_of_both(text_preprocessor, unpaired, multi_label):
-    model = build(text_preprocessor, multi_label=multi_label, category_weight=2.0, modality_weight=0.3)
+    model = build(text_preprocessor, multi_label=multi_label, category_weight=2.0, adversary={"weight": 0.3})
     if multi_label:
         hot = {key: np.eye(3, dtype="uint8")[unpaired[key]] for key in ("image_label", "text_label")}
         hot["text_label"][0] = [1, 1, 0]
@@ -102,10 +102,10 @@ PARTS = (*ENCODERS, "category_head", "modality_classifier")
 def changes(model, batch, **compiled):
     """How one step of plain gradient descent at rate 1 changes the variables of each part: {part: [array, ...]}."""
     model.compile(keras.optimizers.SGD(1.0), **compiled)
-    before = {part: [v.numpy() for v in getattr(model, part).trainable_variables] for part in PARTS}
+    before = {part: [v.numpy() for v in model.parts[part].trainable_variables] for part in PARTS}
     model.train_on_batch(batch)
     return {
-        part: [v.numpy() - old for v, old in zip(getattr(model, part).trainable_variables, before[part], strict=True)]
+        part: [v.numpy() - old for v, old in zip(model.parts[part].trainable_variables, before[part], strict=True)]
         for part in PARTS
     }
 
@@ -114,7 +114,7 @@ def gradients_of(model, loss_of, batch):
     """The gradients of a loss of the embeddings, {part: [array, ...]}."""
     with tf.GradientTape() as tape:
         loss = loss_of(embed(model, batch))
-    variables = {part: [v.value for v in getattr(model, part).trainable_variables] for part in PARTS}
+    variables = {part: [v.value for v in model.parts[part].trainable_variables] for part in PARTS}
     found = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return {part: [tf.convert_to_tensor(gradient).numpy() for gradient in found[part]] for part in PARTS}
 
@@ -129,7 +129,7 @@ def test_one_joint_step_descends_for_the_classifier_and_climbs_for_the_encoders_
     text_preprocessor, unpaired, image_share, text_share
 ):
     shares = {"image_reversal": image_share, "text_reversal": text_share}
-    arguments = {"category_weight": 0.0, "reversal_strength": 0.4, **shares}
+    arguments = {"category_weight": 0.0, "adversary": {"reversal_strength": 0.4, **shares}}
     model = build(text_preprocessor, **arguments)
     gradients = gradients_of(model, lambda embeddings: classifier_loss(model, embeddings), unpaired)
     moved = changes(build(text_preprocessor, **arguments), unpaired)
@@ -141,13 +141,16 @@ def test_one_joint_step_descends_for_the_classifier_and_climbs_for_the_encoders_
 
 
 def test_fooling_descends_on_the_loss_of_the_wrong_answer(text_preprocessor, unpaired):
-    arguments = {"category_weight": 0.0, "reversal_strength": 0.5, "objective": "fooling", "classifier_steps": 1}
+    adversary = {"reversal_strength": 0.5, "objective": "fooling", "classifier_steps": 1}
+    arguments = {"category_weight": 0.0, "adversary": adversary}
     model = build(text_preprocessor, **arguments)
     gradients = gradients_of(
         model, lambda embeddings: classifier_loss(model, embeddings, (0,) * 6 + (1,) * 6), unpaired
     )
     # The classifier stands still, so that the encoders meet the one above.
-    moved = changes(build(text_preprocessor, **arguments), unpaired, classifier_optimizer=keras.optimizers.SGD(0.0))
+    moved = changes(
+        build(text_preprocessor, **arguments), unpaired, optimizers={"classifier": keras.optimizers.SGD(0.0)}
+    )
     for encoder in ENCODERS:
         assert_moved_by(-0.5, gradients, moved, encoder)
 
@@ -155,8 +158,8 @@ def test_fooling_descends_on_the_loss_of_the_wrong_answer(text_preprocessor, unp
 @pytest.mark.parametrize("penalty", [0.0, 0.7])
 def test_the_classifiers_own_step_descends_on_its_loss_and_penalty(text_preprocessor, unpaired, penalty):
     """The penalty's slopes by finite differences: the squared norm of each logit's gradient, averaged over the rows."""
-    model = build(text_preprocessor, classifier_steps=1, gradient_penalty=penalty)
-    twin = build(text_preprocessor, classifier_steps=1, gradient_penalty=penalty)
+    model = build(text_preprocessor, adversary={"classifier_steps": 1, "gradient_penalty": penalty})
+    twin = build(text_preprocessor, adversary={"classifier_steps": 1, "gradient_penalty": penalty})
     twin.set_weights(model.get_weights())
     embeddings = embed(twin, unpaired)
     both = tf.concat(list(embeddings.values()), axis=0)
@@ -164,30 +167,29 @@ def test_the_classifiers_own_step_descends_on_its_loss_and_penalty(text_preproce
     with tf.GradientTape() as tape:
         loss = classifier_loss(twin, embeddings)
         slopes = [
-            (twin.modality_classifier(both + eps * axis) - twin.modality_classifier(both - eps * axis)) / (2 * eps)
+            (twin.adversary.classifier(both + eps * axis) - twin.adversary.classifier(both - eps * axis)) / (2 * eps)
             for axis in tf.eye(both.shape[1])
         ]
         loss += penalty * tf.reduce_mean(sum(slope**2 for slope in slopes))
-    variables = twin.modality_classifier.trainable_variables
+    variables = twin.adversary.classifier.trainable_variables
     gradients = tape.gradient(loss, [v.value for v in variables])
-    moved = changes(model, unpaired, classifier_optimizer=keras.optimizers.SGD(1.0))["modality_classifier"]
+    moved = changes(model, unpaired, optimizers={"classifier": keras.optimizers.SGD(1.0)})["modality_classifier"]
     for change, gradient in zip(moved, gradients, strict=True):
         np.testing.assert_allclose(change, -gradient, rtol=2e-2, atol=2e-4)
 
 
 def test_each_optimizer_moves_its_own_variables_only(text_preprocessor, unpaired):
-    model = build(text_preprocessor, **ALTERNATING)
+    model = build(text_preprocessor, adversary=ALTERNATING)
     model.compile()
-    model.build_optimizers()
-    lists = [model._encoder_variables, model.modality_classifier.trainable_variables]
+    lists = [model.variables_of(role) for role in ("encoders", "classifier")]
     paths = [{v.path for v in variables} for variables in lists]
     assert not paths[0] & paths[1]
     assert paths[0] | paths[1] == {v.path for v in model.trainable_variables}
     fit(model, unpaired, steps=2)
-    assert (int(model.optimizer.iterations), int(model.classifier_optimizer.iterations)) == (2, 6)
+    assert (int(model.optimizer.iterations), int(model.optimizers["classifier"].iterations)) == (2, 6)
     # With the main optimizer at a standstill only the classifier moves, and the other way round.
     for rates, still in (((0.0, 0.1), 0), ((0.1, 0.0), 1)):
-        model.compile(*(keras.optimizers.SGD(rate) for rate in rates))
+        model.compile(keras.optimizers.SGD(rates[0]), {"classifier": keras.optimizers.SGD(rates[1])})
         before = [[v.numpy() for v in variables] for variables in lists]
         fit(model, unpaired, steps=1)
         unchanged = [
@@ -198,7 +200,7 @@ def test_each_optimizer_moves_its_own_variables_only(text_preprocessor, unpaired
 
 
 def test_the_gradient_ratio_is_that_of_the_two_gradients_at_the_embeddings(text_preprocessor, unpaired):
-    model = build(text_preprocessor, reversal_strength=0.5, modality_weight=0.8, category_weight=2.0)
+    model = build(text_preprocessor, adversary={"reversal_strength": 0.5, "weight": 0.8}, category_weight=2.0)
     embeddings = embed(model, unpaired)
     pair = list(embeddings.values())
     norms = []
@@ -225,10 +227,8 @@ def test_who_stands_beside_whom_changes_nothing(text_preprocessor, unpaired, for
     shuffled = {**unpaired, **{key: unpaired[key][order] for key in ("token_ids", "text_label")}}
     runs = []
     for batch in (unpaired, shuffled):
-        model = build(text_preprocessor, **form)
-        model.compile(
-            keras.optimizers.SGD(0.1), **({"classifier_optimizer": keras.optimizers.SGD(0.1)} if form else {})
-        )
+        model = build(text_preprocessor, adversary=form)
+        model.compile(keras.optimizers.SGD(0.1))  # of each role one
         runs.append((fit(model, batch, steps=3), model.get_weights()))
     for key in runs[0][0]:
         np.testing.assert_allclose(runs[0][0][key], runs[1][0][key], rtol=1e-3, err_msg=key)
@@ -240,9 +240,9 @@ def test_who_stands_beside_whom_changes_nothing(text_preprocessor, unpaired, for
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)])
 def test_a_loaded_model_goes_on_as_if_it_had_not_been_away(text_preprocessor, unpaired, tmp_path, form, policy):
     keras.config.set_dtype_policy(policy)
-    model = build(text_preprocessor, **form)
+    model = build(text_preprocessor, adversary=form)
     model.compile(keras.optimizers.AdamW(1e-2, weight_decay=0.1))
-    model.gradient_reversal.strength.assign(0.7)
+    model.adversary.gradient_reversal.strength.assign(0.7)
     fit(model, unpaired, steps=12)
     keras.config.set_dtype_policy("float32")
     with no_user_warning():
@@ -250,11 +250,12 @@ def test_a_loaded_model_goes_on_as_if_it_had_not_been_away(text_preprocessor, un
         loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert type(loaded) is AdversarialBackprop
     assert config_text(loaded) == config_text(model)
-    assert float(loaded.gradient_reversal.strength) == pytest.approx(0.7)
+    assert float(loaded.adversary.gradient_reversal.strength) == pytest.approx(0.7)
     for one, other in zip(model.variables, loaded.variables, strict=True):
         np.testing.assert_array_equal(one, other)
-    for name in ("optimizer", *(["classifier_optimizer"] if form else [])):
-        ours, theirs = getattr(model, name), getattr(loaded, name)
+    assert list(loaded.optimizers) == ["encoders", *(["classifier"] if form else [])]
+    for role, theirs in loaded.optimizers.items():
+        ours = model.optimizers[role]
         assert type(ours) is type(theirs) and int(ours.iterations) == int(theirs.iterations) > 0
     assert embed(loaded, unpaired)["image_embedding"].dtype == "float32"
     one, other = fit(model, unpaired), fit(loaded, unpaired)
@@ -283,11 +284,11 @@ def test_a_system_without_categories_says_so(model):
     "arguments, told",
     [
         ({"label_names": ("one",)}, "two categories or more"),
-        ({"modality_weight": -1.0}, "modality_weight to be 0 or more"),
-        ({"objective": "hinge"}, "'hinge'"),
-        ({"text_reversal": -0.1}, "text_reversal to be 0 or more"),
-        ({"gradient_penalty": 0.1}, "classifier_steps=0"),
-        ({"objective": "fooling"}, "classifier_steps=0"),
+        ({"adversary": {"weight": -1.0}}, "weight to be 0 or more"),
+        ({"adversary": {"objective": "hinge"}}, "'hinge'"),
+        ({"adversary": {"text_reversal": -0.1}}, "text_reversal to be 0 or more"),
+        ({"adversary": {"gradient_penalty": 0.1}}, "classifier_steps=0"),
+        ({"adversary": {"objective": "fooling"}}, "classifier_steps=0"),
     ],
 )
 def test_what_does_not_fit_is_refused(text_preprocessor, arguments, told):

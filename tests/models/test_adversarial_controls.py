@@ -59,7 +59,7 @@ def test_the_shared_head_is_what_ties_the_modalities_together(text_preprocessor)
             keras.utils.set_random_seed(seed)
             preset = {**PRESET, "model": kind.__name__}
             model = kind.from_preset(
-                preset, text_preprocessor=text_preprocessor, label_names=NAMES, modality_weight=0.0
+                preset, text_preprocessor=text_preprocessor, label_names=NAMES, adversary={"weight": 0.0}
             )
             model.compile(keras.optimizers.Adam(2e-2))
             generator = np.random.default_rng(seed)

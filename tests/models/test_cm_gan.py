@@ -1,4 +1,4 @@
-"""CMGAN's parts and flags; losses and updates are in test_cross_modal_game.py, files in test_several_optimizers.py."""
+"""CMGAN's parts and flags; losses and updates are in test_cross_modal_game.py, files in test_roles.py."""
 
 import json
 
@@ -23,8 +23,16 @@ def build(label_names=NAMES, **arguments):
         builder("features", features=width, hidden=[], embedding_dim=None)
         for builder, width in ((build_image_encoder, 5), (build_text_encoder, 3))
     )
-    arguments = {"representation_dim": 4, "discriminator_hidden": 4, "generator_steps": 1} | arguments
-    return CMGAN(*encoders, label_names=label_names, **arguments)
+    return CMGAN(*encoders, label_names=label_names, **small(**arguments))
+
+
+def small(autoencoder=None, discriminators=None, **arguments):
+    """Arguments with 4 units everywhere, where they say nothing else."""
+    parts = {
+        "autoencoder": {"units": 4} | (autoencoder or {}),
+        "discriminators": {"hidden": 4} | (discriminators or {}),
+    }
+    return {"generator_steps": 1, **parts, **arguments}
 
 
 def feature_batch(seed=0):
@@ -37,8 +45,7 @@ def feature_batch(seed=0):
 def end_to_end(text_preprocessor, **arguments):
     keras.utils.set_random_seed(0)
     preset = {**PRESET, "model": "CMGAN"}
-    arguments = {"representation_dim": 4, "discriminator_hidden": 4, "generator_steps": 1} | arguments
-    return CMGAN.from_preset(preset, text_preprocessor=text_preprocessor, label_names=NAMES, **arguments)
+    return CMGAN.from_preset(preset, text_preprocessor=text_preprocessor, label_names=NAMES, **small(**arguments))
 
 
 @pytest.fixture
@@ -99,7 +106,7 @@ def test_texts_that_are_no_features_of_its_length_are_refused():
 
 
 def test_it_starts_as_published():
-    model = build(representation_dim=256, discriminator_hidden=64)
+    model = build(autoencoder={"units": 256}, discriminators={"hidden": 64})
     for layer, inputs in (
         (model.autoencoder.image_encoder_1.projection, 5),
         (model.autoencoder.image_encoder_2.projection, 256),
@@ -119,7 +126,7 @@ def test_it_starts_as_published():
 def test_from_a_preset_over_features_there_is_nothing_to_learn_of_texts():
     preset = {
         "model": "CMGAN",
-        "arguments": {"representation_dim": 4},
+        "arguments": {"autoencoder": {"units": 4}},
         "image_encoder": {"kind": "features", "features": 5, "hidden": [], "embedding_dim": None},
         "text_encoder": {"kind": "features", "features": 3, "hidden": [], "embedding_dim": None},
     }
@@ -158,7 +165,7 @@ def test_a_flag_leaves_out_what_it_says_and_nothing_else(flag, still, silent):
 
 @pytest.mark.parametrize("share", [True, False])
 def test_what_moves_the_pictures_last_encoder_moves_the_texts_where_it_is_shared(share):
-    model = build(share_weights=share)
+    model = build(autoencoder={"share_weights": share})
     image, text = (model.get_layer(f"{side}_encoder").layers for side in ("image", "text"))
     assert {layer.name for layer in set(image) & set(text)} == ({"shared_encoder"} if share else set())
     model.compile(keras.optimizers.SGD(0.0))
@@ -170,12 +177,12 @@ def test_what_moves_the_pictures_last_encoder_moves_the_texts_where_it_is_shared
 
 
 def test_one_category_head_for_both_is_moved_by_both_pathways():
-    model = build(share_category_head=True)
+    model = build(autoencoder={"share_category_head": True})
     head = model.autoencoder.image_category_head
     assert model.autoencoder.text_category_head is head
     for role in ("image_generator", "text_generator"):
         model.compile(keras.optimizers.SGD(0.0))
-        model.optimizer_of(role).learning_rate.assign(0.1)
+        model.optimizers[role].learning_rate.assign(0.1)
         before = weights(head)
         train(model, feature_batch())
         assert not same(before, weights(head))
@@ -189,8 +196,9 @@ def test_one_category_head_for_both_is_moved_by_both_pathways():
         ({"label_names": ("one",)}, "two categories or more"),
         ({"multi_label": True}, "targets = category. Received: .*multi_label=True"),
         ({"generator_steps": 0}, "generator_steps of 1 or more. Received: generator_steps=0"),
-        ({"representation_dim": 0}, "Received: representation_dim=0"),
-        ({"dropout": 1.0}, "Expected dropout in .0, 1.. Received: dropout=1.0"),
+        ({"autoencoder": {"units": 0}}, "Received: units=0"),
+        ({"autoencoder": {"dropout": 1.0}}, "dropout in .0, 1.. Received: dropout=1.0"),
+        ({"discriminators": {"units": 3}}, "Expected arguments of CrossModalDiscriminators: .*hidden. Received: units"),
         ({"mismatch": "code"}, "Expected mismatch to be one of paper, released_code. Received: 'code'"),
         ({"semantic_constraint": False, "adversarial": False}, "or a discriminator to train by. Received: neither"),
     ],
@@ -205,7 +213,7 @@ def test_what_does_not_fit_is_refused(arguments, told):
 
 def test_the_game_leaves_the_features_alone_and_a_stage_of_their_own_trains_them(text_preprocessor, mismatched):
     model = end_to_end(text_preprocessor)
-    networks = model.image_network, model.text_network
+    networks = model.networks.values()
     assert set(model.feature_heads) == {"image", "text"}
 
     def state():

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from .test_cm_gan import LABEL, build, feature_batch, train
-from .test_several_optimizers import OPTIMIZERS
+from .test_roles import ROLES
 
 OTHER = {"image": "text", "text": "image"}
 
@@ -77,13 +77,15 @@ def logged(role):
     return f"{side}_generator_loss" if kind == "generator" else f"{role}_discriminator_loss"
 
 
-@pytest.mark.parametrize("arguments", [{}, {"mismatch": "released_code"}, {"share_weights": False}], ids=str)
+@pytest.mark.parametrize(
+    "arguments", [{}, {"mismatch": "released_code"}, {"autoencoder": {"share_weights": False}}], ids=str
+)
 def test_all_six_losses_equal_a_plain_implementation(arguments):
     model = build(**arguments)
     model.compile(keras.optimizers.SGD(0.0))
     logs = train(model, feature_batch())
     plain = Plain(parameters(model), feature_batch(), model.mismatch)
-    for role in OPTIMIZERS.values():
+    for role in ROLES:
         assert logs[logged(role)] == pytest.approx(plain.loss(role), rel=1e-4), role
     assert logs["loss"] == pytest.approx(plain.loss("image_generator") + plain.loss("text_generator"), rel=1e-4)
     for side in OTHER:
@@ -113,12 +115,12 @@ OWN = {  # what each role moves; {} is its modality
 }
 
 
-@pytest.mark.parametrize("role", OPTIMIZERS.values())
+@pytest.mark.parametrize("role", ROLES)
 def test_each_role_descends_on_its_own_loss_and_moves_its_own_variables_only(role):
     """Gradient descent at rate 1 for one role, 0 for the others: every change is the loss's central difference."""
     model = build()
     model.compile(keras.optimizers.SGD(0.0))
-    model.optimizer_of(role).learning_rate.assign(1.0)
+    model.optimizers[role].learning_rate.assign(1.0)
     before = parameters(model)
     train(model, feature_batch())
     after = parameters(model)
@@ -151,9 +153,9 @@ def test_the_discriminators_go_first_and_the_pictures_before_the_texts():
     def watched(role, compute):
         order.append(role)
         plain = Plain(parameters(model), feature_batch()).loss(role)
-        loss = descend(role, compute)
-        assert float(loss) == pytest.approx(plain, rel=1e-3), role
-        return loss
+        losses = descend(role, compute)
+        assert float(losses["loss"]) == pytest.approx(plain, rel=1e-3), role
+        return losses
 
     model._descend = watched
     model.generator_steps = 2
@@ -185,7 +187,7 @@ def test_fitting_in_a_graph_lowers_the_losses_that_can_fall():
     assert history["image_category_loss"][-1] < 0.5 * history["image_category_loss"][0]
     assert history["text_category_loss"][-1] < 0.7 * history["text_category_loss"][0]
     assert all(np.isfinite(values).all() for values in history.values())
-    assert [int(model.optimizer.iterations), int(model.image_intra_optimizer.iterations)] == [150, 30]
+    assert [int(model.optimizer.iterations), int(model.optimizers["image_intra"].iterations)] == [150, 30]
 
 
 def test_evaluating_measures_what_the_pathways_descend_on_and_no_discriminator():

@@ -128,7 +128,7 @@ def test_mixed_precision_trains_with_embeddings_in_float32(text_preprocessor, ba
     model = DualEncoder.from_preset(PRESET, text_preprocessor=text_preprocessor)
     embeddings = model({key: tf.constant(value) for key, value in batch.items()})
     assert {value.dtype.name for value in embeddings.values()} == {"float32"}
-    assert model.temperature.dtype == "float32"
+    assert model.temperature.value.dtype == "float32"
     model.compile(keras.optimizers.AdamW(1e-2))
     history = fit(model, batch, steps=5, epochs=3)
     assert history[-1] < 0.7 * history[0]
@@ -138,11 +138,13 @@ def test_mixed_precision_trains_with_embeddings_in_float32(text_preprocessor, ba
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_a_config_tells_everything_but_the_weights(text_preprocessor, images, policy):
     keras.config.set_dtype_policy(policy)
-    model = DualEncoder.from_preset(PRESET, text_preprocessor=text_preprocessor, initial_temperature=0.3, name="mine")
+    model = DualEncoder.from_preset(
+        PRESET, text_preprocessor=text_preprocessor, temperature={"initial": 0.3}, name="mine"
+    )
     keras.config.set_dtype_policy("float32")
     again = DualEncoder.from_config(model.get_config())
     assert config_text(again) == config_text(model)
-    assert (again.name, again.initial_temperature, again.dtype_policy.name) == ("mine", 0.3, policy)
+    assert (again.name, again.temperature.initial, again.dtype_policy.name) == ("mine", 0.3, policy)
     again.set_weights(model.get_weights())
     np.testing.assert_array_equal(again.encode_text(TEXTS), model.encode_text(TEXTS))
     np.testing.assert_array_equal(again.encode_image(images), model.encode_image(images))
@@ -156,34 +158,34 @@ def test_the_temperature_stays_within_its_range(model, batch, direction):
     place = [variable.name for variable in model.trainable_variables].index("log_temperature")
     gradients[place] = tf.constant(direction)
     model.optimizer.apply(gradients, model.trainable_variables)
-    assert float(model.temperature) == pytest.approx(0.01 if direction > 0 else 1.0, rel=1e-5)
+    assert float(model.temperature.value) == pytest.approx(0.01 if direction > 0 else 1.0, rel=1e-5)
     with tf.GradientTape() as tape:
         loss = model.compute_loss(batch, y_pred=model(batch, training=True))
-    assert abs(float(tape.gradient(loss, model.log_temperature.value))) > 1e-6
+    assert abs(float(tape.gradient(loss, model.temperature.log_temperature.value))) > 1e-6
 
 
 def test_a_huge_learning_rate_leaves_the_temperature_within_its_range(model, batch):
     model.compile(keras.optimizers.Adam(10.0))
     for _ in range(3):
         fit(model, batch, steps=1)
-        assert 0.0099 < float(model.temperature) < 1.0001
+        assert 0.0099 < float(model.temperature.value) < 1.0001
 
 
 def test_the_temperature_stops_at_its_floor(model, batch):
-    floored = DualEncoder(model.image_encoder, model.text_encoder, initial_temperature=0.2, min_temperature=0.2)
-    again = DualEncoder.from_config({**model.get_config(), "initial_temperature": 0.5, "min_temperature": 0.2})
-    assert again.get_config()["min_temperature"] == 0.2
+    floored = DualEncoder(model.image_encoder, model.text_encoder, temperature={"initial": 0.2, "lowest": 0.2})
+    again = DualEncoder.from_config({**model.get_config(), "temperature": {"initial": 0.5, "lowest": 0.2}})
+    assert DualEncoder.from_config(again.get_config()).temperature.lowest == 0.2
     for candidate in (floored, again):
         candidate.compile(keras.optimizers.SGD(1e3))
         for _ in range(3):
             candidate.train_on_batch(batch)
-        assert 0.1999 < float(candidate.temperature) <= 1.0
+        assert 0.1999 < float(candidate.temperature.value) <= 1.0
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.009, 1.1, -1.0])
 def test_a_temperature_out_of_range_is_refused(model, temperature):
-    with pytest.raises(MmkerasError, match=f"initial_temperature={temperature}"):
-        DualEncoder(model.image_encoder, model.text_encoder, initial_temperature=temperature)
+    with pytest.raises(MmkerasError, match=f"initial={temperature}"):
+        DualEncoder(model.image_encoder, model.text_encoder, temperature={"initial": temperature})
 
 
 @pytest.mark.slow

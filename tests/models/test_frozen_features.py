@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmkeras.encoders import frozen_backbone
 from mmkeras.errors import MmkerasError
 from mmkeras.models import DualEncoder
-from mmkeras.models.preset import preset_image_encoder, with_backbone
+from mmkeras.models.preset import Preset
 from mmkeras.preprocessing import ImagePreprocessor
 
 from ..encoders.hub_modules import image_encoder, write_pictures
@@ -39,7 +38,7 @@ def fitted(model, batch):
 
 
 def features_of(model):
-    return frozen_backbone(model.image_encoder)(IMAGES).numpy()
+    return model.image_encoder.frozen_backbone()(IMAGES).numpy()
 
 
 def test_the_embedding_of_features_is_that_of_the_pixels(build, batch):
@@ -97,12 +96,12 @@ def test_a_preset_takes_another_backbone(tmp_path):
     with pytest.raises(MmkerasError, match="This preset names no pretrained network.*backbone=PATH"):
         DualEncoder.from_preset(hub, texts=TEXTS)
     hub["image_encoder"]["output_key"] = "vector"
-    preset = with_backbone(hub, write_pictures(tmp_path))
-    encoder = preset_image_encoder(preset)
-    assert frozen_backbone(encoder).output.shape == (None, 5)
+    preset = Preset.load(hub).with_backbone(write_pictures(tmp_path))
+    encoder = preset.build_image_encoder()
+    assert encoder.frozen_backbone().output.shape == (None, 5)
     assert DualEncoder.from_preset(preset, texts=TEXTS, image_encoder=encoder).image_encoder is encoder
     network = {**PRESET, "image_encoder": {"kind": "backbone", "backbone": "MobileNetV2"}}
-    assert with_backbone(network, "own.weights.h5")["image_encoder"]["weights"] == "own.weights.h5"
+    assert Preset.load(network).with_backbone("own.weights.h5").image_encoder["weights"] == "own.weights.h5"
     assert "weights" not in network["image_encoder"]
     with pytest.raises(MmkerasError, match="kind backbone, hub, vit. Received: backbone='x' for preset .*of kind conv"):
-        with_backbone("dual_encoder_glyphs", "x")
+        Preset.load("dual_encoder_glyphs").with_backbone("x")

@@ -133,10 +133,11 @@ def test_from_preset_without_settings_of_a_tokenizer_cannot_learn_one():
 
 
 def test_from_preset_hands_on_arguments_and_lays_others_over_them(text_preprocessor):
-    preset = {**PRESET, "arguments": {"initial_temperature": 0.5}}
-    assert DualEncoder.from_preset(preset, text_preprocessor=text_preprocessor).initial_temperature == 0.5
-    model = DualEncoder.from_preset(preset, text_preprocessor=text_preprocessor, initial_temperature=0.2, name="mine")
-    assert (model.initial_temperature, model.name) == (0.2, "mine")
+    preset = {**PRESET, "arguments": {"temperature": {"initial": 0.5, "lowest": 0.1}}}
+    assert DualEncoder.from_preset(preset, text_preprocessor=text_preprocessor).temperature.initial == 0.5
+    own = {"temperature": {"initial": 0.2}, "name": "mine"}
+    model = DualEncoder.from_preset(preset, text_preprocessor=text_preprocessor, **own)
+    assert (model.temperature.initial, model.temperature.lowest, model.name) == (0.2, 0.1, "mine")
 
 
 def test_from_preset_builds_the_encoder_for_the_pictures_that_the_preprocessor_makes(text_preprocessor):

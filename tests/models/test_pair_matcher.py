@@ -16,7 +16,7 @@ from .small_soft_mask import IMAGES, TOKEN_IDS, build
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_scores_any_pairs_by_match_and_the_cosine(policy):
     keras.config.set_dtype_policy(policy)
-    model = build(compiled=False, initializer_range=0.5, negatives_temperature=0.4)
+    model = build(compiled=False, fusion={"initializer_range": 0.5}, negatives_temperature=0.4)
     matcher = PairMatcher(model, IMAGES, TOKEN_IDS, batch_size=4)
     pictures, texts = np.divmod(np.arange(36), 6)
     scores = matcher(pictures, texts)
@@ -52,9 +52,10 @@ def test_every_picture_and_text_is_encoded_once(monkeypatch, eager):
 
 
 def test_pairs_that_are_certain_do_not_tie():
-    model = build(compiled=False, initializer_range=0.5)
-    model.matching_head.kernel.assign(model.matching_head.kernel * 1e4)
-    model.matching_head.bias.assign([0.0, 1e6])
+    model = build(compiled=False, fusion={"initializer_range": 0.5})
+    head = model.fusion.matching_head
+    head.kernel.assign(head.kernel * 1e4)
+    head.bias.assign([0.0, 1e6])
     pictures = np.arange(6)
     assert set(np.asarray(model.match(IMAGES, TOKEN_IDS)).tolist()) == {1.0}
     assert len(set(PairMatcher(model, IMAGES, TOKEN_IDS)(pictures, pictures).tolist())) == 6

@@ -11,6 +11,7 @@ from mmkeras.errors import MmkerasError
 from .small_soft_mask import BATCH, IMAGES, TOKEN_IDS, build, values
 
 TEXTS = [f"text {row}" for row in range(6)]
+WIDE = {"initializer_range": 0.5}  # attention that differs from place to place
 
 
 def words(token_ids):
@@ -24,7 +25,7 @@ def words(token_ids):
 def see(model, images=IMAGES, texts=TEXTS):
     """`word_masks` of a model whose tokenizer knows the six texts of `BATCH`."""
     ids = dict(zip(TEXTS, TOKEN_IDS, strict=True))
-    model._tokenize = lambda asked: tf.stack([ids[text.decode()] for text in asked.numpy()])
+    model.batch_encoder.checked_texts = lambda asked: np.stack([ids[text] for text in asked])
     model.text_preprocessor = types.SimpleNamespace(words=words)
     return model.word_masks(images, texts)
 
@@ -45,9 +46,9 @@ def steps(model, monkeypatch):
     return masks[0][0], np.stack([mask for _, mask in masks], axis=1)
 
 
-@pytest.mark.parametrize("arguments", [{"mask_mode": "soft"}, {"mask_mode": "hard", "mask_threshold": 0.3}])
+@pytest.mark.parametrize("arguments", [{"mask_mode": "soft"}, {"mask_mode": "hard", "threshold": 0.3}])
 def test_it_is_what_a_step_makes_of_the_word_that_it_draws(monkeypatch, arguments):
-    model = build(initializer_range=0.5, **arguments)
+    model = build(fusion=WIDE, soft_masking=arguments)
     found, (attention, masks) = see(model), steps(model, monkeypatch)
     assert [one["words"] for one in found[:3]] == [["w5", "w6", "w7"], ["w8", "w9"], ["w10", "w12", "w13"]]
     for row, one in enumerate(found):
@@ -62,20 +63,20 @@ def test_it_is_what_a_step_makes_of_the_word_that_it_draws(monkeypatch, argument
 
 
 def test_looking_changes_nothing_and_tells_the_same_again():
-    model = build(initializer_range=0.5, mask_mode="random")
+    model = build(fusion=WIDE, soft_masking={"mask_mode": "random"})
     before = values(model.variables)
     first, second = see(model), see(model, IMAGES[:2], TEXTS[:2])
     for variable, was in zip(values(model.variables), before, strict=True):
         np.testing.assert_array_equal(variable, was)
     np.testing.assert_array_equal(see(model)[5]["mask"], first[5]["mask"])
-    soft = see(build(initializer_range=0.5))
+    soft = see(build(fusion=WIDE))
     np.testing.assert_allclose(second[1]["attention"], soft[1]["attention"], rtol=1e-4, atol=1e-9)
     np.testing.assert_allclose(np.sort(first[3]["mask"].ravel()), np.sort(soft[3]["mask"].ravel()), atol=1e-5)
 
 
 def test_a_model_without_masks_has_attention_all_the_same():
-    plain, masking = build(initializer_range=0.5, soft_matching_weight=0.0), build(initializer_range=0.5)
-    none = build(initializer_range=0.5, mask_mode="none")
+    plain, masking = build(fusion=WIDE, loss_weights={"soft_matching": 0.0}), build(fusion=WIDE)
+    none = build(fusion=WIDE, soft_masking={"mask_mode": "none"})
     assert [model.trains_with_masks for model in (plain, masking, none)] == [False, True, False]
     found = [see(model, IMAGES[:1], TEXTS[:1])[0] for model in (plain, masking, none)]
     np.testing.assert_array_equal(found[0]["attention"], found[1]["attention"])
@@ -84,11 +85,11 @@ def test_a_model_without_masks_has_attention_all_the_same():
 
 
 def test_words_that_are_never_masked_are_left_out():
-    special = build(special_ids=(0, 1, 2, 3, 6, 10))
+    special = build(token_masking={"special_ids": (0, 1, 2, 3, 6, 10)})
     found = see(special)
     assert found[0]["words"] == ["w5", "w7"]
     assert found[2]["words"] == ["w10", "w12", "w13"]  # its second id is an ordinary one
-    (alone,) = see(build(special_ids=(0, 1, 2, 3, 15)), IMAGES[4:5], TEXTS[4:5])
+    (alone,) = see(build(token_masking={"special_ids": (0, 1, 2, 3, 15)}), IMAGES[4:5], TEXTS[4:5])
     assert alone["words"] == [] and alone["mask"].shape == (0, 2, 2)
 
 

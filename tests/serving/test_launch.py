@@ -45,6 +45,23 @@ def fake_binary(tmp_path, monkeypatch):
     return log
 
 
+def test_what_comes_before_loading_is_called_once_nothing_is_wrong(tmp_path, monkeypatch):
+    class Called(Exception):
+        pass
+
+    def before_loading():
+        raise Called
+
+    monkeypatch.setenv("PATH", str(tmp_path))  # no tensorflow_model_server
+    with pytest.raises(MmkerasError, match="Expected base_path to be a model's folder"):
+        serve(tmp_path / "model", before_loading=before_loading)
+    (tmp_path / "model" / "1").mkdir(parents=True)
+    with pytest.raises(MmkerasError, match="Expected port to be a number"):
+        serve(tmp_path / "model", port=70000, before_loading=before_loading)
+    with pytest.raises(Called):
+        serve(tmp_path / "model", port=0, before_loading=before_loading)
+
+
 def start(**arguments):
     return subprocess.Popen(
         [sys.executable, "-c", SERVE, json.dumps(arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from mmkeras.errors import MmkerasError
-from mmkeras.evaluation.evaluate import evaluate
+from mmkeras.evaluation.measuring.evaluate import evaluate
 from mmkeras.models import DualEncoder
 from mmkeras.training import Run, train
 from mmkeras.training.log import read_log

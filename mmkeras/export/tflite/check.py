@@ -11,7 +11,7 @@ from mmkeras.encoders.image import build_image_encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.export.tflite.conversion import KINDS, check_takes_ids, convert, has_loop
 from mmkeras.export.tflite.operators import operators
-from mmkeras.models.preset import load_preset
+from mmkeras.models.preset import Preset
 from mmkeras.preprocessing.text import TextPreprocessor
 
 # A vocabulary of these is enough: the operators do not depend on its size.
@@ -22,7 +22,7 @@ def check_preset(preset: str | os.PathLike[str] | Mapping[str, Any]) -> dict[str
     """Convert the untrained text encoder of a preset, with a vocabulary of a few words.
 
     Args:
-        preset: see `load_preset`.
+        preset: see `Preset.load`.
 
     Returns:
         dict from kind, `ids`, `text` or `mediapipe`, to the operators by number; a kind that this network cannot have
@@ -35,30 +35,30 @@ def check_preset(preset: str | os.PathLike[str] | Mapping[str, Any]) -> dict[str
         >>> sorted(check_preset("dual_encoder_glyphs"))
         ['ids', 'mediapipe', 'text']
     """
-    settings = load_preset(preset)
-    kind = settings["text_encoder"]["kind"]
-    tokenizer = settings.get("text_preprocessor", {})
+    preset = Preset.load(preset)
+    kind = preset.text_encoder["kind"]
+    tokenizer = preset.text_preprocessor
     if kind == "features" or kind == "hub" or tokenizer.get("kind", "sentencepiece") != "sentencepiece":
         raise MmkerasError(
             f"Expected a text encoder over the ids of a TextPreprocessor. Received: kind {kind!r}, which takes "
             f"{'feature vectors' if kind == 'features' else 'strings and holds its own tokenizer'}"
         )
     text_preprocessor = TextPreprocessor.train(_TEXTS, 100, tokenizer.get("sequence_length", 16))
-    text_encoder = _text_encoder(settings, text_preprocessor)
+    text_encoder = _text_encoder(preset, text_preprocessor)
     check_takes_ids(text_encoder, text_preprocessor)
     kinds = [kind for kind in KINDS if kind != "mediapipe" or not has_loop(text_encoder)]
     return {kind: operators(convert(text_encoder, text_preprocessor, kind, "float32")) for kind in kinds}
 
 
-def _text_encoder(settings, text_preprocessor):
+def _text_encoder(preset, text_preprocessor):
     """Build the preset's model, for systems build upon their encoders, with a stand-in for a pretrained network."""
-    image = settings["image_encoder"]
+    image = preset.image_encoder
     image_encoder = None
     if image["kind"] in ("hub", "backbone"):
         image_encoder = build_image_encoder(
             kind="features", features=4, hidden=[], embedding_dim=image.get("embedding_dim")
         )
-    system = getattr(mmkeras.models, settings["model"])
+    system = getattr(mmkeras.models, preset.model)
     categories = {"label_names": ["one", "other"]} if "categories" in system.supervision else {}
-    model = system.from_preset(settings, text_preprocessor=text_preprocessor, image_encoder=image_encoder, **categories)
+    model = system.from_preset(preset, text_preprocessor=text_preprocessor, image_encoder=image_encoder, **categories)
     return model.text_encoder

@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python.convert import mlir_quantize
 
-from mmkeras.encoders.text import takes_text_features
 from mmkeras.errors import MmkerasError
 from mmkeras.export.tflite.eight_bit import float_nodes
 from mmkeras.export.tflite.operators import (
@@ -42,7 +41,7 @@ def check_takes_ids(text_encoder: keras.Model, text_preprocessor: Any) -> None:
     Raises:
         MmkerasError: an encoder over features, or one that takes strings or lacks its tokenizer.
     """
-    if takes_text_features(text_encoder):
+    if text_encoder.takes == "features":
         raise MmkerasError(
             "Expected a text encoder of texts. Received: one over feature vectors that somebody else computes, "
             "which takes no text on a device either"

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mmkeras.encoders import Encoder
 from mmkeras.encoders.text import build_text_encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.export.tflite.conversion import _check_operators, convert
@@ -94,7 +95,7 @@ def test_other_operators_are_listed(preprocessor):
     token_ids = keras.Input((10,), dtype="int32", name="token_ids")
     table = keras.layers.Embedding(preprocessor.vocabulary_size, 4)(token_ids)
     strange = keras.layers.Lambda(lambda x: tf.math.erfinv(x))(table)
-    encoder = keras.Model(token_ids, {"embedding": keras.layers.GlobalAveragePooling1D()(strange)})
+    encoder = Encoder(token_ids, {"embedding": keras.layers.GlobalAveragePooling1D()(strange)})
     with pytest.raises(MmkerasError, match=r"builtin operators\. Received: Erfinv, which no device"):
         convert(encoder, preprocessor, "ids", "float32")
     with pytest.raises(MmkerasError, match="Received: Erfinv, which no device"):

@@ -1,0 +1,151 @@
+"""`Encoder`: a functional model of one modality that says what it takes and what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, TypeVar
+
+import keras
+
+from mmkeras.encoders.backbone import Backbone
+from mmkeras.encoders.embedding_head import FeatureNorm
+from mmkeras.encoders.hub import HubLayer
+from mmkeras.errors import MmkerasError
+from mmkeras.layers.layer_normalization import LayerNormalization
+from mmkeras.layers.patch_embedding import PatchEmbedding
+from mmkeras.layers.prepend_token import PrependToken
+from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
+from mmkeras.layers.transformer_block import TransformerBlock
+from mmkeras.tensors import Array, Tensor, TensorLike
+
+T = TypeVar("T")
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class Encoder(keras.Model):
+    """A functional model from one input to a dict with `embedding` (B, D), and with `tokens` (B, T, W) if it has them.
+
+    What it takes and holds follows from its input and from the types of its layers, so that a loaded, copied or
+    hand-built encoder tells the same as the one that a preset named.
+
+    Args:
+        inputs: Keras tensor: `image`, pixels (B, H, W, C) or features (B, F); `token_ids`, int (B, L); or `text`,
+            strings (B,) or features (B, F).
+        outputs: dict of Keras tensors.
+        name: the model's name.
+
+    Attributes:
+        takes: `"pixels"`, `"token_ids"`, `"strings"` or `"features"`.
+        patches: its `PatchEmbedding`, whose `grid` is (rows, columns) of patches; `None` without one.
+        token_embedding: its `TokenAndPositionEmbedding` or `keras.layers.Embedding`; `None` without one.
+        class_token: the `PrependToken` that puts an id before every text; `None` where nothing does.
+        blocks: its `TransformerBlock`s, a list in their order.
+        norm: the `LayerNormalization` before or after its blocks; `None` without one.
+        pretrained: the layer that holds a published network, a `Backbone` or a `HubLayer`; `None` without one.
+
+    Example:
+        >>> encoder = vit_image_encoder(256, 256)
+        >>> encoder.takes, encoder.patches.grid
+        ('pixels', (16, 16))
+    """
+
+    @property
+    def takes(self) -> Literal["pixels", "token_ids", "strings", "features"]:
+        if self.input.dtype == "string":
+            return "strings"
+        if self.input.dtype.startswith("int"):
+            return "token_ids"
+        return "pixels" if len(self.input.shape) == 4 else "features"
+
+    @property
+    def patches(self) -> PatchEmbedding | None:
+        return self._only(PatchEmbedding)
+
+    @property
+    def token_embedding(self) -> TokenAndPositionEmbedding | keras.layers.Embedding | None:
+        return self._only(TokenAndPositionEmbedding, keras.layers.Embedding)
+
+    @property
+    def class_token(self) -> PrependToken | None:
+        return self._only(PrependToken)
+
+    @property
+    def blocks(self) -> list[TransformerBlock]:
+        return [layer for layer in self.layers if isinstance(layer, TransformerBlock)]
+
+    @property
+    def norm(self) -> LayerNormalization | None:
+        return self._only(LayerNormalization)
+
+    @property
+    def pretrained(self) -> Backbone | HubLayer | None:
+        return self._only(Backbone, HubLayer)
+
+    @property
+    def embedding_dim(self) -> int:
+        """Length of the embedding, D."""
+        return self.output["embedding"].shape[-1]
+
+    @property
+    def vectors(self) -> dict[str, keras.KerasTensor]:
+        """What it makes of an item as a whole: its outputs without the tokens, a dict of Keras tensors (B, D)."""
+        return vectors_of(self.output)
+
+    def ids_of_tokens(self, token_ids: TensorLike) -> Tensor:
+        """Return the ids that stand behind `tokens`: 0 where there is none, the class token's first.
+
+        Args:
+            token_ids: int (B, L), what the encoder takes.
+
+        Returns:
+            int (B, T), T as of `tokens`.
+
+        Example:
+            >>> fused = fusion(text_encoder(ids)["tokens"], patches, mask=text_encoder.ids_of_tokens(ids) != 0)
+        """
+        if self.class_token is None:
+            return keras.ops.convert_to_tensor(token_ids)
+        return self.class_token(token_ids)
+
+    # --- A frozen backbone: the encoder as two models, from pixels to features and from features to the embedding ---
+
+    def frozen_backbone(self) -> keras.Model | None:
+        """Return what turns pixels into features and never changes in training.
+
+        Returns:
+            `keras.Model` from `image` to features (B, F), on the encoder's own layers; `None` where the encoder has no
+            network before an MLP, or where something before the MLP trains.
+        """
+        norm = self._only(FeatureNorm)
+        if self.takes != "pixels" or norm is None:
+            return None
+        backbone = keras.Model(self.input, norm.input, name="frozen_backbone")
+        return backbone if backbone.weights and not backbone.trainable_variables else None
+
+    def feature_head(self) -> keras.Model:
+        """Return what turns the features of a frozen backbone into the embedding, on the encoder's own layers.
+
+        Returns:
+            `keras.Model` from `features` (B, F) to the encoder's outputs but for the tokens: `embedding` (B, D), ...
+
+        Raises:
+            MmkerasError: an encoder without a frozen backbone.
+        """
+        if self.frozen_backbone() is None:
+            raise MmkerasError(
+                f"Expected pixels of shape (N, {', '.join(map(str, self.input.shape[1:]))}): this image encoder "
+                "has no frozen backbone whose features it could take in their place"
+            )
+        return keras.Model(self._only(FeatureNorm).input, self.vectors, name="feature_head")
+
+    def accepting(self, inputs: Array) -> keras.Model:
+        """Return the model for these inputs: the encoder, or its `feature_head` for features of its frozen backbone."""
+        return self.feature_head() if len(inputs.shape) == 2 and self.takes == "pixels" else self
+
+    def _only(self, *kinds):
+        return next((layer for layer in self.layers if isinstance(layer, kinds)), None)
+
+
+def vectors_of(encoded: Mapping[str, T]) -> dict[str, T]:
+    """Return what an encoder made of items as a whole: its outputs without the tokens, a dict of (B, D)."""
+    return {name: value for name, value in encoded.items() if name != "tokens"}

@@ -1,0 +1,98 @@
+"""`Relevance`: which pictures and texts are right answers to each other, by item or by category."""
+
+import dataclasses
+
+import numpy as np
+
+from mmkeras.metrics.retrieval import ranks
+from mmkeras.metrics.score_tiles import score_blocks
+
+ROWS = 512  # of the matrix of all pairs at a time
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Relevance:
+    """What counts as a right answer between the pictures and the texts of a data set.
+
+    Args:
+        by: `"item"`, what belongs together or looks alike, or `"category"`.
+        image: ids or categories (P,), relevant where equal; or multi-hot (P, C), relevant with a category in common.
+        text: the same for the texts.
+    """
+
+    by: str
+    image: np.ndarray
+    text: np.ndarray
+
+    @classmethod
+    def of(cls, data, supervision="pairs"):
+        """Return what a system that was trained on `supervision` is asked for on a `PairedData`."""
+        labelled = data.label is not None and data.text_label is not None
+        if labelled and (supervision != "pairs" or not data.paired):
+            return cls("category", data.label, data.text_label)
+        return cls("item", data.image_id, data.text_image_id)
+
+
+def relevant(one, other):
+    """Relevance of every row of `one` (N,) or (N, C) to every row of `other`: bool (N, M)."""
+    if one.ndim == 1:
+        return one[:, None] == other
+    return one.astype(np.float32) @ other.astype(np.float32).T > 0
+
+
+def relevant_rows(one, other):
+    """Relevance of each row of `one` (N,) or (N, C) to the same row of `other`: bool (N,)."""
+    return one == other if one.ndim == 1 else (one & other).any(axis=1)
+
+
+def best_ranks(query_embeddings, gallery_embeddings, query, gallery):
+    """Rank of each query's best relevant item, from 1, ties pessimistic, as `mmkeras.metrics.retrieval.ranks`.
+
+    Args:
+        query_embeddings: float32 (N, D).
+        gallery_embeddings: float32 (M, D).
+        query: what `Relevance` holds of the queries, each of which has a relevant item.
+        gallery: the same of the gallery.
+
+    Returns:
+        int64 (N,).
+    """
+    if query.ndim == 1:
+        return ranks(query_embeddings, gallery_embeddings, query, gallery)
+    found = np.empty(len(query), np.int64)
+    for rows, score in score_blocks(query_embeddings, gallery_embeddings, ROWS):
+        right = relevant(query[rows], gallery)
+        best = np.max(score, axis=1, where=right, initial=-np.inf, keepdims=True)
+        found[rows] = 1 + np.sum(~right & (score >= best), axis=1)
+    return found
+
+
+def map_of_chance(label, text_label):
+    """The mean average precision that a random order has, but for terms of the order of one over the gallery's size.
+
+    It is the share of the gallery that is relevant to a query, in the mean over the queries that have a relevant item
+    (the others have no average precision), and in the mean of both directions. Where all queries have one, that is the
+    share of relevant pairs among all pairs of a picture and a text.
+
+    Args:
+        label: categories (P,) or multi-hot (P, C), with one picture at least relevant to a text.
+        text_label: (T,) or (T, C).
+
+    Returns:
+        float in [0, 1].
+    """
+    # Rows of the same categories are counted once.
+    kinds, counts = zip(*(np.unique(one, axis=0, return_counts=True) for one in (label, text_label)), strict=True)
+    texts_of_picture, pictures_of_text = np.zeros(len(kinds[0])), np.zeros(len(kinds[1]))
+    for start in range(0, len(kinds[0]), ROWS):
+        chunk = slice(start, start + ROWS)
+        right = relevant(kinds[0][chunk], kinds[1])
+        texts_of_picture[chunk] = right @ counts[1]
+        pictures_of_text += counts[0][chunk] @ right
+    shares = [
+        np.average(found / len(gallery), weights=weight * (found > 0))
+        for found, weight, gallery in zip(
+            (texts_of_picture, pictures_of_text), counts, (text_label, label), strict=True
+        )
+    ]
+    return float(np.mean(shares))

@@ -1,0 +1,155 @@
+"""Queries with their best results, rights and wrongs, as the report shows them."""
+
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+from mmkeras.evaluation.measuring.relevance import best_ranks, relevant
+
+THUMBNAIL = 112  # px; shown at half of it on screens of double density
+PNG_BYTES = 6000  # above it, a photograph: JPEG keeps a report of some hundred pictures below 2 MB
+
+SHOWN_CHARACTERS = 300  # of a text: an article would be the whole page
+
+
+def draw_queries(evaluation, direction, seed, count=8, results=5):
+    """Draw queries whose best relevant result ranks first, and others whose does not, with their top results.
+
+    Args:
+        evaluation: `Evaluation`; its `relevance` says what is right.
+        direction: `"text_to_image"` or `"image_to_text"`.
+        seed: of the draw; both directions draw on their own.
+        count: how many of each kind, or all where there are fewer.
+        results: length of the result lists.
+
+    Returns:
+        dict: `right` and `wrong`, lists of queries, and `right_count`, `wrong_count`, of how many they were drawn. A
+        query is a dict with its item (`Items`), `rank` (of the best relevant result, from 1), `results` (items
+        with `score` and `mark`: `"match"`, `"look-alike"` or `""`) and `expected`, the best relevant item, where none
+        of the results is.
+    """
+    data, relevance = evaluation.data, evaluation.relevance
+    by_item = relevance.by == "item"  # by category there are no look-alikes: all of the category match
+    images = _Side(evaluation.image_embeddings, relevance.image, data.image_item)
+    texts = _Side(evaluation.text_embeddings, relevance.text, data.text_item)
+    items = Items(data, show_categories=not by_item)
+    if direction == "text_to_image":
+        queries, gallery, show_query, show_result = texts, images, items.text, items.picture
+    else:
+        queries, gallery, show_query, show_result = images, texts, items.picture, items.text
+    answered = np.flatnonzero(_answered(queries.keys, gallery.keys))
+    rank = best_ranks(queries.embeddings[answered], gallery.embeddings, queries.keys[answered], gallery.keys)
+    generator = np.random.default_rng([seed, direction == "text_to_image"])
+    drawn = {}
+    for kind, rows in (("right", np.flatnonzero(rank == 1)), ("wrong", np.flatnonzero(rank > 1))):
+        chosen = np.sort(generator.choice(rows, min(count, len(rows)), replace=False)) if len(rows) else rows
+        drawn[kind], drawn[f"{kind}_count"] = [], len(rows)
+        for place in chosen:
+            query = answered[place]
+            score = (gallery.embeddings @ queries.embeddings[query]).astype(np.float32)
+            right = relevant(queries.keys[[query]], gallery.keys)[0]
+            exact = right & (gallery.strict == queries.strict[query]) if by_item else right
+            best = np.lexsort([right, -score])[:results]  # ties: the irrelevant first, as the ranks count them
+            shown = [
+                show_result(row, queries.keys[query])
+                | {
+                    "score": float(score[row]),
+                    "mark": "match" if exact[row] else "look-alike" if right[row] else "",
+                }
+                for row in best
+            ]
+            nearest = int(np.argmax(np.where(right, score, -np.inf)))
+            expected = None if right[best].any() else show_result(nearest, queries.keys[query])
+            drawn[kind].append(show_query(query) | {"rank": int(rank[place]), "results": shown, "expected": expected})
+    return drawn
+
+
+def _answered(query, gallery):
+    """Which queries have a relevant item: bool (N,)."""
+    if query.ndim == 1:
+        return np.isin(query, gallery)
+    return (query & gallery.any(axis=0)).any(axis=1)
+
+
+class Items:
+    """How pictures and texts of a data set are shown: features by their names.
+
+    Args:
+        data: `PairedData`.
+        show_categories: whether `category` says what they are; otherwise it is empty.
+    """
+
+    def __init__(self, data, show_categories=False):
+        self.data = data
+        self.show_categories = show_categories
+        self.names = {}
+        if len(data.pairs):
+            for item, text in zip(data.text_item.tolist(), data.shown_texts, strict=True):
+                self.names.setdefault(item, _shortened(text))
+
+    def picture(self, row, asked=None):
+        """Return `picture` (a data URI, `None` for feature vectors), `name`, `text`, its own if known, `category`."""
+        item, name = int(self.data.image_item[row]), self.data.image_names[row]
+        text = self.names.get(item, "")
+        return {
+            "kind": "picture",
+            "picture": data_uri(self.data.pictures[row]) if self.data.pictures is not None else None,
+            "text": "" if text == name else text,  # features of both go by one name
+            "item": item,
+            "name": name,
+            "category": self._category(self.data.label, row, asked),
+        }
+
+    def text(self, row, asked=None):
+        """Return `text` and `category`, in which those of `asked`, the query's multi-hot ones, stand first."""
+        return {
+            "kind": "text",
+            "picture": None,
+            "text": _shortened(self.data.shown_texts[row]),
+            "item": int(self.data.text_item[row]),
+            "category": self._category(self.data.text_label, row, asked),
+        }
+
+    def _category(self, label, row, asked):
+        if not self.show_categories:
+            return ""
+        if label.ndim == 1:
+            return self.data.label_names[label[row]]
+        chosen = np.flatnonzero(label[row])
+        if asked is not None:
+            chosen = sorted(chosen, key=lambda one: not asked[one])
+        return ", ".join(self.data.label_names[one] for one in chosen) or "no category"
+
+
+def _shortened(text):
+    """A text as far as it is shown."""
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1].rstrip() + "…"
+
+
+def data_uri(image, longest=THUMBNAIL):
+    """Return a picture as a data URI, no edge longer than `longest` px.
+
+    Args:
+        image: uint8 (H, W, 3) or (H, W, 1).
+        longest: px.
+    """
+    picture = Image.fromarray(np.ascontiguousarray(image[..., 0] if image.shape[-1] == 1 else image))
+    picture.thumbnail((longest, longest))
+    if len(encoded := _encoded(picture, "PNG", optimize=True)) <= PNG_BYTES:
+        return "data:image/png;base64," + base64.b64encode(encoded).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(_encoded(picture.convert("RGB"), "JPEG", quality=80)).decode()
+
+
+def _encoded(picture, kind, **settings):
+    stream = io.BytesIO()
+    picture.save(stream, kind, **settings)
+    return stream.getvalue()
+
+
+class _Side:
+    """Embeddings of one modality, what makes them relevant, and their strict ids."""
+
+    def __init__(self, embeddings, keys, strict):
+        self.embeddings, self.keys, self.strict = embeddings, keys, strict

@@ -1,0 +1,144 @@
+"""`MomentumTeacher`: a slow copy of a model that teaches it, with a queue of what the copy said before."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from mmkeras._config import ConfigFromSignature
+from mmkeras.errors import MmkerasError
+from mmkeras.layers.feature_queue import FeatureQueue
+from mmkeras.layers.momentum import momentum_copy, momentum_update
+from mmkeras.layers.replica_gathering import gathered_from_replicas
+from mmkeras.models.checks import at_least_one, share
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class MomentumTeacher(ConfigFromSignature, keras.layers.Layer):
+    """Copies of a model's parts that follow it slowly, the queue of their embeddings, and the count of steps.
+
+    All of them are weights that no optimizer moves. The copies drop nothing out. A step of training calls `follow`
+    first, then the teacher itself, and `remember` at its end.
+
+    Args:
+        momentum: what the copies keep of themselves in a step, in [0, 1].
+        queue_size: pairs of earlier batches to contrast with, a multiple of the batch, 1 or more.
+        alpha: the teacher's share in what is right, in [0, 1].
+        alpha_ramp_steps: steps in which that share grows from 0 to `alpha`, linearly.
+
+    Attributes:
+        copies: dict from the name of a part to its copy, once there are any, see `copy`.
+
+    Call arguments:
+        image: images (B, H, W, C), as the image encoder takes them.
+        text: token ids int (B, L), as the text encoder takes them.
+
+    Returns:
+        dict: `image_tokens` (B, 1 + N, V), `image_embedding` and `text_embedding`, (B, D). No gradient comes through.
+
+    Raises:
+        MmkerasError: a share outside [0, 1], a queue of no pairs.
+
+    Example:
+        >>> teacher = MomentumTeacher(momentum=0.995, queue_size=65536)
+        >>> teacher.copy({"image_encoder": image_encoder, "text_encoder": text_encoder})
+
+    Reference:
+        He et al. 2020 (MoCo, arXiv 1911.05722), section 3.2; Li et al. 2021 (ALBEF, arXiv 2107.07651), section 3.3.
+    """
+
+    stage_arguments = {"momentum": share, "alpha": share}
+
+    def __init__(self, momentum=0.995, queue_size=65536, alpha=0.4, alpha_ramp_steps=10_000, **kwargs):
+        super().__init__(**{"name": "teacher", "autocast": False, **kwargs})
+        share("momentum", momentum)
+        share("alpha", alpha)
+        at_least_one("queue_size", queue_size)
+        self.momentum = momentum
+        self.queue_size = queue_size
+        self.alpha = alpha
+        self.alpha_ramp_steps = alpha_ramp_steps
+        self.copies = {}
+
+    def copy(self, students):
+        """Copy the parts that are taught, and make the queue; once, in the constructor of the model.
+
+        Args:
+            students: dict of built parts by name, `image_encoder` and `text_encoder` among them.
+        """
+        self.copies = {name: momentum_copy(student) for name, student in students.items()}
+        embedding_dim = students["image_encoder"].embedding_dim
+        self.queue = FeatureQueue(self.queue_size, embedding_dim, name="queue")
+        self.steps = self.add_weight(
+            shape=(),
+            initializer="zeros",
+            dtype="int64",
+            trainable=False,
+            autocast=False,
+            aggregation="only_first_replica",
+            name="steps",
+        )
+        self.built = True
+
+    def kept_for_training(self):
+        """Return the variables of the `teacher`, with the count of its steps, and of the `queue`: a dict of lists."""
+        copies = [variable for copy in self.copies.values() for variable in copy.weights]
+        return {"teacher": [*copies, self.steps], "queue": self.queue.weights}
+
+    @property
+    def alpha_now(self):
+        """The teacher's share at this step, a float32 scalar tensor: it grows to `alpha` in `alpha_ramp_steps`."""
+        done = ops.cast(self.steps, "float32") / max(1, self.alpha_ramp_steps)
+        return self.alpha * ops.minimum(done, 1.0)
+
+    def follow(self, students, batch_size=None):
+        """Move the copies' weights towards the model's; at the first step they become the model's.
+
+        Args:
+            students: the dict that was copied.
+            batch_size: pairs of a replica; `None` where it is not known beforehand.
+
+        Raises:
+            MmkerasError: a batch of one, or one that does not divide the queue.
+        """
+        if batch_size is not None:
+            try:
+                self.queue.check_batch_size(batch_size * tf.distribute.get_strategy().num_replicas_in_sync)
+            except ValueError as error:
+                raise MmkerasError(f"{error}. Change batch_size, or queue_size of the model's teacher") from error
+        momentum = ops.where(self.steps > 0, self.momentum, 0.0)
+        for name, student in students.items():
+            momentum_update(student, self.copies[name], momentum)
+
+    def call(self, image, text):
+        image = self.copies["image_encoder"](image, training=False)
+        text = self.copies["text_encoder"](text, training=False)
+        taught = {"image_tokens": image["tokens"]}
+        taught |= {"image_embedding": image["embedding"], "text_embedding": text["embedding"]}
+        return {name: ops.stop_gradient(rows) for name, rows in taught.items()}
+
+    def candidates(self, taught, image_id):
+        """Return what embeddings are contrasted with: the batch's, of all replicas, then the queue's.
+
+        Args:
+            taught: what the call returned.
+            image_id: int64 (B,).
+
+        Returns:
+            dict, see `FeatureQueue`.
+        """
+        return self.queue(*_queued(taught, image_id))
+
+    def remember(self, taught, image_id):
+        """Put the batch into the queue, and count the step.
+
+        Args:
+            taught: what the call returned.
+            image_id: int64 (B,).
+        """
+        self.queue.enqueue(*_queued(taught, image_id))
+        self.steps.assign_add(1)
+
+
+def _queued(taught, image_id):
+    rows = (taught["image_embedding"], taught["text_embedding"], ops.cast(image_id, "int64"))
+    return [gathered_from_replicas(row) for row in rows]

@@ -1,0 +1,309 @@
+"""`StagedModel`: a model that trains in stages, each of its roles by an optimizer of its own."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from mmkeras._config import ConfigFromSignature, constructor_arguments
+from mmkeras.errors import MmkerasError
+from mmkeras.models.fused_adam import FusedAdam
+from mmkeras.models.repeated_steps import repeating, twin
+from mmkeras.models.weight_decay import without_decay_of_scales
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class StagedModel(ConfigFromSignature, keras.Model):
+    """What is said once about training, whatever a model is made of and trained for.
+
+    A model that is trained says:
+
+    - `compute_losses`, a function without side effects: every number that is logged, by name, `loss` among them;
+    - `parts`, what a stage may train or leave alone, and `stage_arguments`, which arguments it may change;
+    - `roles`, where its step is taken by several optimizers, and `variables_of` each; the step is then its own
+      `train_step`. What a step moves beside weights, a teacher or a queue, is moved there too.
+
+    Attributes:
+        trackers: dict from the names that `compute_losses` returns, `loss` apart, to a `keras.metrics.Mean`.
+        optimizers: dict from each role to its optimizer, once the model is compiled.
+        stage_arguments: dict from the name of a constructor argument that a stage may change to the check of its value,
+            a function (name, value) that raises; or from the name of a part or a dict to such a dict of what it holds.
+    """
+
+    stage_arguments = {}
+    trackers = {}
+    optimizers = {}
+    _trained_parts = None  # those that were trainable before the first stage
+
+    # --- Losses ---
+
+    def compute_losses(self, batch, outputs, training=True):
+        """Return what a step measures, a dict of scalars: `loss`, what it descends on, and the values of `tracked`.
+
+        Args:
+            batch: dict, as it came from the pipeline.
+            outputs: what `call` made of it.
+            training: whether this is a step of training.
+        """
+        raise NotImplementedError(f"{type(self).__name__} trains nothing: it has no compute_losses")
+
+    @property
+    def tracked(self):
+        """Names of `trackers` that this stage measures; the others are left out of the log."""
+        return tuple(self.trackers)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return self.compute_losses(x, y_pred, training)["loss"]
+
+    def test_step(self, data):
+        batch, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        self.track(self.compute_losses(batch, self(batch, training=False), training=False))
+        return self.get_metrics_result()
+
+    def track(self, measured):
+        """Add what a step measured to the running means of the epoch.
+
+        Args:
+            measured: what `compute_losses` returned; names that are not tracked are passed over.
+        """
+        # A loss of Keras is divided by the replicas, so that their sum is the mean.
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        trackers = {"loss": self._loss_tracker, **self.trackers}
+        for name in ("loss", *self.tracked):
+            if name in measured:
+                value = measured[name]
+                trackers[name].update_state(value * replicas if name.endswith("loss") else value)
+
+    def get_metrics_result(self):
+        """The total and what this stage measures; the other trackers are at 0."""
+        results = super().get_metrics_result()
+        return {name: value for name, value in results.items() if name in self.tracked or name not in self.trackers}
+
+    # --- Optimizers ---
+
+    @property
+    def roles(self):
+        """The roles of a step, each with an optimizer: a dict to the updates that it takes a batch."""
+        return {"main": 1}
+
+    def variables_of(self, role):
+        """Return the variables that a role's optimizer moves; none where the stage leaves them alone."""
+        return self.trainable_variables
+
+    def default_optimizer(self, role):
+        """Return what `compile()` gives a role by itself."""
+        return FusedAdam(1e-3, weight_decay=0.01, global_clipnorm=1.0)
+
+    def compile(self, optimizer="auto", optimizers=None, *, jit_compile=False, **kwargs):
+        """Configure training; `compile()` alone trains sensibly.
+
+        Args:
+            optimizer: of every role that `optimizers` does not name: each gets one of its own, of this kind and with
+                these settings. A learning-rate schedule counts batches, however many updates a role takes in each.
+                `"auto"` is the default of each role, see `default_optimizer`. Weight decay leaves out biases, the
+                scales and offsets of normalisation, and the temperature.
+            optimizers: dict from names of `roles` to an optimizer of that role.
+            jit_compile: off by default: XLA slows the small encoders' convolutions on a CPU (docs/performance.md).
+            **kwargs: as in `keras.Model.compile`, but for the loss, which is the model's own.
+
+        Raises:
+            MmkerasError: a role that the model does not have.
+        """
+        given, (first, *others) = dict(optimizers or {}), self.roles
+        if unknown := set(given) - set(self.roles):
+            raise MmkerasError(
+                f"Expected roles of {type(self).__name__} in this stage: {', '.join(self.roles)}. "
+                f"Received: {', '.join(sorted(unknown))}"
+            )
+
+        def made(role):
+            chosen = given.get(role, optimizer)
+            if isinstance(chosen, str) and chosen == "auto":
+                chosen = self.default_optimizer(role)
+            chosen = keras.optimizers.get(chosen)
+            shared = role not in given and role != first and optimizer != "auto"
+            return without_decay_of_scales(repeating(twin(chosen) if shared else chosen, self.roles[role]))
+
+        super().compile(optimizer=made(first), jit_compile=jit_compile, **kwargs)
+        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)  # under mixed_float16, by Keras
+        made_others = {role: made(role) for role in others}
+        self.optimizers = {
+            first: self.optimizer,
+            **{role: _loss_scaled(one) if scaled else one for role, one in made_others.items()},
+        }
+        for role, one in self.optimizers.items():
+            if not one.built:  # now: Keras' fit would build the first one for all variables
+                one.build(self.variables_of(role))
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        _, *others = self.optimizers.items()
+        if config and others:
+            config["optimizers"] = {role: keras.saving.serialize_keras_object(one) for role, one in others}
+        return config
+
+    def compile_from_config(self, config):
+        """Compile as the saved model was, with the optimizers' variables made, ready to be restored."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def descend(self, role, gradients_of):
+        """Let a role's optimizer take one step down.
+
+        Args:
+            role: name of `roles`.
+            gradients_of: function from the role's variables to their gradients, of a loss that the optimizer scaled.
+        """
+        if variables := self.variables_of(role):  # none where the stage leaves them alone
+            self.optimizers[role].apply(gradients_of(variables), variables)
+
+    # --- Stages ---
+
+    @property
+    def parts(self):
+        """What training may change or leave alone, by name: a dict of layers."""
+        return {}
+
+    def kept_for_training(self):
+        """Return what the model holds beside its parts for its training alone, by name: a dict of lists of variables.
+
+        No export has it, its memory is told by itself, and a training that begins with this model makes it anew.
+        """
+        return {}
+
+    def set_stage(self, trains=(), **arguments):
+        """Set what the next `fit` trains and how its losses are weighed. Compile after it.
+
+        Args:
+            trains: names of `parts`, the others are frozen; empty for those that were trainable at first. A pretrained
+                network is trained with its encoder only.
+            **arguments: new values of constructor arguments, of those in `stage_arguments`; for one that is a part a
+                dict of the part's arguments.
+
+        Raises:
+            MmkerasError: a part or an argument that the model does not have, or a value that it does not take.
+        """
+        if self._trained_parts is None:
+            self._trained_parts = tuple(name for name, part in self.parts.items() if part.trainable)
+        trains = tuple(trains) or self._trained_parts
+        if unknown := set(trains) - set(self.parts):
+            raise MmkerasError(
+                f"Expected parts of {type(self).__name__}: {', '.join(self.parts)}. "
+                f"Received: {', '.join(sorted(unknown))}"
+            )
+        for name in trains:
+            if name.endswith("_backbone") and (encoder := name.replace("backbone", "encoder")) not in trains:
+                raise MmkerasError(f"Expected {encoder} where its {name} is trained. Received: {', '.join(trains)}")
+        changes = _changes(self, self.stage_arguments, arguments)
+        for name, part in self.parts.items():  # an encoder before the network within it
+            part.trainable = name in trains
+        _set(changes)
+
+    def stage_settings(self):
+        """Return what `set_stage` may change as it is now: for `restore_stage`."""
+        trains = {name: part.trainable for name, part in self.parts.items()}
+        return trains, _values(self, self.stage_arguments)
+
+    def restore_stage(self, settings):
+        """Put back what `stage_settings` returned."""
+        trains, arguments = settings
+        for name, part in self.parts.items():
+            part.trainable = trains[name]
+        _set(_changes(self, self.stage_arguments, arguments))
+
+    def check_arguments(self, **arguments):
+        """Check values of constructor arguments that a stage may change too.
+
+        Raises:
+            MmkerasError: a value that its argument does not take.
+        """
+        _changes(self, self.stage_arguments, arguments)
+
+
+def batch_of(data):
+    """Return the batch of what Keras hands to a `train_step`."""
+    return keras.utils.unpack_x_y_sample_weight(data)[0]
+
+
+def total(losses):
+    """Return the sum of scalars, in one operation.
+
+    Chains of additions TensorFlow reorders, now one way, now another: a run that was cut off would log a loss that
+    differs from an uninterrupted one's in the last digit.
+    """
+    return ops.sum(ops.stack(list(losses)))
+
+
+def part(layer_class, given, **defaults):
+    """Return a part of a model: `given` itself, or the layer that a dict of its arguments describes.
+
+    Args:
+        layer_class: a registered layer.
+        given: one of it, a dict of its arguments, or `None`.
+        **defaults: arguments that the model gives it where `given` is a dict that leaves them out, or `None`.
+
+    Raises:
+        MmkerasError: something else, or an argument that it does not take.
+    """
+    if given is not None and not isinstance(given, (dict, layer_class)):
+        raise MmkerasError(
+            f"Expected a {layer_class.__name__} or a dict of its arguments. Received: {type(given).__name__}"
+        )
+    if isinstance(given, layer_class):
+        return given
+    allowed = constructor_arguments(layer_class)
+    if unknown := set(given or ()) - set(allowed) - {"name", "dtype", "trainable"}:
+        raise MmkerasError(
+            f"Expected arguments of {layer_class.__name__}: {', '.join(allowed)}. "
+            f"Received: {', '.join(sorted(unknown))}"
+        )
+    try:
+        return layer_class(**{**defaults, **(given or {})})
+    except ValueError as error:
+        raise MmkerasError(str(error)) from error
+
+
+def _changes(owner, allowed, arguments, prefix=""):
+    """What `set_stage` is to set, checked: (object, attribute, value) of each argument, parts' arguments too."""
+    changes = []
+    for name, value in arguments.items():
+        check = allowed.get(name)
+        if check is None:
+            names = ", ".join(prefix + one for one in allowed) or "it has none"
+            raise MmkerasError(
+                f"Expected arguments of {type(owner).__name__} that a stage may change: {names}. "
+                f"Received: {prefix}{name}={value!r}"
+            )
+        if isinstance(check, dict):
+            if not isinstance(value, dict):
+                raise MmkerasError(
+                    f"Expected {prefix}{name} as a table of {', '.join(check)}. Received: {name}={value!r}"
+                )
+            changes += _changes(_get(owner, name), check, value, f"{prefix}{name}.")
+        else:
+            check(f"{prefix}{name}", value)
+            changes.append((owner, name, value))
+    return changes
+
+
+def _values(owner, allowed):
+    """The values of the arguments that a stage may change: a dict, and in it one of each part or dict."""
+    return {
+        name: _values(_get(owner, name), check) if isinstance(check, dict) else _get(owner, name)
+        for name, check in allowed.items()
+    }
+
+
+def _get(owner, name):
+    return owner[name] if isinstance(owner, dict) else getattr(owner, name)
+
+
+def _set(changes):
+    for owner, name, value in changes:
+        if isinstance(owner, dict):
+            owner[name] = value
+        else:
+            setattr(owner, name, value)
+
+
+def _loss_scaled(optimizer):
+    scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    return optimizer if scaled else keras.optimizers.LossScaleOptimizer(optimizer)

@@ -1,0 +1,111 @@
+"""`OptimizerSettings`: what a recipe says about an optimizer, and the optimizer that follows from it."""
+
+import dataclasses
+
+from mmkeras.errors import MmkerasError
+from mmkeras.training.settings import check_values, checked_settings, documented, setting
+
+
+@documented
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimizerSettings:
+    """AdamW and the schedule of its learning rate.
+
+    Args:
+        {fields}
+
+    Raises:
+        MmkerasError: a value out of its range, or settings that the decay does not know.
+    """
+
+    learning_rate: float = setting(1e-3, "peak of the schedule", above=0)
+    warmup_steps: int = setting(
+        100, "steps in which the peak is reached, linearly; `cosine` alone has them, and never as many as the stage"
+    )
+    final_learning_rate: float = setting(0.0, "where the cosine ends, `learning_rate` at most")
+    decay: str = setting(
+        "cosine",
+        "of the learning rate after the warm-up: along a `cosine` to the last step, by `halving` it, or `constant`",
+        choices=("cosine", "halving", "constant"),
+    )
+    halving_epochs: int = setting(100, "epochs between two halvings, counted from the beginning of a stage", above=0)
+    adam_beta_1: float = setting(
+        0.9,
+        "Adam's memory of past gradients, a share below 1; against an adversary that moves on, a short one",
+        below=1,
+    )
+    adam_beta_2: float = setting(0.999, "Adam's memory of past squared gradients, a share below 1", below=1)
+    weight_decay: float = setting(0.01, "AdamW's, decoupled; biases, normalisation and temperatures are left out")
+    gradient_clip: float = setting(1.0, "global norm that the gradient is clipped to; 0 switches it off")
+
+    def __post_init__(self):
+        check_values(self)
+        self.check_schedule()
+
+    def check_schedule(self):
+        """Check that the settings of the schedule go together.
+
+        Raises:
+            MmkerasError: a final rate above the peak, or a warm-up that the decay does not have.
+        """
+        if self.final_learning_rate > self.learning_rate:
+            raise MmkerasError(
+                f"Expected final_learning_rate to be at most learning_rate, {self.learning_rate}. "
+                f"Received: final_learning_rate={self.final_learning_rate}"
+            )
+        if self.decay != "cosine" and (self.warmup_steps or self.final_learning_rate):
+            raise MmkerasError(
+                f'Expected warmup_steps = 0 and final_learning_rate = 0 with decay = "{self.decay}". Received: '
+                f"warmup_steps={self.warmup_steps}, final_learning_rate={self.final_learning_rate}"
+            )
+
+    def build(self, epochs, steps_per_epoch):
+        """Return the optimizer of a training, a `FusedAdam`.
+
+        Args:
+            epochs: epochs of the stage.
+            steps_per_epoch: steps of each.
+        """
+        from mmkeras.models.fused_adam import FusedAdam  # loads TensorFlow, which reading a recipe does not
+
+        return FusedAdam(
+            self.schedule(epochs, steps_per_epoch),
+            beta_1=self.adam_beta_1,
+            beta_2=self.adam_beta_2,
+            weight_decay=self.weight_decay or None,
+            global_clipnorm=self.gradient_clip or None,
+        )
+
+    def schedule(self, epochs, steps_per_epoch):
+        """Return the learning rate by the steps of a stage: a Keras schedule, or a number where it is constant."""
+        from keras.optimizers import schedules
+
+        if self.decay == "constant":
+            return self.learning_rate
+        if self.decay == "halving":
+            period = self.halving_epochs * steps_per_epoch
+            return schedules.ExponentialDecay(self.learning_rate, period, 0.5, staircase=True)
+        total = epochs * steps_per_epoch
+        warmup = min(self.warmup_steps, total - 1)
+        return schedules.CosineDecay(
+            0.0,
+            total - warmup,
+            alpha=self.final_learning_rate / self.learning_rate,
+            warmup_target=self.learning_rate,
+            warmup_steps=warmup,
+        )
+
+
+def checked_tables(tables, where=""):
+    """Check the tables of optimizers of their own: a dict from a role to some of `OptimizerSettings`.
+
+    Raises:
+        MmkerasError: something else than a table of tables, an unknown key, a value of another type.
+    """
+    checked = {}
+    for role, table in tables.items():
+        place = f"optimizers.{role}{where and f' of {where}'}"
+        if not isinstance(table, dict):
+            raise MmkerasError(f"Expected {place} as a table of settings. Received: {role}={table!r}")
+        checked[role] = checked_settings(OptimizerSettings, table, place)
+    return checked

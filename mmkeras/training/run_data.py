@@ -1,0 +1,53 @@
+"""`RunData`: the data of a run, as its model takes them."""
+
+import functools
+
+from mmkeras.encoders.frozen_features import picture_loader
+from mmkeras.errors import MmkerasError
+from mmkeras.training.augmentation import SETTINGS, augmenting
+
+
+class RunData:
+    """The splits that a run trains on and measures each epoch on.
+
+    Where the image encoder's backbone is frozen they hold the features that it makes of each picture, computed once; a
+    stage that trains the backbone too reads the pictures.
+
+    Args:
+        run: `Run`.
+        image_encoder: `Encoder` of the run's preset.
+        image_preprocessor: the preset's, or `None`.
+        verbose: see `FrozenFeatures`.
+
+    Raises:
+        MmkerasError: a recipe that augments pictures of which training reads features.
+    """
+
+    def __init__(self, run, image_encoder, image_preprocessor, verbose="auto"):
+        self.run = run
+        self.image_preprocessor = image_preprocessor
+        self.loader = picture_loader(image_encoder, image_preprocessor, verbose)
+        if self.loader is not image_preprocessor:
+            for name, value in augmenting(run.recipe).items():
+                raise MmkerasError(
+                    f"Expected {name}={SETTINGS[name]!r}: the backbone is frozen, and training reads the features that "
+                    f"it made of each picture once. Received: {name}={value!r}"
+                )
+
+    @property
+    def train(self):
+        """The training split, `PairedData`."""
+        return self.splits()[0]
+
+    def splits(self, pixels=False):
+        """Return the training split and the dev split, two `PairedData`.
+
+        Args:
+            pixels: whether with pictures, also where the backbone is frozen.
+        """
+        return self._load(pixels and self.loader is not self.image_preprocessor)
+
+    @functools.cache  # noqa: B019 - it lives as long as a training
+    def _load(self, pixels):
+        loader = self.image_preprocessor if pixels else self.loader
+        return tuple(self.run.load_data(split, loader) for split in ("train", "dev"))
