@@ -24,7 +24,8 @@ class Stage(StageSettings):
     """
 
     name: str = setting(
-        dataclasses.MISSING, "for logs, plots and the command line, where `stages.NAME.epochs=3` changes it"
+        dataclasses.MISSING,
+        "name of the stage in logs, plots and on the command line, where `stages.NAME.epochs=3` changes it",
     )
     epochs: int = setting(
         dataclasses.MISSING, "passes over the training data; 0 leaves the stage out, but for its arguments", least=0

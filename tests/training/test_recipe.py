@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import tomllib
 from importlib import resources
 
@@ -10,6 +11,7 @@ import pytest
 from mmkeras.errors import MmkerasError
 from mmkeras.training import Recipe, list_recipes
 from mmkeras.training.recipe import recipe_title
+from mmkeras.training.stage import Stage
 
 
 def test_recipes_lie_in_the_package_as_toml():
@@ -46,7 +48,7 @@ def test_a_whole_number_in_toml_serves_as_a_float(tmp_path):
     [
         ("epoch=2", "Unknown setting epoch. Did you mean epochs?"),
         ("learnig_rate=1", "Unknown setting learnig_rate. Did you mean learning_rate?"),
-        ("zzz=1", "Unknown setting zzz. There are: learning_rate, "),
+        ("zzz=1", "Unknown setting zzz. There are: preset, data,"),
         ("epochs", "Expected key=value. Received: epochs"),
         ("epochs=2.5", "Expected epochs to be of type int. Received: epochs=2.5"),
         ("epochs=", "Expected epochs to be of type int. Received: epochs="),
@@ -176,3 +178,18 @@ def test_the_command_line_reaches_into_stages(tmp_path):
         Recipe.load(file, ["stages.three.epochs=1"])
     with pytest.raises(MmkerasError, match="in a recipe's file, not on the command line"):
         Recipe.load(file, ["stages.one.trains=image_encoder"])
+
+
+def test_a_recipe_is_shown_with_its_reasons_and_what_every_setting_means(capsys, monkeypatch):
+    from mmkeras.console import print_recipe
+
+    monkeypatch.setenv("COLUMNS", "200")
+    print_recipe("glyphs_modality_invariant")
+    out = capsys.readouterr().out
+    assert "# until its gradient says something" in out  # a reason
+    assert re.search(r"learning_rate +0\.004 +peak of the learning rate", out)  # the recipe's value, not the default
+    for settings_class in (Recipe, Stage):
+        for field in dataclasses.fields(settings_class):
+            assert field.name in out
+    with pytest.raises(MmkerasError, match="Did you mean glyphs_tiny"):
+        print_recipe("glyphs_tin")
