@@ -7,8 +7,7 @@ from keras import layers, ops
 
 from mmkeras.encoders.embedding_head import embedding_head
 from mmkeras.encoders.encoder import Encoder
-from mmkeras.layers.dropout import Dropout
-from mmkeras.layers.layer_normalization import LayerNormalization
+from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 from mmkeras.layers.prepend_token import PrependToken
 from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
 from mmkeras.layers.transformer_block import TransformerBlock
@@ -73,8 +72,8 @@ def bert_text_encoder(
         ids, positions = PrependToken(class_id, name="class_token")(token_ids), sequence_length + 1
     mask = ops.not_equal(ids, 0)
     x = TokenAndPositionEmbedding(vocabulary_size, positions, width, types, name="embedding")(ids)
-    x = LayerNormalization(epsilon=1e-12, name="embedding_norm")(x)
-    x = Dropout(dropout, name="embedding_dropout")(x)
+    x = FusedLayerNormalization(epsilon=1e-12, name="embedding_norm")(x)
+    x = layers.Dropout(dropout, name="embedding_dropout")(x)
     for index in range(depth):
         block = TransformerBlock(
             heads,

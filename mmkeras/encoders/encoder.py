@@ -11,7 +11,7 @@ from mmkeras.encoders.backbone import Backbone
 from mmkeras.encoders.embedding_head import FeatureNorm
 from mmkeras.encoders.hub import HubLayer
 from mmkeras.errors import MmkerasError
-from mmkeras.layers.layer_normalization import LayerNormalization
+from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 from mmkeras.layers.patch_embedding import PatchEmbedding
 from mmkeras.layers.prepend_token import PrependToken
 from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
@@ -40,7 +40,7 @@ class Encoder(keras.Model):
         token_embedding: its `TokenAndPositionEmbedding` or `keras.layers.Embedding`; `None` without one.
         class_token: the `PrependToken` that puts an id before every text; `None` where nothing does.
         blocks: its `TransformerBlock`s, a list in their order.
-        norm: the `LayerNormalization` before or after its blocks; `None` without one.
+        norm: the `FusedLayerNormalization` before or after its blocks; `None` without one.
         pretrained: the layer that holds a published network, a `Backbone` or a `HubLayer`; `None` without one.
 
     Example:
@@ -74,8 +74,9 @@ class Encoder(keras.Model):
         return [layer for layer in self.layers if isinstance(layer, TransformerBlock)]
 
     @property
-    def norm(self) -> LayerNormalization | None:
-        return self._only(LayerNormalization)
+    def norm(self) -> FusedLayerNormalization | None:
+        norms = (layer for layer in self.layers if isinstance(layer, FusedLayerNormalization))
+        return next((layer for layer in norms if not isinstance(layer, FeatureNorm)), None)
 
     @property
     def pretrained(self) -> Backbone | HubLayer | None:

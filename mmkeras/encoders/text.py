@@ -18,7 +18,7 @@ from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.feature_mlp import feature_mlp
 from mmkeras.encoders.hub import HubLayer, check_hub_output
 from mmkeras.errors import MmkerasError
-from mmkeras.layers.layer_normalization import LayerNormalization
+from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 from mmkeras.layers.masked_pooling import MaskedMaxPooling, MaskedMeanPooling
 from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
 from mmkeras.layers.transformer_block import TransformerBlock
@@ -58,7 +58,7 @@ def transformer_text_encoder(
     x = TokenAndPositionEmbedding(vocabulary_size, sequence_length, width, name="embedding")(token_ids)
     for index in range(depth):
         x = TransformerBlock(heads, 4 * width, dropout, name=f"block_{index}")(x, mask)
-    tokens = LayerNormalization(epsilon=1e-6, name="final_norm")(x)
+    tokens = FusedLayerNormalization(epsilon=1e-6, name="final_norm")(x)
 
     # === Functional Model ===
     pooled = MaskedMeanPooling(name="pooling")(tokens, mask)

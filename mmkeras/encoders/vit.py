@@ -15,7 +15,7 @@ from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.position_embedding import resize_position_embedding
 from mmkeras.encoders.pretrained_weights import load_deit
 from mmkeras.errors import MmkerasError
-from mmkeras.layers.layer_normalization import LayerNormalization
+from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 from mmkeras.layers.patch_embedding import PatchEmbedding
 from mmkeras.layers.transformer_block import TransformerBlock
 
@@ -102,7 +102,7 @@ def vit_image_encoder(
             heads, mlp_ratio * token_width, dropout, initializer_range=initializer_range, name=f"block_{index}"
         )
         x = block(x)
-    tokens = LayerNormalization(epsilon=1e-6, name="final_norm")(x)
+    tokens = FusedLayerNormalization(epsilon=1e-6, name="final_norm")(x)
 
     # === Functional Model ===
     outputs = {"tokens": tokens, "embedding": embedding_head(tokens[:, 0], embedding_dim, batch_norm)}

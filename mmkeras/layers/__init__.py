@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 from mmkeras._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .batch_normalization import BatchNormalization as BatchNormalization
     from .category_head import CategoryHead as CategoryHead
     from .cross_modal_autoencoder import CrossModalAutoencoder as CrossModalAutoencoder
     from .cross_modal_discriminators import CrossModalDiscriminators as CrossModalDiscriminators
     from .discriminator import Discriminator as Discriminator
-    from .dropout import Dropout as Dropout
     from .feature_queue import FeatureQueue as FeatureQueue
+    from .fused.fused_batch_normalization import FusedBatchNormalization as FusedBatchNormalization
+    from .fused.fused_layer_normalization import FusedLayerNormalization as FusedLayerNormalization
+    from .fused.head_dense import HeadDense as HeadDense
     from .gradient_reversal import GradientReversal as GradientReversal
-    from .layer_normalization import LayerNormalization as LayerNormalization
     from .masked_language_head import MaskedLanguageHead as MaskedLanguageHead
     from .masked_pooling import MaskedMaxPooling as MaskedMaxPooling
     from .masked_pooling import MaskedMeanPooling as MaskedMeanPooling

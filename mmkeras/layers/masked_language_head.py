@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 from mmkeras.layers.kernel_initializer import kernel_initializer
 from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
@@ -26,6 +27,7 @@ class MaskedLanguageHead(keras.layers.Layer):
     Call arguments:
         tokens: (..., W).
         token_embedding: (V, W), the encoder's table, V = `vocabulary_size`.
+        training: bool.
 
     Returns:
         logits, float32 (..., V).
@@ -50,18 +52,18 @@ class MaskedLanguageHead(keras.layers.Layer):
     def build(self, tokens_shape: Shape, token_embedding_shape: Shape | None = None) -> None:
         kernel, policy = kernel_initializer(self.initializer_range), self.dtype_policy
         self.dense = keras.layers.Dense(tokens_shape[-1], "gelu", kernel_initializer=kernel, dtype=policy, name="dense")
-        self.norm = keras.layers.LayerNormalization(epsilon=self.epsilon, dtype=policy, name="norm")
+        self.norm = FusedLayerNormalization(epsilon=self.epsilon, dtype=policy, name="norm")
         # Added in float32, also under mixed precision: the softmax over a vocabulary is taken of these sums.
         self.bias = self.add_weight(shape=(self.vocabulary_size,), initializer="zeros", autocast=False, name="bias")
         self.dense.build(tokens_shape)
         self.norm.build(tokens_shape)
 
-    def call(self, tokens: TensorLike, token_embedding: Array) -> Tensor:
+    def call(self, tokens: TensorLike, token_embedding: Array, training: bool | None = None) -> Tensor:
         if token_embedding.shape[0] != self.vocabulary_size:
             raise ValueError(
                 f"Expected the embedding of {self.vocabulary_size} ids. Received: {token_embedding.shape[0]}"
             )
-        x = self.norm(self.dense(tokens))
+        x = self.norm(self.dense(tokens), training=training)
         logits = ops.matmul(x, ops.transpose(ops.cast(token_embedding, x.dtype)))
         return ops.cast(logits, self.variable_dtype) + self.bias
 

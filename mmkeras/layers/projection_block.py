@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from mmkeras.layers.fused.normalize_by_batch import normalize_by_batch
 from mmkeras.layers.linear import linear
-from mmkeras.layers.normalize_by_batch import normalize_by_batch
 from mmkeras.tensors import Shape, Tensor, TensorLike
 
 

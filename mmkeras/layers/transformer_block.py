@@ -6,9 +6,8 @@ from typing import Any
 
 import keras
 
-from mmkeras.layers.dropout import Dropout
+from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 from mmkeras.layers.kernel_initializer import kernel_initializer
-from mmkeras.layers.layer_normalization import LayerNormalization
 from mmkeras.layers.multi_head_attention import MultiHeadAttention
 from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
@@ -88,7 +87,7 @@ class TransformerBlock(keras.layers.Layer):
         self.feed_forward_norm = self._norm("feed_forward_norm")
         self.expand = self._dense(self.feed_forward, "gelu", "expand")
         self.contract = self._dense(width, None, "contract")
-        self.residual_dropout = Dropout(self.dropout, dtype=policy, name="residual_dropout")
+        self.residual_dropout = keras.layers.Dropout(self.dropout, dtype=policy, name="residual_dropout")
         self.attention_norm.build(tokens_shape)
         self.attention.build(tokens_shape)
         if self.cross_attention:
@@ -101,7 +100,7 @@ class TransformerBlock(keras.layers.Layer):
         self.contract.build((*tokens_shape[:-1], self.feed_forward))
 
     def _norm(self, name):
-        return LayerNormalization(epsilon=self.epsilon, dtype=self.dtype_policy, name=name)
+        return FusedLayerNormalization(epsilon=self.epsilon, dtype=self.dtype_policy, name=name)
 
     def _dense(self, units, activation, name):
         kernel = kernel_initializer(self.initializer_range)
