@@ -8,11 +8,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.tensors import Shape, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class CategoryHead(keras.layers.Layer):
+class CategoryHead(ConfigFromSignature, keras.layers.Layer):
     """Category logits as cosines: how far an embedding points along the direction of each category.
 
         logit_c = scale * <z, w_c> / |w_c| + b_c
@@ -69,7 +70,3 @@ class CategoryHead(keras.layers.Layer):
 
     def compute_output_spec(self, embedding: keras.KerasTensor) -> keras.KerasTensor:
         return keras.KerasTensor((*embedding.shape[:-1], self.classes), "float32")
-
-    def get_config(self) -> dict[str, Any]:
-        config = {"classes": self.classes, "scale": self.scale, "initial_bias": self.initial_bias}
-        return {**super().get_config(), **config}

@@ -8,13 +8,14 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
 NO_PICTURE = -(2**63)  # the id of a place that no batch has filled yet
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class FeatureQueue(keras.layers.Layer):
+class FeatureQueue(ConfigFromSignature, keras.layers.Layer):
     """First in, first out: embeddings of pictures and texts with the ids of their pictures.
 
     Everything is a weight, and saved with the model. Until batches have filled it the queue holds random unit vectors
@@ -133,14 +134,6 @@ class FeatureQueue(keras.layers.Layer):
             "image_embedding": embedding,
             "text_embedding": embedding,
             "image_id": keras.KerasTensor((rows,), "int64"),
-        }
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "size": self.size,
-            "embedding_dim": self.embedding_dim,
-            "seed": self.seed,
         }
 
 
