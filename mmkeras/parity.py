@@ -48,8 +48,8 @@ def check_exported(folder, server=None, before_loading=None):
         Path of what was compared, a version's folder or `folder`, and the list of `Comparison`.
 
     Raises:
-        MmkerasError: nothing there that was exported, a server for what devices run, or as of `check_parity` and
-            `check_device_parity`.
+        MmkerasError: nothing there that was exported, a server for what devices run, or what `check_parity` and
+            `check_device_parity` raise.
     """
     from mmkeras.serving import Client
     from mmkeras.serving.reaching import reaching
@@ -94,7 +94,7 @@ def check_parity(golden, predict):
     """Run every golden example through `predict` and compare.
 
     Args:
-        golden: as `golden_of` returns it.
+        golden: what `golden_of` returned.
         predict: function (signature, inputs dict of arrays) -> dict of arrays.
 
     Returns:
@@ -129,7 +129,7 @@ def check_device_parity(folder):
     interpreter and the operators that TensorFlow brings.
 
     Args:
-        folder: as `export_tflite` wrote it.
+        folder: what `export_tflite` wrote.
 
     Returns:
         List of `Comparison`: of every file its `embedding`, which passes by its least cosine alone, with the bound of

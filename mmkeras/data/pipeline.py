@@ -88,9 +88,9 @@ def unpaired_batches(data, batch_size, seed, text_preprocessor=None, augment=Non
         data: `PairedData` with `label` and `text_label`; its pairs and ids are not used.
         batch_size: pictures a batch, and texts a batch, B.
         seed: int.
-        text_preprocessor: as in `training_batches`.
-        augment: as in `training_batches`.
-        first_step: as in `training_batches`.
+        text_preprocessor: what turns texts into ids, see `training_batches`.
+        augment: what changes pictures, see `training_batches`.
+        first_step: where the order of the batches begins, see `training_batches`.
 
     Returns:
         `tf.data.Dataset` of dicts: `image` (B, H, W, C) or (B, F), `image_label` (B,) or (B, C), `token_ids` int32
@@ -145,9 +145,9 @@ def mismatched_batches(data, batch_size, seed, text_preprocessor=None, augment=N
         data: `PairedData` with pairs, and with `label` and `text_label`, one category an item.
         batch_size: pairs a batch, and pairs of other categories, B.
         seed: int.
-        text_preprocessor: as in `training_batches`.
-        augment: as in `training_batches`.
-        first_step: as in `training_batches`.
+        text_preprocessor: what turns texts into ids, see `training_batches`.
+        augment: what changes pictures, see `training_batches`.
+        first_step: where the order of the batches begins, see `training_batches`.
 
     Returns:
         `tf.data.Dataset` of dicts: `image` (B, H, W, C) or (B, F), `token_ids` int32 (B, L) or `text`, string (B,) or

@@ -17,7 +17,7 @@ class Dropout(keras.layers.Dropout):
     `noise_shape` included, with which its own draws are used.
 
     Args:
-        rate: in [0, 1].
+        rate: share of the numbers that become 0, in [0, 1].
         **kwargs: see `keras.layers.Dropout`.
 
     Call arguments:

@@ -79,7 +79,7 @@ class FeatureQueue(keras.layers.Layer):
         }
 
     def enqueue(self, image_embedding, text_embedding, image_id):
-        """Put a batch in the place of the oldest one. Arguments as of the call; no gradient comes through."""
+        """Put a batch in the place of the oldest one; takes what the call takes. No gradient comes through."""
         batch = image_embedding.shape[0]
         if batch is None:
             batch = ops.shape(image_embedding)[0]

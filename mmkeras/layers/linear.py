@@ -12,7 +12,7 @@ def linear(units, inputs, **kwargs):
     Args:
         units: outputs, 1 or more.
         inputs: length of what it takes, 1 or more.
-        **kwargs: as of `keras.layers.Dense`.
+        **kwargs: see `keras.layers.Dense`.
 
     Returns:
         `keras.layers.Dense`.

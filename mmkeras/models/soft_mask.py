@@ -49,8 +49,8 @@ class SoftMask(ImageTextModel):
     words, as there), and batches without distorted images.
 
     Args:
-        image_encoder: of kind `vit`, see `ImageTextModel`.
-        text_encoder: of kind `bert`, see `ImageTextModel`.
+        image_encoder: `Encoder` of kind `vit`, see `ImageTextModel`.
+        text_encoder: `Encoder` of kind `bert`, see `ImageTextModel`.
         image_preprocessor: see `ImageTextModel`.
         text_preprocessor: see `ImageTextModel`.
         fusion: `PairFusion`, or a dict of its arguments.
@@ -207,8 +207,8 @@ class SoftMask(ImageTextModel):
         """Encode images and texts once, to score any pairs of them: what an evaluation re-ranks by.
 
         Args:
-            images: as of `encode_image`.
-            texts: as of `encode_text`.
+            images: P pictures, see `encode_image`.
+            texts: T texts, see `encode_text`.
             batch_size: rows that are encoded at a time.
 
         Returns:

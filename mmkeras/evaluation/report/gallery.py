@@ -20,7 +20,7 @@ def draw_queries(evaluation, direction, seed, count=8, results=5):
     Args:
         evaluation: `Evaluation`; its `relevance` says what is right.
         direction: `"text_to_image"` or `"image_to_text"`.
-        seed: of the draw; both directions draw on their own.
+        seed: decides what is drawn; both directions draw on their own.
         count: how many of each kind, or all where there are fewer.
         results: length of the result lists.
 

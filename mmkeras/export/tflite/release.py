@@ -57,7 +57,7 @@ def export_tflite(run, to, precisions=("dynamic",), index="", model=None):
     Args:
         run: `Run`.
         to: folder that does not exist.
-        precisions: of `float32`, `float16`, `dynamic`, `int8`.
+        precisions: some of `float32`, `float16`, `dynamic`, `int8`.
         index: `float16` or `int8` writes an index of that precision; empty writes none.
         model: the run's model, where it is loaded already.
 

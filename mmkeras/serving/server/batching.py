@@ -92,7 +92,7 @@ class BatchScheduler:
 
         Args:
             parameters: BatchingParameters, as `read_batching_file` returns them.
-            metrics: as above.
+            metrics: the server's metrics, see `BatchScheduler`.
         """
         given = {field.name: getattr(parameters, field.name) for field, _ in parameters.ListFields()}
         arguments = {name: getattr(value, "value", value) for name, value in given.items()}
