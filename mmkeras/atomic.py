@@ -71,6 +71,7 @@ def refuse_existing(target):
 
 @contextlib.contextmanager
 def _told(target):
+    """Raise what the system says of a failed write as a `MmkerasError` that names `target`."""
     try:
         yield
     except OSError as error:

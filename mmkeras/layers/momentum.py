@@ -1,4 +1,4 @@
-"""Momentum models: a slow copy of a model, which teaches it."""
+"""A momentum model: a copy of a model that follows it slowly, to teach it."""
 
 import keras
 import tensorflow as tf
