@@ -18,7 +18,7 @@ def momentum_copy(model):
 
     Example:
         >>> teacher = momentum_copy(image_encoder)
-        >>> momentum_update(image_encoder, teacher, 0.995)  # at the start of each step
+        >>> momentum_update(image_encoder, teacher, 0.995)  # once a step
     """
     if not model.built:
         raise ValueError(f"Expected a built model to copy. Received: {model.name}, which is not built")
@@ -36,8 +36,8 @@ def momentum_update(model, teacher, momentum):
 
         teacher = momentum teacher + (1 - momentum) model
 
-    At 0 it copies and at 1 it changes nothing, bit for bit. Weights that are no floats are copied. To be called at the
-    start of a step, outside of any tape and outside of a layer's `call`. Under `tf.distribute` the copies of every
+    At 0 it copies and at 1 it changes nothing, bit for bit. Weights that are no floats are copied. Call it in a
+    `train_step`, while no tape records and outside of a layer's `call`. Under `tf.distribute` the copies of every
     replica move.
 
     Args:
