@@ -46,7 +46,7 @@ def training_batches(data, batch_size, seed, text_preprocessor=None, augment=Non
     Args:
         data: `PairedData`.
         batch_size: pairs a batch, B.
-        seed: int.
+        seed: int, which decides the order of the batches.
         text_preprocessor: string[N] -> int32 (N, L); without it the batches hold `text`, strings or features.
         augment: function (images (B, H, W, C), seed (2,)) -> images, such as `mmkeras.preprocessing.RandomShift`; or to
             a dict of several views by their key of the batch, `image` among them, such as `PictureViews`.
@@ -87,7 +87,7 @@ def unpaired_batches(data, batch_size, seed, text_preprocessor=None, augment=Non
     Args:
         data: `PairedData` with `label` and `text_label`; its pairs and ids are not used.
         batch_size: pictures a batch, and texts a batch, B.
-        seed: int.
+        seed: int, which decides the order of the batches.
         text_preprocessor: what turns texts into ids, see `training_batches`.
         augment: what changes pictures, see `training_batches`.
         first_step: where the order of the batches begins, see `training_batches`.
@@ -144,7 +144,7 @@ def mismatched_batches(data, batch_size, seed, text_preprocessor=None, augment=N
     Args:
         data: `PairedData` with pairs, and with `label` and `text_label`, one category an item.
         batch_size: pairs a batch, and pairs of other categories, B.
-        seed: int.
+        seed: int, which decides the order of the batches.
         text_preprocessor: what turns texts into ids, see `training_batches`.
         augment: what changes pictures, see `training_batches`.
         first_step: where the order of the batches begins, see `training_batches`.
