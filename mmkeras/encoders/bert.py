@@ -1,5 +1,7 @@
 """BERT as a text encoder."""
 
+from __future__ import annotations
+
 import keras
 from keras import layers, ops
 
@@ -13,20 +15,20 @@ from mmkeras.layers.transformer_block import TransformerBlock
 
 
 def bert_text_encoder(
-    vocabulary_size,
-    sequence_length,
-    width=768,
-    depth=6,
-    heads=12,
-    mlp_ratio=4,
-    embedding_dim=256,
-    dropout=0.1,
-    class_id=2,
-    types=2,
-    batch_norm=False,
-    initializer_range=0.02,
-    name="text_encoder",
-):
+    vocabulary_size: int,
+    sequence_length: int,
+    width: int = 768,
+    depth: int = 6,
+    heads: int = 12,
+    mlp_ratio: int = 4,
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    class_id: int | None = 2,
+    types: int = 2,
+    batch_norm: bool = False,
+    initializer_range: float | None = 0.02,
+    name: str = "text_encoder",
+) -> Encoder:
     """BERT, post-norm, whose class token becomes the embedding.
 
     The defaults are the lower half of BERT-base, ALBEF's text encoder, which `load_bert` fills; its upper half is

@@ -1,9 +1,12 @@
 """Batch normalisation of feature maps by TensorFlow's fused kernel."""
 
+from __future__ import annotations
+
 import keras
 from keras import ops
 
 from mmkeras.layers.normalize_by_batch import normalize_by_batch
+from mmkeras.tensors import Array, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -34,7 +37,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         Ioffe & Szegedy 2015 (arXiv 1502.03167), algorithm 1.
     """
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Array, training: bool | None = None, mask: TensorLike | None = None) -> Tensor:
         if not (training and self.trainable and mask is None and self._fusible(len(inputs.shape))):
             return super().call(inputs, training=training, mask=mask)
         inputs = ops.cast(inputs, "float32")  # also under mixed precision, as Keras computes it

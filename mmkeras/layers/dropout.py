@@ -1,8 +1,12 @@
 """Dropout by a factor, of half a random word a number."""
 
+from __future__ import annotations
+
 import keras
 import tensorflow as tf
 from keras import ops
+
+from mmkeras.tensors import Tensor, TensorLike
 
 BITS = 16  # of randomness a number: a rate is met to 1 / 65536
 
@@ -34,7 +38,7 @@ class Dropout(keras.layers.Dropout):
         Srivastava et al. 2014 (JMLR 15), section 4.
     """
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: TensorLike, training: bool = False) -> Tensor:
         if not (training and 0 < self.rate < 1 and self.noise_shape is None):
             return super().call(inputs, training=training)
         inputs = ops.convert_to_tensor(inputs)

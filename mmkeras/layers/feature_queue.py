@@ -1,8 +1,14 @@
 """The queue of a teacher's embeddings: candidates of earlier batches beside those of the present one."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import ops
+
+from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
 NO_PICTURE = -(2**63)  # the id of a place that no batch has filled yet
 
@@ -43,7 +49,7 @@ class FeatureQueue(keras.layers.Layer):
         2107.07651), section 3.2.
     """
 
-    def __init__(self, size, embedding_dim, seed=0, **kwargs):
+    def __init__(self, size: int, embedding_dim: int, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)  # an int64 id and a float32 embedding stay what they are
         if min(size, embedding_dim) < 1:
             raise ValueError(f"Expected sizes of 1 or more. Received: size={size}, embedding_dim={embedding_dim}")
@@ -56,10 +62,10 @@ class FeatureQueue(keras.layers.Layer):
         self.pointer = self._add_state("pointer", (), "zeros", "int64")
         self.built = True
 
-    def build(self, *shapes):
+    def build(self, *shapes: Shape) -> None:
         self.built = True
 
-    def check_batch_size(self, batch_size):
+    def check_batch_size(self, batch_size: int) -> None:
         """Raise unless a batch, of all replicas together, may be queued.
 
         Raises:
@@ -71,15 +77,20 @@ class FeatureQueue(keras.layers.Layer):
                 f"{self._nearest_sizes(batch_size)}. Received: batch_size={batch_size}"
             )
 
-    def call(self, image_embedding, text_embedding, image_id):
+    def call(self, image_embedding: TensorLike, text_embedding: TensorLike, image_id: TensorLike) -> dict[str, Tensor]:
         return {
             "image_embedding": ops.concatenate([ops.cast(image_embedding, "float32"), self.image_queue], axis=0),
             "text_embedding": ops.concatenate([ops.cast(text_embedding, "float32"), self.text_queue], axis=0),
             "image_id": ops.concatenate([ops.cast(image_id, "int64"), self.id_queue], axis=0),
         }
 
+<<<<<<< HEAD
     def enqueue(self, image_embedding, text_embedding, image_id):
         """Put a batch in the place of the oldest one; takes what the call takes. No gradient comes through."""
+=======
+    def enqueue(self, image_embedding: Array, text_embedding: Array, image_id: Array) -> None:
+        """Put a batch in the place of the oldest one. Arguments as of the call; no gradient comes through."""
+>>>>>>> main
         batch = image_embedding.shape[0]
         if batch is None:
             batch = ops.shape(image_embedding)[0]
@@ -117,7 +128,9 @@ class FeatureQueue(keras.layers.Layer):
         sizes = [size for size in (below, below + batch_size) if size]
         return f"; of that batch it holds {' or '.join(map(str, sizes))}"
 
-    def compute_output_spec(self, image_embedding, text_embedding, image_id):
+    def compute_output_spec(
+        self, image_embedding: keras.KerasTensor, text_embedding: keras.KerasTensor, image_id: keras.KerasTensor
+    ) -> dict[str, keras.KerasTensor]:
         batch = image_embedding.shape[0]
         rows = None if batch is None else batch + self.size
         embedding = keras.KerasTensor((rows, self.embedding_dim), "float32")
@@ -127,7 +140,7 @@ class FeatureQueue(keras.layers.Layer):
             "image_id": keras.KerasTensor((rows,), "int64"),
         }
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "size": self.size,

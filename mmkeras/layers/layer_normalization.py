@@ -1,8 +1,12 @@
 """Layer normalisation with a derivative of few operations."""
 
+from __future__ import annotations
+
 import keras
 import tensorflow as tf
 from keras import ops
+
+from mmkeras.tensors import Array, Tensor
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -34,7 +38,7 @@ class LayerNormalization(keras.layers.LayerNormalization):
         Ba et al. 2016 (arXiv 1607.06450), equation 4.
     """
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Array, training: bool | None = None) -> Tensor:
         if not (training and self._is_plain(len(inputs.shape))):
             return super().call(inputs)
         inputs = ops.cast(inputs, "float32")  # also under mixed precision, as Keras computes it

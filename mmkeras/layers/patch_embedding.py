@@ -1,9 +1,14 @@
 """Pictures as sequences of patches."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
 from mmkeras.layers.kernel_initializer import kernel_initializer
+from mmkeras.tensors import Shape, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -31,7 +36,7 @@ class PatchEmbedding(keras.layers.Layer):
         Dosovitskiy et al. 2021 (arXiv 2010.11929), section 3.1.
     """
 
-    def __init__(self, patch, width, initializer_range=0.02, **kwargs):
+    def __init__(self, patch: int, width: int, initializer_range: float | None = 0.02, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if min(patch, width) < 1:
             raise ValueError(f"Expected sizes of 1 or more. Received: patch={patch}, width={width}")
@@ -39,7 +44,7 @@ class PatchEmbedding(keras.layers.Layer):
         self.width = width
         self.initializer_range = initializer_range
 
-    def build(self, image_shape):
+    def build(self, image_shape: Shape) -> None:
         height, width = image_shape[1:3]
         if height % self.patch or width % self.patch:
             raise ValueError(
@@ -64,7 +69,7 @@ class PatchEmbedding(keras.layers.Layer):
             name="position_embedding",
         )
 
-    def call(self, image):
+    def call(self, image: TensorLike) -> Tensor:
         patches = self.projection(image)  # (B, rows, columns, W)
         patches = ops.reshape(patches, (-1, self.grid[0] * self.grid[1], self.width))
         class_token = ops.cast(self.class_token, patches.dtype)[None, None]
@@ -72,7 +77,7 @@ class PatchEmbedding(keras.layers.Layer):
         tokens = ops.concatenate([class_token, patches], axis=1)
         return tokens + ops.cast(self.position_embedding, tokens.dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "patch": self.patch,

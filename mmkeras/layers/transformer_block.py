@@ -1,11 +1,16 @@
 """Transformer blocks."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 
 from mmkeras.layers.dropout import Dropout
 from mmkeras.layers.kernel_initializer import kernel_initializer
 from mmkeras.layers.layer_normalization import LayerNormalization
 from mmkeras.layers.multi_head_attention import MultiHeadAttention
+from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -49,15 +54,15 @@ class TransformerBlock(keras.layers.Layer):
 
     def __init__(
         self,
-        heads,
-        feed_forward,
-        dropout=0.0,
-        post_norm=False,
-        cross_attention=False,
-        epsilon=1e-6,
-        initializer_range=None,
-        **kwargs,
-    ):
+        heads: int,
+        feed_forward: int,
+        dropout: float = 0.0,
+        post_norm: bool = False,
+        cross_attention: bool = False,
+        epsilon: float = 1e-6,
+        initializer_range: float | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if heads < 1:
             raise ValueError(f"Expected at least one attention head. Received: heads={heads}")
@@ -75,7 +80,7 @@ class TransformerBlock(keras.layers.Layer):
         self.epsilon = epsilon
         self.initializer_range = initializer_range
 
-    def build(self, tokens_shape, context_shape=None):
+    def build(self, tokens_shape: Shape, context_shape: Shape | None = None) -> None:
         self._check_context(context_shape)
         width, policy = tokens_shape[-1], self.dtype_policy
         self.attention_norm = self._norm("attention_norm")
@@ -114,14 +119,14 @@ class TransformerBlock(keras.layers.Layer):
 
     def call(
         self,
-        tokens,
-        mask=None,
-        context=None,
-        probe=None,
-        return_probabilities=False,
-        class_only=False,
-        training=None,
-    ):
+        tokens: Array,
+        mask: TensorLike | None = None,
+        context: TensorLike | None = None,
+        probe: TensorLike | None = None,
+        return_probabilities: bool = False,
+        class_only: bool = False,
+        training: bool | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         self._check_context(context)
         if return_probabilities and not self.cross_attention:
             raise ValueError("Expected cross_attention with return_probabilities. Received: cross_attention=False")
@@ -151,10 +156,10 @@ class TransformerBlock(keras.layers.Layer):
         tokens = tokens + self.residual_dropout(branch, training=training)
         return norm(tokens, training=training) if self.post_norm else tokens
 
-    def compute_mask(self, inputs, previous_mask):
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
         return None  # masks go by argument; attached to a tensor, Keras would hand them to layers that take none
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "heads": self.heads,
