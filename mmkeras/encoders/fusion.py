@@ -118,10 +118,5 @@ class FusionEncoder(ConfigFromSignature, keras.layers.Layer):
                 tokens, probabilities = tokens
         return (tokens, probabilities) if return_probabilities else tokens
 
-<<<<<<< HEAD
-    def compute_mask(self, inputs, previous_mask):
-        return None  # by the blocks' own default
-=======
     def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
-        return None  # as of the blocks
->>>>>>> main
+        return None  # which the blocks return too

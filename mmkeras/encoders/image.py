@@ -179,7 +179,7 @@ def hub_image_encoder(
     Args:
         handle: path of a folder or URL.
         height: px of the pictures that the module takes.
-        width: px.
+        width: px of the pictures that the module takes.
         channels: 1 or 3.
         scale: what the module takes: "0..1", as those of TensorFlow Hub do, "-1..1" or "0..255".
         trainable: whether training changes the module.

@@ -25,7 +25,7 @@ class FeatureQueue(keras.layers.Layer):
     Args:
         size: K, the pairs that it holds, 1 or more.
         embedding_dim: D.
-        seed: int, of the random vectors.
+        seed: int, which decides the random vectors.
 
     Call arguments:
         image_embedding: (B, D), of the teacher.
@@ -84,13 +84,8 @@ class FeatureQueue(keras.layers.Layer):
             "image_id": ops.concatenate([ops.cast(image_id, "int64"), self.id_queue], axis=0),
         }
 
-<<<<<<< HEAD
-    def enqueue(self, image_embedding, text_embedding, image_id):
-        """Put a batch in the place of the oldest one; takes what the call takes. No gradient comes through."""
-=======
     def enqueue(self, image_embedding: Array, text_embedding: Array, image_id: Array) -> None:
-        """Put a batch in the place of the oldest one. Arguments as of the call; no gradient comes through."""
->>>>>>> main
+        """Put a batch in the place of the oldest one; takes what the call takes. No gradient comes through."""
         batch = image_embedding.shape[0]
         if batch is None:
             batch = ops.shape(image_embedding)[0]

@@ -133,7 +133,7 @@ def data_uri(image, longest=THUMBNAIL):
 
     Args:
         image: uint8 (H, W, 3) or (H, W, 1).
-        longest: px.
+        longest: the most px of an edge.
     """
     picture = Image.fromarray(np.ascontiguousarray(image[..., 0] if image.shape[-1] == 1 else image))
     picture.thumbnail((longest, longest))
