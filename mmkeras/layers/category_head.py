@@ -24,7 +24,8 @@ class CategoryHead(ConfigFromSignature, keras.layers.Layer):
 
     Args:
         classes: C, 2 or more.
-        scale: of the cosines, more than 0; the loss of an embedding that points straight at its category falls with it.
+        scale: what the cosines are multiplied by, more than 0; the loss of an embedding that points straight at its
+            category falls with it.
         initial_bias: where the bias of each category starts. With a sigmoid for each of many categories, of which an
             item has few, start low: from 0 the quickest way to a lower loss is one point for all embeddings, away from
             all categories.

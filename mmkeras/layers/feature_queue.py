@@ -26,7 +26,7 @@ class FeatureQueue(ConfigFromSignature, keras.layers.Layer):
     Args:
         size: K, the pairs that it holds, 1 or more.
         embedding_dim: D.
-        seed: int, of the random vectors.
+        seed: int, which decides the random vectors.
 
     Call arguments:
         image_embedding: (B, D), of the teacher.
@@ -86,7 +86,7 @@ class FeatureQueue(ConfigFromSignature, keras.layers.Layer):
         }
 
     def enqueue(self, image_embedding: Array, text_embedding: Array, image_id: Array) -> None:
-        """Put a batch in the place of the oldest one. Arguments as of the call; no gradient comes through."""
+        """Put a batch in the place of the oldest one; takes what the call takes. No gradient comes through."""
         batch = image_embedding.shape[0]
         if batch is None:
             batch = ops.shape(image_embedding)[0]

@@ -22,7 +22,7 @@ class MaskedLanguageHead(ConfigFromSignature, keras.layers.Layer):
 
     Args:
         vocabulary_size: ids are 0 to `vocabulary_size` - 1.
-        epsilon: of the normalisation.
+        epsilon: what the normalisation adds to a variance.
         initializer_range: see `kernel_initializer`.
 
     Call arguments:

@@ -25,9 +25,9 @@ class ProjectionBlock(ConfigFromSignature, keras.layers.Layer):
     Args:
         units: outputs, 1 or more.
         streams: how many distributions go through it, each in calls of its own, 1 or more.
-        momentum: of the moving statistics, in [0, 1).
+        momentum: what the moving statistics keep of themselves in a step, in [0, 1).
         epsilon: added to the variance.
-        negative_slope: of the leaky ReLU.
+        negative_slope: slope of the leaky ReLU below 0.
         dropout: rate in training, in [0, 1).
 
     Call arguments:

@@ -26,8 +26,8 @@ class TransformerBlock(ConfigFromSignature, keras.layers.Layer):
         dropout: rate in [0, 1), on attention probabilities and on every branch.
         post_norm: whether to normalise after each sum in place of before each part.
         cross_attention: whether the tokens look at a `context` after they looked at each other.
-        epsilon: of the normalisations.
-        initializer_range: of all kernels, see `kernel_initializer`.
+        epsilon: what the normalisations add to a variance.
+        initializer_range: deviation that all kernels begin with, see `kernel_initializer`.
 
     Call arguments:
         tokens: (B, L, W).

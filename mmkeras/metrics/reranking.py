@@ -11,7 +11,7 @@ from mmkeras.metrics.score_tiles import falling_keys, ranks_both_ways, score_blo
 def reranked_metrics(
     image_embeddings, text_embeddings, score_pairs, ids, k_test=128, ks=(1, 5, 10), batch_size=64, chunk_size=128
 ):
-    """Metrics as of `retrieval_metrics`, after each query's `k_test` best by embedding were scored and ordered anew.
+    """The metrics of `retrieval_metrics`, after each query's `k_test` best by embedding were scored and ordered anew.
 
     The other items stay behind them, as the embeddings have them. A pair that is among the best both of its image and
     of its text is scored once. Ties are pessimistic: among items of equal score, where the best end too, the relevant
@@ -27,10 +27,10 @@ def reranked_metrics(
             scores (B,), finite, of which the higher is the better. It is always asked for `batch_size` pairs, so that
             equal pairs get equal scores; the last one is repeated where there are not as many. Pairs come in the order
             of their images.
-        ids: list of the ways in which items are relevant to each other, pairs of `image_id` and `text_image_id` as of
+        ids: list of the ways in which items are relevant to each other, pairs of `image_id` and `text_image_id`, see
             `retrieval_metrics`. All of them are measured on the same scores.
         k_test: candidates a query, 1 or more; with the gallery's size or more all items are scored.
-        ks: as for `retrieval_metrics`.
+        ks: cut-offs of recall, see `retrieval_metrics`.
         batch_size: pairs that are scored at a time.
         chunk_size: queries whose embeddings are compared at a time; changes memory, not the result.
 

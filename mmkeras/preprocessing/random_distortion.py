@@ -51,8 +51,8 @@ class RandomDistortion(ConfigFromSignature):
 
     Args:
         count: operations a picture, 0 or more, drawn from the list with repetition.
-        strength: in [0, 1], how far an operation may go.
-        probability: of each of the `count` operations to be done at all, in [0, 1].
+        strength: how far an operation may go, in [0, 1].
+        probability: how likely each of the `count` operations is to be done at all, in [0, 1].
         colour: whether colours may change.
         jitter: share of pictures whose light and colour are changed together, in [0, 1]; of `colour`.
         grayscale: share of pictures that lose their colour, in [0, 1]; of `colour`.

@@ -35,7 +35,7 @@ def begin_with(model, start, name):
     Args:
         model: `ImageTextModel` of the recipe's preset, with the tokenizer of `start`.
         start: what `initial_model` returned.
-        name: of its run, for messages.
+        name: its run's name, for messages.
 
     Raises:
         MmkerasError: another system, tokenizer, categories or sizes; the model is then as it was.

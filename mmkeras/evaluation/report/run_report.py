@@ -32,7 +32,7 @@ def evaluate_run(run, split="dev", model=None, source="", image_folder="", targe
         source: other data than the run's, as `load_source` takes it.
         image_folder: where its pictures lie, a folder or a zip.
         targets: categories to load of it: `""`, `category` or `tags`; the run's where left out.
-        k_test: as of `evaluate`.
+        k_test: how many candidates of a query are re-ranked, see `evaluate`.
 
     Returns:
         `Evaluation`.
