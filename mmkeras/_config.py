@@ -25,7 +25,7 @@ class ConfigFromSignature:
 
     def get_config(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in constructor_arguments(type(self))}
-        config = super().get_config()  # type: ignore[misc]  # of Keras' class, to which this one is mixed
+        config: dict[str, Any] = getattr(super(), "get_config", dict)()  # of Keras' class, where it is mixed into one
         return {**config, **{name: _plain(value) for name, value in own.items()}}
 
 
@@ -49,5 +49,5 @@ def constructor_arguments(cls: type) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value

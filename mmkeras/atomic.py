@@ -74,6 +74,7 @@ def refuse_existing(target: str | os.PathLike[str]) -> None:
 
 @contextlib.contextmanager
 def _told(target):
+    """Raise what the system says of a failed write as a `MmkerasError` that names `target`."""
     try:
         yield
     except OSError as error:

@@ -61,8 +61,8 @@ def check_exported(
         Path of what was compared, a version's folder or `folder`, and the list of `Comparison`.
 
     Raises:
-        MmkerasError: nothing there that was exported, a server for what devices run, or as of `check_parity` and
-            `check_device_parity`.
+        MmkerasError: nothing there that was exported, a server for what devices run, or what `check_parity` and
+            `check_device_parity` raise.
     """
     from mmkeras.serving import Client
     from mmkeras.serving.reaching import reaching
@@ -107,7 +107,7 @@ def check_parity(golden: Golden, predict: Predict) -> list[Comparison]:
     """Run every golden example through `predict` and compare.
 
     Args:
-        golden: as `golden_of` returns it.
+        golden: what `golden_of` returned.
         predict: function (signature, inputs dict of arrays) -> dict of arrays.
 
     Returns:
@@ -142,7 +142,7 @@ def check_device_parity(folder: str | os.PathLike[str]) -> list[Comparison]:
     interpreter and the operators that TensorFlow brings.
 
     Args:
-        folder: as `export_tflite` wrote it.
+        folder: what `export_tflite` wrote.
 
     Returns:
         List of `Comparison`: of every file its `embedding`, which passes by its least cosine alone, with the bound of

@@ -279,7 +279,7 @@ rows = tf.constant([[0.6, 0.8]])
 loss = 0.5 * info_nce(rows, rows, 0.07) + triplet_loss(rows, rows)
 tensor: tf.Tensor = loss
 
-reveal_type(conv_image_encoder(32, 32))  # keras.src.models.model.Model
+reveal_type(conv_image_encoder(32, 32))  # mmkeras.encoders.encoder.Encoder
 reveal_type(loss)  # mmkeras.tensors.Tensor
 FeatureQueue(4096, 256).no_such()
 

@@ -16,7 +16,7 @@ def read_karpathy_records(file, text, targets=""):
 
     Args:
         file: `pathlib.Path`, for messages.
-        text: its content.
+        text: what the file holds.
         targets: `""`: this layout has no categories.
 
     Returns:

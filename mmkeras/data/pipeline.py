@@ -59,7 +59,7 @@ def training_batches(
     Args:
         data: `PairedData`.
         batch_size: pairs a batch, B.
-        seed: int.
+        seed: int, which decides the order of the batches.
         text_preprocessor: string[N] -> int32 (N, L); without it the batches hold `text`, strings or features.
         augment: function (images (B, H, W, C), seed (2,)) -> images, such as `mmkeras.preprocessing.RandomShift`; or to
             a dict of several views by their key of the batch, `image` among them, such as `PictureViews`.
@@ -107,10 +107,10 @@ def unpaired_batches(
     Args:
         data: `PairedData` with `label` and `text_label`; its pairs and ids are not used.
         batch_size: pictures a batch, and texts a batch, B.
-        seed: int.
-        text_preprocessor: as in `training_batches`.
-        augment: as in `training_batches`.
-        first_step: as in `training_batches`.
+        seed: int, which decides the order of the batches.
+        text_preprocessor: what turns texts into ids, see `training_batches`.
+        augment: what changes pictures, see `training_batches`.
+        first_step: where the order of the batches begins, see `training_batches`.
 
     Returns:
         `tf.data.Dataset` of dicts: `image` (B, H, W, C) or (B, F), `image_label` (B,) or (B, C), `token_ids` int32
@@ -171,10 +171,10 @@ def mismatched_batches(
     Args:
         data: `PairedData` with pairs, and with `label` and `text_label`, one category an item.
         batch_size: pairs a batch, and pairs of other categories, B.
-        seed: int.
-        text_preprocessor: as in `training_batches`.
-        augment: as in `training_batches`.
-        first_step: as in `training_batches`.
+        seed: int, which decides the order of the batches.
+        text_preprocessor: what turns texts into ids, see `training_batches`.
+        augment: what changes pictures, see `training_batches`.
+        first_step: where the order of the batches begins, see `training_batches`.
 
     Returns:
         `tf.data.Dataset` of dicts: `image` (B, H, W, C) or (B, F), `token_ids` int32 (B, L) or `text`, string (B,) or

@@ -42,8 +42,8 @@ class Backbone(keras.Model):
     overrides it, and dropout in the frozen network works again.
 
     Args:
-        inputs: as of a functional `keras.Model`.
-        outputs: likewise.
+        inputs: Keras tensor, see `keras.Model`.
+        outputs: Keras tensor that follows from `inputs`.
 
     Call arguments:
         inputs: tensor.

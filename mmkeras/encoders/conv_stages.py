@@ -14,7 +14,7 @@ def conv_stages(x, widths, strides):
         strides: stride of each stage, as many.
 
     Returns:
-        (B, height / product of the strides, width / likewise, last of the widths), rounded up.
+        (B, height / s, width / s, last of the widths), where s is the product of the strides; rounded up.
     """
     for stage, (filters, stride) in enumerate(zip(widths, strides, strict=True)):
         x = layers.Conv2D(filters, 5 if stage == 0 else 3, stride, "same", use_bias=False, name=f"conv_{stage}")(x)

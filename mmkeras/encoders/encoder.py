@@ -99,7 +99,7 @@ class Encoder(keras.Model):
             token_ids: int (B, L), what the encoder takes.
 
         Returns:
-            int (B, T), T as of `tokens`.
+            int (B, T), an id for each of the T `tokens`.
 
         Example:
             >>> fused = fusion(text_encoder(ids)["tokens"], patches, mask=text_encoder.ids_of_tokens(ids) != 0)

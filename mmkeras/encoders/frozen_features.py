@@ -61,7 +61,7 @@ class FrozenFeatures:
 
     Example:
         >>> features = FrozenFeatures(model.image_encoder.frozen_backbone(), model.image_preprocessor).load(paths)
-        >>> model.encode_image(features)  # as of the pictures themselves
+        >>> model.encode_image(features)  # what encode_image makes of the pictures themselves
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class FrozenFeatures:
         """Return the features of pictures.
 
         Args:
-            pictures: as of `ImagePreprocessor.load`.
+            pictures: list of pictures, see `ImagePreprocessor.load`.
 
         Returns:
             float32 NumPy array (N, F).

@@ -39,11 +39,11 @@ class FusionEncoder(ConfigFromSignature, keras.layers.Layer):
             computed of the others then, but what it looks at.
 
     Returns:
-        (B, L, W), L and W as of `tokens`, or (B, 1, W) with `class_only`; with `return_probabilities` also float32
+        (B, L, W), the shape of `tokens`, or (B, 1, W) with `class_only`; with `return_probabilities` also float32
         (B, heads, L, N), of block `start`.
 
     Raises:
-        ValueError: no block, as of `TransformerBlock`, or a `start` and `stop` between which there is no block.
+        ValueError: no block, what `TransformerBlock` raises, or a `start` and `stop` between which there is no block.
 
     Example:
         >>> fusion = FusionEncoder(depth=6, heads=12)
@@ -119,4 +119,4 @@ class FusionEncoder(ConfigFromSignature, keras.layers.Layer):
         return (tokens, probabilities) if return_probabilities else tokens
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
-        return None  # as of the blocks
+        return None  # which the blocks return too

@@ -160,7 +160,7 @@ class HubLayer(layers.Layer):
     def _load(self, folder):
         places = [weight[0] for weight in self.contents["weights"]] if self._module_weights else []
         stand_ins = dict(zip(places, (weight.value for weight in self._module_weights), strict=True))
-        stand_ins.pop(None, None)
+        stand_ins.pop(None, None)  # variables of the TF1 format have no position
         module = HubModule(self.handle, self.signature, self.output_key, folder, stand_ins)
         variables = module.variables
         if not self._module_weights:

@@ -42,7 +42,7 @@ def conv_image_encoder(
 
     Args:
         height: px; the product of the strides should divide it.
-        width: px, likewise.
+        width: px; the product of the strides should divide it.
         channels: 1 or 3.
         widths: feature maps of each stage.
         strides: stride of each stage; 2 in all of them where left out.
@@ -120,7 +120,7 @@ def backbone_image_encoder(
 
     Args:
         height: px; every network has a smallest size, 32 to 75.
-        width: px, likewise.
+        width: px, of the same smallest size.
         channels: 3, as all of these networks take RGB.
         backbone: the name of a function of `keras.applications`: "MobileNetV2", "ResNet50", "ConvNeXtTiny", ...
         weights: `None` (random), "imagenet" (downloaded once, then from Keras' cache) or the path of a weights file of
@@ -178,9 +178,9 @@ def hub_image_encoder(
 
     Args:
         handle: path of a folder or URL.
-        height: px, as the module takes it; so `width` and `channels`.
-        width: px.
-        channels: of the pictures.
+        height: px of the pictures that the module takes.
+        width: px of the pictures that the module takes.
+        channels: 1 or 3.
         scale: what the module takes: "0..1", as those of TensorFlow Hub do, "-1..1" or "0..255".
         trainable: whether training changes the module.
         signature: see `HubLayer`.
@@ -194,7 +194,8 @@ def hub_image_encoder(
         `Encoder` from `image`, uint8 or float 0..255 (B, height, width, channels).
 
     Raises:
-        MmkerasError: as `HubLayer`, another scale, or a module whose outputs are neither (N, W) nor (N, h, w, W).
+        MmkerasError: what `HubLayer` raises, another scale, or a module whose outputs are neither (N, W) nor
+            (N, h, w, W).
     """
     if scale not in SCALES:
         raise MmkerasError(f"Expected a scale of {', '.join(SCALES)}. Received: scale={scale!r}")

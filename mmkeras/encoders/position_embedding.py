@@ -21,7 +21,7 @@ def resize_position_embedding(
     Args:
         weights: array (1 + N, W), the class token's row first.
         old_grid: (rows, columns) of patches, N = rows x columns.
-        new_grid: likewise, what they shall be.
+        new_grid: (rows, columns) of patches that the new table is for.
 
     Returns:
         array (1 + M, W), of the dtype of `weights`.

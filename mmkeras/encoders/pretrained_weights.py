@@ -89,8 +89,8 @@ def load_bert(
     prefix `bert.`, normalisations as `weight` and `bias` or as `gamma` and `beta`. The file's blocks are shared out in
     order: the first to the text encoder, all others to the fusion encoder's self-attention and feed-forward parts. Its
     attention to the picture, which BERT has not, stays as it is, unless the file holds that too, as ALBEF's do under
-    `crossattention`. Of the position table the first rows are taken, of the segment types likewise; pooler and
-    next-sentence head are left out.
+    `crossattention`. Of the tables of positions and of segment types the first rows are taken; pooler and next-sentence
+    head are left out.
 
     Args:
         text_encoder: what `bert_text_encoder` returned, of the file's vocabulary.

@@ -82,7 +82,7 @@ def text_cnn_encoder(
     Args:
         vocabulary_size: ids are 0 to `vocabulary_size` - 1.
         sequence_length: not used, taken so that all text encoders are built alike.
-        width: of the token embedding.
+        width: length of a token's embedding.
         kernel_sizes: filter widths in tokens.
         filters: feature maps a width.
         hidden: units of hidden layers between the pooled maps and the projection.
@@ -130,8 +130,8 @@ def gru_text_encoder(
     Args:
         vocabulary_size: ids are 0 to `vocabulary_size` - 1.
         sequence_length: not used, taken so that all text encoders are built alike.
-        width: of the token embedding.
-        units: of the GRU.
+        width: length of a token's embedding.
+        units: numbers in the state of the GRU.
         embedding_dim: D; `None` leaves the projection out.
         dropout: rate on the embedded tokens.
         name: the model's name.
@@ -168,7 +168,7 @@ def feature_text_encoder(
     Args:
         features: length of the vectors, F.
         vocabulary_size: `None`, there being no tokens; taken so that all text encoders are built alike.
-        sequence_length: `None`, likewise.
+        sequence_length: `None`, there being no tokens.
         hidden: units of each hidden layer.
         embedding_dim: D; `None` leaves the projection out, and without `hidden` the features are the embedding.
         dropout: rate after each hidden layer.
@@ -221,7 +221,7 @@ def hub_text_encoder(
         `Encoder` from `text`, string (B,). It has no tokens.
 
     Raises:
-        MmkerasError: as `HubLayer`, a preprocessor of token ids, or a module whose outputs are not (N, W).
+        MmkerasError: what `HubLayer` raises, a preprocessor of token ids, or a module whose outputs are not (N, W).
     """
     if vocabulary_size is not None:
         raise MmkerasError(

@@ -50,7 +50,7 @@ def vit_image_encoder(
 
     Args:
         height: px, a multiple of `patch`.
-        width: px, likewise.
+        width: px, a multiple of `patch`.
         channels: 1 or 3; `mean` and `deviation` hold one value, or one for each.
         patch: px, height and width of a patch.
         depth: transformer blocks.
@@ -60,8 +60,8 @@ def vit_image_encoder(
         embedding_dim: D; `None` leaves the projection out.
         dropout: rate in every block; ViT-B/16 in ALBEF has none.
         batch_norm: whether the projection ends in batch normalisation as the other encoders' does; ALBEF's does not.
-        mean: of pixels in 0..1.
-        deviation: of pixels in 0..1.
+        mean: what is subtracted from pixels in 0..1.
+        deviation: what pixels are divided by after that.
         stem: feature maps of convolutions before the patches, each at half the resolution of the one before, in place
             of what a patch of as many px projects alone: for training from scratch on few pictures. The ViT has none.
         initializer_range: standard deviation of the kernels' start; `None` is Glorot, for narrow nets.
@@ -117,7 +117,7 @@ def copy_vit_weights(source: keras.Model, target: keras.Model) -> None:
 
     Args:
         source: what `vit_image_encoder` returned.
-        target: likewise, of the same settings but for `height` and `width`.
+        target: what `vit_image_encoder` returned for the same settings but for `height` and `width`.
 
     Raises:
         MmkerasError: encoders that differ in more.

@@ -35,7 +35,7 @@ def serialized_examples(name, rows):
     """Return the rows of one feature as serialized tf.Examples.
 
     Args:
-        name: of the feature.
+        name: the feature's name.
         rows: array (N,) of byte strings or (N, F) of floats.
 
     Returns:

@@ -111,7 +111,7 @@ def write_warm_up(file, model_name, golden, rows=(1, 4)):
     Args:
         file: `assets.extra/tf_serving_warmup_requests`.
         model_name: stands in the requests; a server does not route by it.
-        golden: as `golden_examples` returns it.
+        golden: what `golden_examples` returned.
         rows: batch sizes, a request each and signature.
 
     Raises:

@@ -18,7 +18,7 @@ def write_item_index(folder, model, identity, data, seen, precision="float32"):
         identity: the model's space id.
         data: `PairedData` of all items; features of texts are found by their names.
         seen: `PairedData` that was trained on; other items are marked as unseen.
-        precision: of the embeddings, see `IndexWriter`.
+        precision: type of the embeddings' numbers, see `IndexWriter`.
 
     Returns:
         float32 (N, D), the embeddings of the pictures before they are rounded to `precision`.

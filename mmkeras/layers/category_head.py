@@ -8,11 +8,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.tensors import Shape, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class CategoryHead(keras.layers.Layer):
+class CategoryHead(ConfigFromSignature, keras.layers.Layer):
     """Category logits as cosines: how far an embedding points along the direction of each category.
 
         logit_c = scale * <z, w_c> / |w_c| + b_c
@@ -23,7 +24,8 @@ class CategoryHead(keras.layers.Layer):
 
     Args:
         classes: C, 2 or more.
-        scale: of the cosines, more than 0; the loss of an embedding that points straight at its category falls with it.
+        scale: what the cosines are multiplied by, more than 0; the loss of an embedding that points straight at its
+            category falls with it.
         initial_bias: where the bias of each category starts. With a sigmoid for each of many categories, of which an
             item has few, start low: from 0 the quickest way to a lower loss is one point for all embeddings, away from
             all categories.
@@ -69,7 +71,3 @@ class CategoryHead(keras.layers.Layer):
 
     def compute_output_spec(self, embedding: keras.KerasTensor) -> keras.KerasTensor:
         return keras.KerasTensor((*embedding.shape[:-1], self.classes), "float32")
-
-    def get_config(self) -> dict[str, Any]:
-        config = {"classes": self.classes, "scale": self.scale, "initial_bias": self.initial_bias}
-        return {**super().get_config(), **config}

@@ -28,9 +28,9 @@ class CrossModalAutoencoder(ConfigFromSignature, keras.layers.Layer):
         image_features: length of the pictures' features.
         text_features: length of the texts' features.
         classes: C.
-        units: of all blocks, and length of the representation s.
+        units: outputs of each block, and length of the representation s.
         share_weights: whether E2 is one layer for both modalities.
-        share_category_head: whether C is.
+        share_category_head: whether C is one layer for both modalities.
         dropout: rate on the outputs of E1 and E2 in training, in [0, 1).
 
     Raises:

@@ -73,7 +73,7 @@ class CrossModalDiscriminators(ConfigFromSignature, keras.layers.Layer):
         """Return how much each representation looks like that of the feature beside it: logits, float32 (B,).
 
         Args:
-            modality: of the feature, `"image"` or `"text"`.
+            modality: that of the feature, `"image"` or `"text"`.
             representation: (B, D), of either modality.
             feature: (B, F).
             training: see `Discriminator`.

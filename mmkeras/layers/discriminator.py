@@ -7,13 +7,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.layers.linear import linear
 from mmkeras.layers.projection_block import ProjectionBlock
 from mmkeras.tensors import Shape, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class Discriminator(keras.layers.Layer):
+class Discriminator(ConfigFromSignature, keras.layers.Layer):
     """One logit a row: a single linear layer, or one behind a `ProjectionBlock`.
 
     With a hidden block a row is judged within its batch, whose statistics it is normalised by: call it for real rows
@@ -56,6 +57,3 @@ class Discriminator(keras.layers.Layer):
 
     def compute_output_spec(self, inputs: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
         return keras.KerasTensor(inputs.shape[:-1], "float32")
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "hidden": self.hidden}

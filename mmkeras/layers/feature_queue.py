@@ -8,13 +8,14 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
 NO_PICTURE = -(2**63)  # the id of a place that no batch has filled yet
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class FeatureQueue(keras.layers.Layer):
+class FeatureQueue(ConfigFromSignature, keras.layers.Layer):
     """First in, first out: embeddings of pictures and texts with the ids of their pictures.
 
     Everything is a weight, and saved with the model. Until batches have filled it the queue holds random unit vectors
@@ -25,7 +26,7 @@ class FeatureQueue(keras.layers.Layer):
     Args:
         size: K, the pairs that it holds, 1 or more.
         embedding_dim: D.
-        seed: int, of the random vectors.
+        seed: int, which decides the random vectors.
 
     Call arguments:
         image_embedding: (B, D), of the teacher.
@@ -85,7 +86,7 @@ class FeatureQueue(keras.layers.Layer):
         }
 
     def enqueue(self, image_embedding: Array, text_embedding: Array, image_id: Array) -> None:
-        """Put a batch in the place of the oldest one. Arguments as of the call; no gradient comes through."""
+        """Put a batch in the place of the oldest one; takes what the call takes. No gradient comes through."""
         batch = image_embedding.shape[0]
         if batch is None:
             batch = ops.shape(image_embedding)[0]
@@ -133,14 +134,6 @@ class FeatureQueue(keras.layers.Layer):
             "image_embedding": embedding,
             "text_embedding": embedding,
             "image_id": keras.KerasTensor((rows,), "int64"),
-        }
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "size": self.size,
-            "embedding_dim": self.embedding_dim,
-            "seed": self.seed,
         }
 
 

@@ -16,7 +16,7 @@ def linear(units: int, inputs: int, **kwargs: Any) -> keras.layers.Dense:
     Args:
         units: outputs, 1 or more.
         inputs: length of what it takes, 1 or more.
-        **kwargs: as of `keras.layers.Dense`.
+        **kwargs: see `keras.layers.Dense`.
 
     Returns:
         `keras.layers.Dense`.

@@ -7,13 +7,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 from mmkeras.layers.kernel_initializer import kernel_initializer
 from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class MaskedLanguageHead(keras.layers.Layer):
+class MaskedLanguageHead(ConfigFromSignature, keras.layers.Layer):
     """BERT's masked language head: a hidden layer, and the token embedding itself as the output layer's kernel.
 
     The table is given at each call, as this layer does not own it; its gradient comes from here and from the encoder.
@@ -21,7 +22,7 @@ class MaskedLanguageHead(keras.layers.Layer):
 
     Args:
         vocabulary_size: ids are 0 to `vocabulary_size` - 1.
-        epsilon: of the normalisation.
+        epsilon: what the normalisation adds to a variance.
         initializer_range: see `kernel_initializer`.
 
     Call arguments:
@@ -66,11 +67,3 @@ class MaskedLanguageHead(keras.layers.Layer):
         x = self.norm(self.dense(tokens), training=training)
         logits = ops.matmul(x, ops.transpose(ops.cast(token_embedding, x.dtype)))
         return ops.cast(logits, self.variable_dtype) + self.bias
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "epsilon": self.epsilon,
-            "initializer_range": self.initializer_range,
-        }

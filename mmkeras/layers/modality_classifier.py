@@ -8,11 +8,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.tensors import Shape, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class ModalityClassifier(keras.layers.Layer):
+class ModalityClassifier(ConfigFromSignature, keras.layers.Layer):
     """An MLP that tells embeddings of pictures from embeddings of texts.
 
     At least one hidden layer: a linear classifier sees a difference of means only. No normalisation over the batch,
@@ -65,6 +66,3 @@ class ModalityClassifier(keras.layers.Layer):
 
     def compute_output_spec(self, embedding: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
         return keras.KerasTensor(embedding.shape[:-1], "float32")
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "hidden": list(self.hidden), "dropout": self.dropout}

@@ -1,4 +1,4 @@
-"""Momentum models: a slow copy of a model, which teaches it."""
+"""A momentum model: a copy of a model that follows it slowly, to teach it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def momentum_copy(model: LayerOrModel) -> LayerOrModel:
 
     Example:
         >>> teacher = momentum_copy(image_encoder)
-        >>> momentum_update(image_encoder, teacher, 0.995)  # at the start of each step
+        >>> momentum_update(image_encoder, teacher, 0.995)  # once a step
     """
     if not model.built:
         raise ValueError(f"Expected a built model to copy. Received: {model.name}, which is not built")
@@ -44,8 +44,8 @@ def momentum_update(model: keras.layers.Layer, teacher: keras.layers.Layer, mome
 
         teacher = momentum teacher + (1 - momentum) model
 
-    At 0 it copies and at 1 it changes nothing, bit for bit. Weights that are no floats are copied. To be called at the
-    start of a step, outside of any tape and outside of a layer's `call`. Under `tf.distribute` the copies of every
+    At 0 it copies and at 1 it changes nothing, bit for bit. Weights that are no floats are copied. Call it in a
+    `train_step`, while no tape records and outside of a layer's `call`. Under `tf.distribute` the copies of every
     replica move.
 
     Args:

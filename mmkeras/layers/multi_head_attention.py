@@ -8,13 +8,14 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.layers.fused.head_dense import HeadDense
 from mmkeras.layers.kernel_initializer import kernel_initializer
 from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class MultiHeadAttention(keras.layers.Layer):
+class MultiHeadAttention(ConfigFromSignature, keras.layers.Layer):
     """Scaled dot-product attention in several heads, from tokens to themselves or to a context.
 
     Outputs and weights are those of `keras.layers.MultiHeadAttention`; what that one lacks is a way to the derivative
@@ -113,11 +114,3 @@ class MultiHeadAttention(keras.layers.Layer):
         weights = self.probability_dropout(weights, training=training)
         attended = self.output_dense(ops.einsum("bhln,bnhd->blhd", weights, value))  # (B, L, W)
         return (attended, probabilities) if return_probabilities else attended
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "heads": self.heads,
-            "dropout": self.dropout,
-            "initializer_range": self.initializer_range,
-        }

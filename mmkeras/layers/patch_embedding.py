@@ -7,12 +7,13 @@ from typing import Any
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.layers.kernel_initializer import kernel_initializer
 from mmkeras.tensors import Shape, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class PatchEmbedding(keras.layers.Layer):
+class PatchEmbedding(ConfigFromSignature, keras.layers.Layer):
     """Cut pictures into patches, project each, put a learnt class token before them and add learnt positions.
 
     Patches are read row by row from the top left. `grid` is their number, (rows, columns); the first row of
@@ -76,11 +77,3 @@ class PatchEmbedding(keras.layers.Layer):
         class_token = ops.broadcast_to(class_token, (ops.shape(patches)[0], 1, self.width))
         tokens = ops.concatenate([class_token, patches], axis=1)
         return tokens + ops.cast(self.position_embedding, tokens.dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "patch": self.patch,
-            "width": self.width,
-            "initializer_range": self.initializer_range,
-        }

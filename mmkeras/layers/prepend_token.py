@@ -7,11 +7,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.tensors import Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class PrependToken(keras.layers.Layer):
+class PrependToken(ConfigFromSignature, keras.layers.Layer):
     """Put one id before every row of token ids.
 
     Args:
@@ -39,6 +40,3 @@ class PrependToken(keras.layers.Layer):
 
     def call(self, token_ids: TensorLike) -> Tensor:
         return ops.pad(token_ids, ((0, 0), (1, 0)), constant_values=self.token_id)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "token_id": self.token_id}

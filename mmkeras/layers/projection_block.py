@@ -7,13 +7,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.layers.fused.normalize_by_batch import normalize_by_batch
 from mmkeras.layers.linear import linear
 from mmkeras.tensors import Shape, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class ProjectionBlock(keras.layers.Layer):
+class ProjectionBlock(ConfigFromSignature, keras.layers.Layer):
     """A linear layer, batch normalisation and a leaky ReLU; several streams may share it.
 
         y = Dropout( LeakyReLU( gamma * (Wx + b - mean_k) / sqrt(variance_k + epsilon) + beta ) )
@@ -24,9 +25,9 @@ class ProjectionBlock(keras.layers.Layer):
     Args:
         units: outputs, 1 or more.
         streams: how many distributions go through it, each in calls of its own, 1 or more.
-        momentum: of the moving statistics, in [0, 1).
+        momentum: what the moving statistics keep of themselves in a step, in [0, 1).
         epsilon: added to the variance.
-        negative_slope: of the leaky ReLU.
+        negative_slope: slope of the leaky ReLU below 0.
         dropout: rate in training, in [0, 1).
 
     Call arguments:
@@ -109,7 +110,3 @@ class ProjectionBlock(keras.layers.Layer):
         self, inputs: keras.KerasTensor, stream: int = 0, training: bool | None = None
     ) -> keras.KerasTensor:
         return keras.KerasTensor((*inputs.shape[:-1], self.units), "float32")
-
-    def get_config(self) -> dict[str, Any]:
-        names = ("units", "streams", "momentum", "epsilon", "negative_slope", "dropout")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -82,7 +82,7 @@ class SoftMasking(ConfigFromSignature, keras.layers.Layer):
         mask_mode: `"soft"` multiplies each patch by 1 minus its normalised attention; `"hard"` removes the patches
             whose normalised attention reaches `threshold`, and keeps the others; `"random"` shuffles the soft mask over
             the patches: as much is taken, wherever; `"none"` takes nothing.
-        threshold: in (0, 1], of `"hard"`.
+        threshold: normalised attention from which `"hard"` removes a patch, in (0, 1].
         seed: int.
 
     Call arguments:
@@ -149,7 +149,7 @@ class SoftMasking(ConfigFromSignature, keras.layers.Layer):
         """Return the mask of given words.
 
         Args:
-            attention: (B, L, N), as of the call.
+            attention: (B, L, N), see the call.
             word: int (B,), the place of the word whose mask it is; -1 for none, and nothing taken.
             seed: int, of the shuffling of `"random"`; `None` draws from the layer's own state, as the call does.
 

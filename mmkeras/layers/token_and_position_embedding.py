@@ -7,11 +7,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.tensors import Array, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class TokenAndPositionEmbedding(keras.layers.Layer):
+class TokenAndPositionEmbedding(ConfigFromSignature, keras.layers.Layer):
     """Sum of a token's, its position's and, if asked, its segment type's learnt vectors.
 
     Args:
@@ -70,15 +71,6 @@ class TokenAndPositionEmbedding(keras.layers.Layer):
         if self.types:
             added = added + self.type_embedding[0]
         return self.token_embedding(token_ids) + ops.cast(added, self.compute_dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "sequence_length": self.sequence_length,
-            "width": self.width,
-            "types": self.types,
-        }
 
 
 def _initializer():

@@ -29,9 +29,9 @@ class TokenMasking(ConfigFromSignature, keras.layers.Layer):
         vocabulary_size: token ids are 0 to `vocabulary_size` - 1.
         mask_id: the id that stands for a hidden word.
         special_ids: ids that are never chosen nor drawn: padding, and what else is no word. `mask_id` always is one.
-        rate: in [0, 1].
-        mask_share: in [0, 1].
-        random_share: in [0, 1]; with `mask_share` 1 at most.
+        rate: probability that a token is chosen, in [0, 1].
+        mask_share: share of those chosen that is hidden behind `mask_id`, in [0, 1].
+        random_share: share that becomes another token, in [0, 1]; with `mask_share` 1 at most.
         seed: int.
 
     Call arguments:

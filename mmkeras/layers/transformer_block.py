@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 from mmkeras.layers.kernel_initializer import kernel_initializer
 from mmkeras.layers.multi_head_attention import MultiHeadAttention
@@ -13,7 +14,7 @@ from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class TransformerBlock(keras.layers.Layer):
+class TransformerBlock(ConfigFromSignature, keras.layers.Layer):
     """Self-attention and feed-forward block, if asked with attention to another modality's tokens between the two.
 
     Normalised before each part (Xiong et al. 2020, figure 1b), as ViT is, which trains without a long warm-up; or after
@@ -25,8 +26,8 @@ class TransformerBlock(keras.layers.Layer):
         dropout: rate in [0, 1), on attention probabilities and on every branch.
         post_norm: whether to normalise after each sum in place of before each part.
         cross_attention: whether the tokens look at a `context` after they looked at each other.
-        epsilon: of the normalisations.
-        initializer_range: of all kernels, see `kernel_initializer`.
+        epsilon: what the normalisations add to a variance.
+        initializer_range: deviation that all kernels begin with, see `kernel_initializer`.
 
     Call arguments:
         tokens: (B, L, W).
@@ -157,15 +158,3 @@ class TransformerBlock(keras.layers.Layer):
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
         return None  # masks go by argument; attached to a tensor, Keras would hand them to layers that take none
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "heads": self.heads,
-            "feed_forward": self.feed_forward,
-            "dropout": self.dropout,
-            "post_norm": self.post_norm,
-            "cross_attention": self.cross_attention,
-            "epsilon": self.epsilon,
-            "initializer_range": self.initializer_range,
-        }

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.tensors import Tensor, TensorLike
 
 SMALLEST = 1e-6  # of 1 - p in the focal factor: below it a power under 1 has no finite slope
@@ -105,7 +106,7 @@ def _focal_crossentropy(logits, targets, gamma):
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class ImageTextContrastive(keras.losses.Loss):
+class ImageTextContrastive(ConfigFromSignature, keras.losses.Loss):
     """`image_text_contrast` as a Keras loss.
 
     The choice where a momentum teacher and a queue give many candidates and a second opinion on each: captions of the
@@ -140,6 +141,3 @@ class ImageTextContrastive(keras.losses.Loss):
 
     def call(self, y_true: Sequence[TensorLike], y_pred: Sequence[TensorLike]) -> Tensor:
         return image_text_contrast(y_pred, y_true, self.gamma)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "gamma": self.gamma}

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.losses.contrastive import id_as_row, is_negative
 from mmkeras.tensors import Tensor, TensorLike
 
@@ -74,7 +75,7 @@ def _violation(similarity, positive, negative, margin, negatives):
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class Triplet(keras.losses.Loss):
+class Triplet(ConfigFromSignature, keras.losses.Loss):
     """`triplet_loss` as a Keras loss.
 
     The choice for instance-level matching with small batches. `"sum"` starts well from random weights, `"hardest"`
@@ -122,6 +123,3 @@ class Triplet(keras.losses.Loss):
     def call(self, y_true: TensorLike, y_pred: Sequence[TensorLike]) -> Tensor:
         image_embedding, text_embedding = y_pred
         return triplet_loss(image_embedding, text_embedding, self.margin, self.negatives, image_id=y_true)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "margin": self.margin, "negatives": self.negatives}

@@ -27,8 +27,9 @@ def mmd2(x: ArrayLike, y: ArrayLike, permutations: int = 500, seed: int = 0, row
     Args:
         x: float array (N, D), finite, N at least 2.
         y: float array (M, D), finite, M at least 2.
-        permutations: of the rows over the two samples, for the p-value; its resolution is 1 / (permutations + 1).
-        seed: of the permutations, and of the rows that are drawn.
+        permutations: how often the rows are dealt anew to the two samples, for the p-value; its resolution
+            is 1 / (permutations + 1).
+        seed: decides the permutations, and which rows are drawn.
         rows: most rows of each sample, at least 2; of more, so many are drawn. Memory is about 40 bytes x (2 rows)^2
             and 24 bytes x 2 rows x `permutations`.
 
@@ -161,7 +162,7 @@ def check_cloud(name: str, given: ArrayLike, least: int = 2) -> NDArray[np.float
     """Return the cloud as float64 (rows, D).
 
     Args:
-        name: of the argument, for the error.
+        name: the argument's name, for the error.
         given: array, or what makes one.
         least: how many rows there must be.
 

@@ -25,8 +25,8 @@ class Measure:
     heading; `at` and `figures` return what it is for one of them.
 
     Args:
-        name: of the figure in `metrics.json` or `log.csv`.
-        heading: for people, as the heading of a column; `title` puts the direction before it.
+        name: key in `metrics.json` or column of `log.csv`.
+        heading: what people read above a column; `title` puts the direction before it.
         section: heading of the tables that it belongs to.
         better: `HIGHER`, `LOWER` or `NO_GOAL`.
         unit: `"%"` for a share in [0, 1], which is printed in percent; else what the number counts, or empty.

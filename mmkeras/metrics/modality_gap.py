@@ -36,7 +36,7 @@ def modality_gap_metrics(
         image_group: integers or strings (N,), such as look-alike ids; rows of one group belong together (see
             `modality_probe`). Without both, each row is a group of its own.
         text_group: integers or strings (M,), in the numbering of `image_group`.
-        seed: of all that is drawn.
+        seed: decides all that is drawn.
 
     Returns:
         A flat dict of floats: `modality_probe` (accuracy of the MLP, 0.5 is chance), `modality_probe_std` (its standard

@@ -55,7 +55,7 @@ def modality_probe(
         folds: at least 2; with fewer groups than that, as many as there are groups.
         seeds: repetitions, each with another draw, other folds and other initial weights.
         rows: most rows of each modality in one repetition.
-        seed: of the first repetition; the others follow on.
+        seed: that of the first repetition; the others follow on.
 
     Returns:
         Two floats: the mean accuracy over the seeds, in [0, 1], and its standard deviation (0 for one seed).
@@ -125,8 +125,8 @@ def group_codes(
     Args:
         image_group: integers or strings (images,), or `None`.
         text_group: integers or strings (texts,), or `None` where `image_group` is.
-        images: how many.
-        texts: how many.
+        images: how many images there are.
+        texts: how many texts there are.
 
     Raises:
         MmkerasError: one without the other, other lengths or types than these, or only one group in all.

@@ -21,7 +21,7 @@ def reranked_metrics(
     batch_size: int = 64,
     chunk_size: int = 128,
 ) -> list[dict[str, float]]:
-    """Metrics as of `retrieval_metrics`, after each query's `k_test` best by embedding were scored and ordered anew.
+    """The metrics of `retrieval_metrics`, after each query's `k_test` best by embedding were scored and ordered anew.
 
     The other items stay behind them, as the embeddings have them. A pair that is among the best both of its image and
     of its text is scored once. Ties are pessimistic: among items of equal score, where the best end too, the relevant
@@ -37,10 +37,10 @@ def reranked_metrics(
             scores (B,), finite, of which the higher is the better. It is always asked for `batch_size` pairs, so that
             equal pairs get equal scores; the last one is repeated where there are not as many. Pairs come in the order
             of their images.
-        ids: list of the ways in which items are relevant to each other, pairs of `image_id` and `text_image_id` as of
+        ids: list of the ways in which items are relevant to each other, pairs of `image_id` and `text_image_id`, see
             `retrieval_metrics`. All of them are measured on the same scores.
         k_test: candidates a query, 1 or more; with the gallery's size or more all items are scored.
-        ks: as for `retrieval_metrics`.
+        ks: cut-offs of recall, see `retrieval_metrics`.
         batch_size: pairs that are scored at a time.
         chunk_size: queries whose embeddings are compared at a time; changes memory, not the result.
 

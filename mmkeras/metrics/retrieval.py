@@ -140,9 +140,9 @@ def fold_metrics(
         text_embeddings: float array (M, D).
         image_id: integers or strings (N,).
         text_image_id: integers or strings (M,).
-        folds: how many parts.
-        ks: as for `retrieval_metrics`.
-        chunk_size: as for `retrieval_metrics`.
+        folds: how many parts the pictures are cut into.
+        ks: cut-offs of recall, see `retrieval_metrics`.
+        chunk_size: rows scored at a time, see `retrieval_metrics`.
 
     Returns:
         The dict of `retrieval_metrics`, each value the mean over the folds.
@@ -199,7 +199,7 @@ def mean_average_precision(
         query_embeddings: float array (N, D), finite.
         gallery_embeddings: float array (M, D), finite.
         query_label: non-negative integers (N,), or multi-hot 0/1 (N, C).
-        gallery_label: as `query_label`, (M,) or (M, C).
+        gallery_label: labels of the gallery, (M,) or (M, C), in the form of `query_label`.
         k: the cut-off, positive, or None for the whole ranking.
         exclude_self: whether query i is gallery item i, and none of its own results; the gallery may go on after them.
         chunk_size: queries scored and sorted at a time; about 30 bytes x `chunk_size` x M of memory.

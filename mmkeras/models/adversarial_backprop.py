@@ -38,8 +38,8 @@ class AdversarialBackprop(ImageTextModel):
         text_preprocessor: see `ImageTextModel`.
         label_names: names of the C categories, two or more.
         multi_label: whether an item has any number of categories (a sigmoid each) or just one (softmax).
-        category_weight: of the category loss, 0 or more.
-        category_scale: of the head's cosines, see `CategoryHead`.
+        category_weight: weight of the category loss, 0 or more.
+        category_scale: what the head's cosines are multiplied by, see `CategoryHead`.
         adversary: `ModalityAdversary`, or a dict of its arguments.
 
     Call arguments:

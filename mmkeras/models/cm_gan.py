@@ -68,7 +68,7 @@ class CMGAN(ImageTextModel):
 
     Call arguments:
         inputs: dict with `image` and `token_ids` (or `text`); for training also `label` (B,), and of a pair of another
-            category in each row `other_image` and `other_token_ids` (or `other_text`), as of `mismatched_batches`.
+            category in each row `other_image` and `other_token_ids` (or `other_text`), see `mismatched_batches`.
 
     Raises:
         MmkerasError: too few categories, several an item, nothing left to train by, a value out of its range.
@@ -159,11 +159,11 @@ class CMGAN(ImageTextModel):
     # --- Representations ---
 
     def represent_image(self, images: Pictures, batch_size: int = 256) -> Vectors:
-        """Return the common representation of pictures, s: float32 (N, representation_dim); see `encode_image`."""
+        """Return the common representation of pictures, s: float32 (N, `units`); see `encode_image`."""
         return self.batch_encoder.encode_images(images, batch_size)["representation"]
 
     def represent_text(self, texts: Texts, batch_size: int = 256) -> Vectors:
-        """Return the common representation of texts, s: float32 (N, representation_dim); see `encode_text`."""
+        """Return the common representation of texts, s: float32 (N, `units`); see `encode_text`."""
         return self.batch_encoder.encode_texts(texts, batch_size)["representation"]
 
     def category_logits_of(self, encoded: Arrays, modality: Literal["image", "text"]) -> Tensor:

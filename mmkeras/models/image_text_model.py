@@ -51,7 +51,7 @@ class ImageTextModel(StagedModel):
         matcher: method that returns a `PairMatcher`; `None` where pairs have no score beside their embeddings.
         word_masks: method that tells what each word looks at; `None` where nothing looks.
         represent_image: method that returns the representation before the embedding; `None` where there is none.
-        represent_text: likewise of texts.
+        represent_text: method that returns that representation of texts; `None` where there is none.
 
     Call arguments:
         inputs: dict with `image` (B, H, W, C) or (B, F), and `token_ids` int (B, L) or `text`, strings (B,) or features

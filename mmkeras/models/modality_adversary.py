@@ -43,14 +43,14 @@ class ModalityAdversary(ConfigFromSignature, keras.layers.Layer):
     better the loss of the wrong answer, `objective = "fooling"`, than the negated loss of the right one, `"minimax"`.
 
     Args:
-        weight: of the modality loss, 0 or more; 0 trains without the adversary.
+        weight: weight of the modality loss, 0 or more; 0 trains without the adversary.
         reversal_strength: where `gradient_reversal.strength` starts.
         objective: `"minimax"` or `"fooling"`.
         image_reversal: share of the strength that reaches the image encoder, 0 or more.
         text_reversal: share of the strength that reaches the text encoder, 0 or more. With 0 the text encoder follows
             its task alone, and the image encoder has to take on its distribution.
         classifier_hidden: units of the classifier's hidden layers.
-        classifier_dropout: rate in its hidden layers.
+        classifier_dropout: rate of dropout in the classifier's hidden layers.
         classifier_steps: updates of the classifier before each of the encoders; 0 for one joint update.
         gradient_penalty: weight of the squared norm of the gradient of the classifier's logits with respect to the
             embeddings; it keeps the classifier smooth. Only with `classifier_steps`.

@@ -47,9 +47,9 @@ class ModalityInvariant(ImageTextModel):
         text_encoder: see `ImageTextModel`.
         image_preprocessor: see `ImageTextModel`.
         text_preprocessor: see `ImageTextModel`.
-        margin: of the triplet loss, more than 0 and below 2.
+        margin: margin of the triplet loss, more than 0 and below 2.
         negatives: `"sum"`, `"hardest"` or `"semi_hard"`, see `losses.triplet_loss`.
-        triplet_weight: of the triplet loss, 0 or more.
+        triplet_weight: weight of the triplet loss, 0 or more.
         adversary: `ModalityAdversary`, or a dict of its arguments; a weight of 0.1 by default.
 
     Call arguments:

@@ -1,4 +1,4 @@
-"""`MomentumTeacher`: a slow copy of a model that teaches it, with a queue of what the copy said before."""
+"""`MomentumTeacher`: a slow copy of a model, its teacher, and a queue of the embeddings that the copy made before."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -24,10 +24,10 @@ class PairFusion(ConfigFromSignature, keras.layers.Layer):
 
     Args:
         depth: blocks of the fusion encoder.
-        heads: its attention heads, which divide W.
-        mlp_ratio: hidden units of its feed-forward parts over W.
-        dropout: rate in its blocks.
-        initializer_range: of its kernels and the head's, see `kernel_initializer`; `None` for narrow nets.
+        heads: attention heads of each block, which divide W.
+        mlp_ratio: hidden units of the blocks' feed-forward parts, in multiples of W.
+        dropout: rate of dropout in the blocks.
+        initializer_range: deviation that the kernels begin with, see `kernel_initializer`; `None` for narrow nets.
         attention_block: the block, from 0, whose attention makes soft masks; not the last, after which words do not
             reach the class token, and the score.
 

@@ -34,10 +34,10 @@ class Preset:
     """What a model is made of, before it has weights or a tokenizer.
 
     Args:
-        name: for messages.
+        name: what messages call it.
         model: name of the system, such as `DualEncoder`.
         image_encoder: dict of `kind` and the settings of that encoder, see `build_image_encoder`.
-        text_encoder: dict likewise, see `build_text_encoder`.
+        text_encoder: dict of `kind` and the settings of that encoder, see `build_text_encoder`.
         image_preprocessor: dict of the arguments of `ImagePreprocessor`; empty for a model over feature vectors.
         text_preprocessor: dict of the arguments of `TextPreprocessor.train`, or with `kind` `strings` of
             `StringPreprocessor`; empty for a model over features of texts.

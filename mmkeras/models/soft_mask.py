@@ -36,7 +36,7 @@ LOSSES = ("contrastive", "matching", "soft_matching", "language")
 
 @keras.saving.register_keras_serializable("mmkeras")
 class SoftMask(ImageTextModel):
-    """A vision transformer, BERT, and a fusion encoder over both, which a slow copy of the model teaches.
+    """A vision transformer, BERT and a fusion encoder over both, with a slow copy of the model as their teacher.
 
     A step descends on a weighted sum of four losses, of one pass of the images through their encoder:
 
@@ -55,8 +55,8 @@ class SoftMask(ImageTextModel):
     words, as there), and batches without distorted images.
 
     Args:
-        image_encoder: of kind `vit`, see `ImageTextModel`.
-        text_encoder: of kind `bert`, see `ImageTextModel`.
+        image_encoder: `Encoder` of kind `vit`, see `ImageTextModel`.
+        text_encoder: `Encoder` of kind `bert`, see `ImageTextModel`.
         image_preprocessor: see `ImageTextModel`.
         text_preprocessor: see `ImageTextModel`.
         fusion: `PairFusion`, or a dict of its arguments.
@@ -67,9 +67,9 @@ class SoftMask(ImageTextModel):
         soft_masking: `SoftMasking`, or a dict of its arguments.
         gamma: exponent of the focal factor, 0 or more; 0 is the plain contrast.
         mask_text: whether all losses see the text with hidden words, or the language loss alone.
-        negatives_temperature: by which wrong pairs are drawn for matching: the higher, the more evenly; 0 is the
-            contrast's own, as in ALBEF. A matching head that starts from nothing learns from wrong pairs that it can
-            tell.
+        negatives_temperature: temperature by which wrong pairs are drawn for matching: the higher, the more evenly; 0
+            takes the contrast's own, as in ALBEF. A matching head that starts from nothing learns from wrong pairs that
+            it can tell.
         loss_weights: dict of the weights of the losses, `contrastive`, `matching`, `soft_matching` and `language`, 0 or
             more, 1 where left out; a loss of weight 0 is not computed.
         seed: int, of masks and negatives; `None` draws one.
@@ -207,8 +207,8 @@ class SoftMask(ImageTextModel):
         """Encode images and texts once, to score any pairs of them: what an evaluation re-ranks by.
 
         Args:
-            images: as of `encode_image`.
-            texts: as of `encode_text`.
+            images: P pictures, see `encode_image`.
+            texts: T texts, see `encode_text`.
             batch_size: rows that are encoded at a time.
 
         Returns:
@@ -218,7 +218,7 @@ class SoftMask(ImageTextModel):
         return PairMatcher(self, encoder.checked_images(images), encoder.checked_texts(texts), batch_size)
 
     def word_masks(self, images: Array, texts: str | list[str]) -> list[dict[str, Any]]:
-        """See what each word of a text looks at, and the soft mask that training makes of it; see `word_masks.py`."""
+        """Return what each word of a text looks at, and the soft mask that training makes of it, see `word_masks`."""
         return word_masks(self, images, texts)
 
     def words_of(self, token_ids: TensorLike) -> Tensor:

@@ -115,13 +115,13 @@ class StagedModel(ConfigFromSignature, keras.Model):
         """Configure training; `compile()` alone trains sensibly.
 
         Args:
-            optimizer: of every role that `optimizers` does not name: each gets one of its own, of this kind and with
-                these settings. A learning-rate schedule counts batches, however many updates a role takes in each.
+            optimizer: what each role gets that `optimizers` does not name: an optimizer of its own, of this kind and
+                with these settings. A learning-rate schedule counts batches, however many updates a role takes in each.
                 `"auto"` is the default of each role, see `default_optimizer`. Weight decay leaves out biases, the
                 scales and offsets of normalisation, and the temperature.
             optimizers: dict from names of `roles` to an optimizer of that role.
-            jit_compile: off by default: XLA slows the small encoders' convolutions on a CPU (docs/performance.md).
-            **kwargs: as in `keras.Model.compile`, but for the loss, which is the model's own.
+            jit_compile: whether XLA compiles the step; it slows small convolutions on a CPU (docs/performance.md).
+            **kwargs: see `keras.Model.compile`; there is no loss among them, which is the model's own.
 
         Raises:
             MmkerasError: a role that the model does not have.

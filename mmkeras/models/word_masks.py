@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def word_masks(model: SoftMask, images: Array, texts: str | Iterable[str]) -> list[dict[str, Any]]:
-    """See, for pictures and their texts, what each word looks at and what training would mask for it.
+    """Return what each word of a text looks at in its picture, and what training would mask for it.
 
-    Both are those of a training step, `PairFusion.with_attention` and `SoftMasking.mask_of`, over the whole text and
-    without dropout. Training masks for one token at a time; where several make up a word, attention and mask are
-    the means of theirs. A word of which training never masks a token, an unknown one, is left out, and so is what
-    the tokenizer cut off.
+    Attention and mask are made as in a training step, by `PairFusion.with_attention` and `SoftMasking.mask_of`, but
+    over the whole text and without dropout. Training masks for one token at a time: of a word of several tokens the
+    mean of their attentions and of their masks is returned. Words that training never masks for, those that the
+    tokenizer does not know, are left out, and so is what the tokenizer cut off.
 
     Args:
         model: `SoftMask`.
@@ -38,7 +38,7 @@ def word_masks(model: SoftMask, images: Array, texts: str | Iterable[str]) -> li
         one draw, always the same, which leaves the model's random state alone.
 
     Raises:
-        MmkerasError: as many texts as pictures are not there, or the model has no text_preprocessor.
+        MmkerasError: another number of texts than of pictures, or a model without a text_preprocessor.
 
     Example:
         >>> found = model.word_masks(dev.images[:1], ["a black dog"])[0]

@@ -24,7 +24,7 @@ class TextEncoder:
 
     Args:
         file: an `*_ids.tflite` that `mmkeras tflite` wrote.
-        threads: of the interpreter.
+        threads: how many threads the interpreter takes.
 
     Attributes:
         space_id: the embedding space, 64 hexadecimal characters; embeddings of two spaces cannot be compared.

@@ -7,12 +7,13 @@ from typing import Any, Self
 import keras
 import tensorflow as tf
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.errors import MmkerasError
 from mmkeras.tensors import Array, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class RandomShift:
+class RandomShift(ConfigFromSignature):
     """Shift every picture of a batch by its own whole number of pixels; what comes in is `fill`.
 
     Args:
@@ -49,9 +50,6 @@ class RandomShift:
         rows = tf.gather(padded, offset[0] + tf.range(height), axis=1, batch_dims=1)
         shifted = tf.gather(rows, offset[1] + tf.range(width), axis=2, batch_dims=1)
         return tf.ensure_shape(shifted, images.shape)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"pixels": self.pixels, "fill": self.fill}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

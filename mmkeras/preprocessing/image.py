@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.image_decoding import MAX_SIDE, decode_image
 from mmkeras.tensors import Array, Tensor, TensorLike
@@ -39,7 +40,7 @@ _POSITIVE = frozenset({"area", "bilinear", "gaussian", "nearest"})
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class ImagePreprocessor:
+class ImagePreprocessor(ConfigFromSignature):
     """Decodes pictures and brings them to one size; the same pixels in `tf.data`, in an exported graph and eagerly.
 
     JPEG, PNG, BMP and the first frame of a GIF. Grey becomes colour, palettes are applied, 16 bits become 8 (rounded),
@@ -198,10 +199,6 @@ class ImagePreprocessor:
     def output_shape(self) -> tuple[int, int, int]:
         """Shape of one picture that comes out."""
         return self.height, self.width, self.channels
-
-    def get_config(self) -> dict[str, Any]:
-        names = ("height", "width", "channels", "aspect", "method", "antialias", "background", "max_pixels")
-        return {name: getattr(self, name) for name in names}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

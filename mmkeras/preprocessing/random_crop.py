@@ -9,13 +9,14 @@ from typing import Any, Self
 import keras
 import tensorflow as tf
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.picture_operations import as_dtype
 from mmkeras.tensors import Array, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class RandomCrop:
+class RandomCrop(ConfigFromSignature):
     """Cut a part out of every picture of a batch and stretch it to the picture's size, some mirrored.
 
     Args:
@@ -66,9 +67,6 @@ class RandomCrop:
         # No antialiasing: a part is stretched, never shrunk.
         cut = tf.image.crop_and_resize(images, boxes, tf.range(tf.shape(images)[0]), tf.shape(images)[1:3])
         return tf.ensure_shape(as_dtype(cut, images.dtype), images.shape)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"scale": list(self.scale), "ratio": list(self.ratio), "flip": self.flip}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

@@ -7,6 +7,7 @@ from typing import Any, Self
 import keras
 import tensorflow as tf
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing import picture_operations as operations
 from mmkeras.tensors import Array, Tensor, TensorLike
@@ -38,7 +39,7 @@ COLOURS = {
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class RandomDistortion:
+class RandomDistortion(ConfigFromSignature):
     """Distort every picture of a batch by operations of its own: light and shape, and colour where it is allowed.
 
     In this order, each picture by its own draws: `count` operations out of a list; then, where `colour` is set,
@@ -50,8 +51,8 @@ class RandomDistortion:
 
     Args:
         count: operations a picture, 0 or more, drawn from the list with repetition.
-        strength: in [0, 1], how far an operation may go.
-        probability: of each of the `count` operations to be done at all, in [0, 1].
+        strength: how far an operation may go, in [0, 1].
+        probability: how likely each of the `count` operations is to be done at all, in [0, 1].
         colour: whether colours may change.
         jitter: share of pictures whose light and colour are changed together, in [0, 1]; of `colour`.
         grayscale: share of pictures that lose their colour, in [0, 1]; of `colour`.
@@ -157,18 +158,6 @@ class RandomDistortion:
         left, taken = (tf.gather(images, of_it) for of_it in rows)
         done = [left, operations.blurred(taken, tf.gather(sigma, rows[1]))]
         return tf.ensure_shape(tf.dynamic_stitch(rows, done), images.shape)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "count": self.count,
-            "strength": self.strength,
-            "probability": self.probability,
-            "colour": self.colour,
-            "jitter": self.jitter,
-            "grayscale": self.grayscale,
-            "blur": self.blur,
-            "fill": self.fill,
-        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

@@ -7,12 +7,13 @@ from typing import Any, Self
 import keras
 import tensorflow as tf
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.errors import MmkerasError
 from mmkeras.tensors import Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class StringPreprocessor:
+class StringPreprocessor(ConfigFromSignature):
     """Hands strings on to an encoder that holds its own tokenizer, as sentence encoders of TensorFlow Hub do.
 
     It changes nothing but what is asked for here. It has the attributes of `TextPreprocessor` that encoders are built
@@ -52,9 +53,6 @@ class StringPreprocessor:
         if self.strip:
             texts = tf.strings.strip(texts)
         return tf.strings.lower(texts, encoding="utf-8") if self.lower else texts
-
-    def get_config(self) -> dict[str, Any]:
-        return {"lower": self.lower, "strip": self.strip}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

@@ -37,7 +37,7 @@ class EmbeddingIndex:
 
     Attributes:
         modalities: tuple of those that the items have embeddings of, of `"image"` and `"text"`.
-        precision: of the embeddings, `float32`, `float16` or `int8`.
+        precision: type of the embeddings' numbers, `float32`, `float16` or `int8`.
 
     Raises:
         MmkerasError: no index, one of another format, or parts that do not fit together.

@@ -37,7 +37,7 @@ def begin_with(model: ImageTextModel, start: ImageTextModel, name: str) -> None:
     Args:
         model: `ImageTextModel` of the recipe's preset, with the tokenizer of `start`.
         start: what `initial_model` returned.
-        name: of its run, for messages.
+        name: its run's name, for messages.
 
     Raises:
         MmkerasError: another system, tokenizer, categories or sizes; the model is then as it was.

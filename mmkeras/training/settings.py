@@ -26,8 +26,8 @@ def setting(
     """Declare a setting: a field of a dataclass of settings.
 
     Args:
-        default: its value where it is left out; `dataclasses.MISSING` for one that has to be given, a type for a fresh
-            value of that type.
+        default: the setting's value where it is left out; `dataclasses.MISSING` for one that has to be given, a type
+            for a fresh value of that type.
         help: what it means, in a line that can be read alone.
         choices: the words that it may be.
         least: the least number that it may be; 0 where no bound is given.

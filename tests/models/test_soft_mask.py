@@ -1,4 +1,4 @@
-"""SoftMask: what its losses are over given weights, and what it refuses; its teacher is in test_momentum_taught.py."""
+"""SoftMask: what its losses are over given weights, and what it refuses; its teacher is in test_momentum_teacher.py."""
 
 import keras
 import numpy as np

@@ -22,7 +22,7 @@ class ComparedRun:
         folder: `Path`, as given.
         name: the folder's name; a `Comparison` makes names distinct.
         finished: whether training has ended.
-        seed: of the settings.
+        seed: the setting `seed`.
         settings: flat dict of all settings, those that the recipe leaves out too.
         surroundings: flat dict of what else may differ: recipe, versions, the training data's digest.
         measured: what `metrics.json` was measured on, in words; empty where there is none.

@@ -52,13 +52,15 @@ def evaluate(model: ImageTextModel, data: PairedData, k_test: int | None = None)
     """Embed all pictures and texts of `data` and compute the retrieval metrics both ways, and the modality gap.
 
     Args:
-        model: has `encode_image(images) -> (P, D)` and `encode_text(texts) -> (T, D)`, unit norm; `supervision`,
-            `"pairs"` where it has none; and where it has a representation of another length than 1 before them,
-            `represent_image(images) -> (P, W)` and `represent_text(texts) -> (T, W)`; and where it can match,
-            `matcher(images, texts)`, which returns an object with both embeddings, encoded once, that scores pairs of
-            rows, as a `PairMatcher` does.
+        model: `ImageTextModel`, or what has these of it: `supervision`; `encode_image(images) -> (P, D)` and
+            `encode_text(texts) -> (T, D)`, of unit norm; `represent_image(images) -> (P, W)` and
+            `represent_text(texts) -> (T, W)`, which are `None` where no representation stands before the embedding; and
+            `matcher(images, texts)`, `None` where pairs have no score beside their embeddings, which encodes both once
+            and returns a `PairMatcher`.
         data: `PairedData`, one picture an item: pass `data.one_image_an_item()`. Without pairs only the mean average
             precision by category and the gap are measured.
+        k_test: how many of the best candidates of each query are re-ranked by `matcher`; 0 re-ranks none, and `None`
+            stands for 128 where the model has a `matcher`.
 
     Returns:
         `Evaluation`. Its `metrics` hold `pictures` and `texts` (counts); for paired data what `retrieval_metrics`

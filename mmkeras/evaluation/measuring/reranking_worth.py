@@ -28,7 +28,7 @@ def reranking(model: ImageTextModel, metrics: Mapping[str, float]) -> dict[str, 
 
     Args:
         model: `ImageTextModel`.
-        metrics: of the model, as of `reranking_costs`.
+        metrics: dict of the model's metrics, see `reranking_costs`.
 
     Returns:
         dict: `rerank`, how many results where the query does not say, 16, or 0 where there is no head or it costs; and

@@ -72,7 +72,7 @@ def projection(evaluation: Evaluation, seed: int) -> tuple[str, float]:
 
     Args:
         evaluation: `Evaluation`.
-        seed: of the points and pairs that are drawn.
+        seed: decides which points and pairs are drawn.
 
     Returns:
         SVG element as a string, and the share of the variance that the plane holds, in [0, 1].
@@ -112,7 +112,7 @@ def similarity_histogram(evaluation: Evaluation, seed: int) -> tuple[str, float,
 
     Args:
         evaluation: `Evaluation`; its `relevance` says which pairs are relevant.
-        seed: of the pairs that are drawn.
+        seed: decides which pairs are drawn.
 
     Returns:
         SVG element as a string, and the means of both kinds; without irrelevant pairs the second mean is `None`.

@@ -30,7 +30,7 @@ def draw_queries(
     Args:
         evaluation: `Evaluation`; its `relevance` says what is right.
         direction: `"text_to_image"` or `"image_to_text"`.
-        seed: of the draw; both directions draw on their own.
+        seed: decides what is drawn; both directions draw on their own.
         count: how many of each kind, or all where there are fewer.
         results: length of the result lists.
 
@@ -143,7 +143,7 @@ def data_uri(image: NDArray[np.uint8], longest: int = THUMBNAIL) -> str:
 
     Args:
         image: uint8 (H, W, 3) or (H, W, 1).
-        longest: px.
+        longest: the most px of an edge.
     """
     picture = Image.fromarray(np.ascontiguousarray(image[..., 0] if image.shape[-1] == 1 else image))
     picture.thumbnail((longest, longest))

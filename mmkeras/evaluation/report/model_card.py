@@ -108,7 +108,7 @@ def model_card(
     """Return the model card of an exported model.
 
     Args:
-        name: of the model, `"glyphs"`.
+        name: the model's name, such as `"glyphs"`.
         system: class name of the model, `"DualEncoder"`.
         data: dict with `name` (`"glyphs/train"`) and, for data that mmkeras does not know, `description` and `licence`;
             `evaluated_on`, the split of the metrics, is optional.

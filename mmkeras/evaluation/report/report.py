@@ -59,7 +59,7 @@ def write_report(
         untrained_missing: why there are none of the untrained model, for the reader; one sentence without its stop.
         word_views: what `draw_words` returned, of a model that shows what each word looks at.
         size: what `size_table` returned.
-        seed: of the queries, points and pairs that are drawn.
+        seed: decides which queries, points and pairs are drawn.
 
     Example:
         >>> write_report("runs/glyphs/report.html", title="glyphs", settings=settings, versions=versions,

@@ -47,7 +47,7 @@ def evaluate_run(
         source: other data than the run's, as `load_source` takes it.
         image_folder: where its pictures lie, a folder or a zip.
         targets: categories to load of it: `""`, `category` or `tags`; the run's where left out.
-        k_test: as of `evaluate`.
+        k_test: how many candidates of a query are re-ranked, see `evaluate`.
 
     Returns:
         `Evaluation`.

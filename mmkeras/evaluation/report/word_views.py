@@ -32,7 +32,7 @@ def draw_words(model: ImageTextModel, evaluation: Evaluation, seed: int) -> dict
     Args:
         model: names what it can show by its method `word_masks` and its attribute `trains_with_masks`, see `SoftMask`.
         evaluation: `Evaluation` of it.
-        seed: of the draw.
+        seed: decides which captions are drawn.
 
     Returns:
         `None` for another model. A dict: `masked`, whether training masks anything; `legend`, the scales of

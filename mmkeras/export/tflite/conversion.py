@@ -67,7 +67,7 @@ def convert(
 
     Args:
         text_encoder: functional model from `token_ids`.
-        text_preprocessor: its `TextPreprocessor`.
+        text_preprocessor: the `TextPreprocessor` that feeds it.
         kind: `ids` takes `token_ids`, int32 (1, L), and has builtin operators only; `text` takes `text`, string (1,),
             with the two operators of tensorflow-text that its tokenizer needs; `mediapipe` is that with the name that
             MediaPipe Tasks gives the tokenizer's.

@@ -16,7 +16,7 @@ class NetworkRunner:
     Args:
         network: bytes.
         text_preprocessor: makes the ids of a network of the kind `ids`.
-        threads: of the interpreter.
+        threads: how many threads the interpreter takes.
     """
 
     def __init__(self, network, text_preprocessor, threads=1):

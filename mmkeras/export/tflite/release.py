@@ -72,7 +72,7 @@ def export_tflite(
     Args:
         run: `Run`.
         to: folder that does not exist.
-        precisions: of `float32`, `float16`, `dynamic`, `int8`.
+        precisions: some of `float32`, `float16`, `dynamic`, `int8`.
         index: `float16` or `int8` writes an index of that precision; empty writes none.
         model: the run's model, where it is loaded already.
 

@@ -20,8 +20,8 @@ class HeadDense(keras.layers.EinsumDense):
 
     Args:
         equation: `"blw,whd->blhd"` or `"blhd,hdw->blw"`.
-        output_shape: as of Keras' layer.
-        **kwargs: as of Keras' layer.
+        output_shape: see `keras.layers.EinsumDense`.
+        **kwargs: see `keras.layers.EinsumDense`.
 
     Call arguments:
         inputs: (B, L, W), or (B, L, H, D).

@@ -19,9 +19,10 @@ class BatchScheduler:
     """Run the requests of each signature in batches, on a few threads that all servables share.
 
     A batch is run when it is full, or when its first request has waited for `batch_timeout_micros` and a thread is
-    free; what arrives meanwhile makes the next one. Three things are kinder than on TensorFlow Serving: a request
-    without rows is answered at once (there it hangs), one whose shape contradicts the signature runs by itself, and
-    where a batch fails its requests are run one by one, so that only the one at fault gets the error.
+    free; what arrives meanwhile makes the next one. It differs from TensorFlow Serving in three things, for the sake of
+    its clients: a request without rows is answered at once (there it hangs), one whose shape contradicts the signature
+    runs by itself, and where a batch fails its requests are run one by one, so that only the one at fault gets the
+    error.
 
     Args:
         max_batch_size: the most rows of a batch, and of a request.
@@ -92,7 +93,7 @@ class BatchScheduler:
 
         Args:
             parameters: BatchingParameters, as `read_batching_file` returns them.
-            metrics: as above.
+            metrics: the server's metrics, see `BatchScheduler`.
         """
         given = {field.name: getattr(parameters, field.name) for field, _ in parameters.ListFields()}
         arguments = {name: getattr(value, "value", value) for name, value in given.items()}

@@ -1,7 +1,7 @@
 """JSON values to arrays, with the checks and texts of TensorFlow Serving's REST interface.
 
 The whole value is read at once where nothing is wrong with it; only a value that does not fit is walked again, leaf by
-leaf, for the original's text. One thing is kinder than there: an integer that its type cannot hold is refused instead
+leaf, for the original's text. It differs in one thing: an integer that its type cannot hold is refused instead
 of wrapped.
 
 Reference: tensorflow_serving/util/json_tensor.cc.

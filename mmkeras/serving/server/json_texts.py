@@ -1,6 +1,7 @@
 """Arrays to JSON text, number by number as TensorFlow Serving's REST interface writes them.
 
-One thing is kinder than there: a string that is no UTF-8 is written as `{"b64": ...}` instead of as invalid JSON.
+It differs from TensorFlow Serving in one thing: a string that is no UTF-8 is written as `{"b64": ...}` instead of as
+invalid JSON.
 
 Reference: tensorflow_serving/util/json_tensor.cc.
 """

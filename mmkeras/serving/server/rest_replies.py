@@ -21,7 +21,7 @@ def write_outputs(in_rows, outputs):
     Strings of an output named `..._bytes` are written as `{"b64": ...}`, and so is any other string that is no UTF-8.
 
     Args:
-        in_rows: how the request was written.
+        in_rows: whether the request was written in rows.
         outputs: dict from output alias to array; in rows of one 0th dimension.
 
     Raises:
