@@ -154,7 +154,7 @@ class StagedModel(ConfigFromSignature, keras.Model):
 
     def get_compile_config(self) -> dict[str, Any]:
         config = super().get_compile_config()
-        _, *others = self.optimizers.items()
+        others = list(self.optimizers.items())[1:]
         if config and others:
             config["optimizers"] = {role: keras.saving.serialize_keras_object(one) for role, one in others}
         return config

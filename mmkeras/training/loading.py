@@ -78,7 +78,7 @@ def _check_archive(file):
         with zipfile.ZipFile(file) as archive:
             text = archive.read("config.json").decode()
         config = json.loads(text)
-        built_in = config["module"].partition(".")[0] == "keras"
+        built_in = (config["module"] or "").partition(".")[0] == "keras"  # None: a class of the script that saved it
     except (OSError, KeyError, TypeError, AttributeError, ValueError, zipfile.BadZipFile) as error:
         raise MmkerasError(f"{file} is no readable model: Expected a Keras archive, .keras ({error})") from error
     if file.suffix != ".keras":

@@ -1,14 +1,70 @@
-"""An encoder on a frozen backbone, taken apart: the parts are the whole, and the whole stays as it was."""
+"""What an `Encoder` says of itself; and one on a frozen backbone, taken apart: the parts are the whole."""
 
 import keras
 import numpy as np
 import pytest
 
-from mmkeras.encoders import build_image_encoder
+from mmkeras.encoders import Encoder, build_image_encoder, build_text_encoder
 from mmkeras.errors import MmkerasError
 
 from ..model_checks import config_text
 from .hub_modules import IMAGES, image_encoder
+
+SMALL = {"heads": 2, "depth": 2, "embedding_dim": 6}
+TEXT = {"vocabulary_size": 20, "sequence_length": 5}
+FEATURES = {"features": 5, "hidden": [4], "embedding_dim": 6}
+
+
+@pytest.mark.parametrize(
+    "build, settings, takes, parts",
+    [
+        (
+            build_image_encoder,
+            {"kind": "vit", "height": 8, "width": 12, "patch": 4, "token_width": 8, **SMALL},
+            "pixels",
+            {"patches", "norm", "blocks"},
+        ),
+        (build_image_encoder, {"kind": "conv", "height": 8, "width": 8, "widths": [4]}, "pixels", set()),
+        (build_image_encoder, {"kind": "features", **FEATURES}, "features", set()),
+        (
+            build_text_encoder,
+            {"kind": "bert", "width": 8, **TEXT, **SMALL},
+            "token_ids",
+            {"token_embedding", "class_token", "norm", "blocks"},
+        ),
+        (
+            build_text_encoder,
+            {"kind": "transformer", "width": 8, **TEXT, **SMALL},
+            "token_ids",
+            {"token_embedding", "norm", "blocks"},
+        ),
+        (build_text_encoder, {"kind": "gru", "width": 8, "units": 4, **TEXT}, "token_ids", {"token_embedding"}),
+        (build_text_encoder, {"kind": "features", **FEATURES}, "features", set()),
+    ],
+    ids=lambda value: value["kind"] if isinstance(value, dict) else "",
+)
+def test_it_says_what_it_takes_and_holds_and_a_loaded_one_says_the_same(build, settings, takes, parts, tmp_path):
+    encoder = build(**settings)
+    encoder.save(tmp_path / "encoder.keras")
+    for one in (encoder, keras.saving.load_model(tmp_path / "encoder.keras")):
+        assert type(one) is Encoder and one.takes == takes
+        names = ("patches", "token_embedding", "class_token", "norm", "blocks", "pretrained")
+        assert {name for name in names if getattr(one, name)} == parts
+        assert one.embedding_dim == one.output["embedding"].shape[-1] == one.vectors["embedding"].shape[-1]
+        assert len(one.blocks) == (2 if "blocks" in parts else 0)
+        if "patches" in parts:
+            assert one.patches.grid == (2, 3)
+
+
+def test_a_model_that_is_no_encoder_is_refused_with_what_to_do():
+    from mmkeras.models import DualEncoder
+
+    symbol = keras.Input((5,), name="image")
+    plain = keras.Model(symbol, {"embedding": keras.layers.Dense(6)(symbol)})
+    text = build_text_encoder("features", **FEATURES)
+    with pytest.raises(MmkerasError, match=r"Expected image_encoder as an Encoder: .*Encoder\(inputs, outputs\)"):
+        DualEncoder(plain, text)
+    assert DualEncoder(Encoder(plain.input, plain.output), text).embedding_dim == 6
 
 
 def network(**settings):
