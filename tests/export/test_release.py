@@ -153,7 +153,7 @@ def test_a_release_of_categories(tiny_model, tmp_path):
     category_names = Glyphs().category_names
     parts = ("image_encoder", "text_encoder", "image_preprocessor", "text_preprocessor")
     model = AdversarialBackprop(*(getattr(tiny_model, part) for part in parts), label_names=category_names)
-    recipe = Recipe("adversarial_backprop_glyphs", targets="category", limit=60)
+    recipe = Recipe(preset="adversarial_backprop_glyphs", targets="category", limit=60)
     run = Run.create(tmp_path / "run", "glyphs_adversarial_backprop", recipe)
     version = export_run(run, tmp_path / "categories", model=model)
     golden = golden_of(version)
