@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from typing import Any
 
@@ -25,12 +24,11 @@ class ConfigFromSignature:
     """
 
     def get_config(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in constructor_arguments(type(self))}  # type: ignore[arg-type]
+        own = {name: getattr(self, name) for name in constructor_arguments(type(self))}
         config: dict[str, Any] = getattr(super(), "get_config", dict)()  # of Keras' class, where it is mixed into one
         return {**config, **{name: _plain(value) for name, value in own.items()}}
 
 
-@functools.cache
 def constructor_arguments(cls: type) -> tuple[str, ...]:
     """Return the names of the arguments that a `ConfigFromSignature` class takes, its bases' too: a tuple of strings.
 

@@ -1,11 +1,19 @@
 """What commands are given: found and checked without TensorFlow, so that a mistake is told at once."""
 
+from __future__ import annotations
+
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmkeras.errors import MmkerasError
 
+if TYPE_CHECKING:
+    from mmkeras.training.recipe import Recipe
+    from mmkeras.training.run import Run
 
-def finished_run(folder):
+
+def finished_run(folder: str | os.PathLike[str]) -> Run:
     """Return the `Run` of a folder, of which there must be a trained model.
 
     Raises:
@@ -18,7 +26,7 @@ def finished_run(folder):
     return run
 
 
-def check_names(recipe):
+def check_names(recipe: Recipe) -> None:
     """Look for what a `Recipe` names: its preset, its data and the run that it begins with.
 
     Raises:
@@ -32,7 +40,7 @@ def check_names(recipe):
         finished_run(recipe.initial_weights)
 
 
-def only_model(folder):
+def only_model(folder: str | os.PathLike[str]) -> str:
     """Return the name of the one served model in a folder such as `savedmodels`.
 
     Raises:

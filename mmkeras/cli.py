@@ -7,6 +7,7 @@ and mistakes are instant.
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmkeras import __version__
@@ -42,7 +43,7 @@ EXAMPLES = """examples:
 """
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0, 1 for a failed check, 2 for a mistake in what was given."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)

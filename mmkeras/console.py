@@ -3,14 +3,23 @@
 What draws and what measures is imported where it is used: help is instant, and the client can print what it found.
 """
 
+from __future__ import annotations
+
 import os
 import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from mmkeras.evaluation.comparison.comparison import Comparison
+    from mmkeras.parity import Comparison as ParityComparison
+    from mmkeras.query import Answer
 
 MOST_COLUMNS = 4  # of a comparison, to be read in 100 columns of text
 LONGEST_LABEL = 36  # of a row of numbers, with its markup
 
 
-def print_metrics(title, metrics):
+def print_metrics(title: str, metrics: Mapping[str, Any]) -> None:
     """Print metrics as tables: retrieval, a row a direction, categories and the modality gap, as far as measured."""
     from mmkeras.evaluation.report.tables import (
         category_table,
@@ -47,7 +56,7 @@ def print_metrics(title, metrics):
         print_table(GAP, ("Measure", "Untrained", "Trained", ""), gap)
 
 
-def print_recipe(name):
+def print_recipe(name: str) -> None:
     """Print a recipe's file, which gives its reasons, and every setting with its value there and what it means.
 
     Args:
@@ -80,7 +89,7 @@ def print_recipe(name):
         print(f"{field.name}: {field.metadata['help']}\n")
 
 
-def print_parity(title, comparisons, names="signature"):
+def print_parity(title: str, comparisons: Iterable[ParityComparison], names: str = "signature") -> None:
     """Print the comparisons of a parity check as a table, to be read in 80 columns: the largest difference, off by
     which an output is, and the least cosine.
 
@@ -95,7 +104,7 @@ def print_parity(title, comparisons, names="signature"):
     print_table(title, (names, "output", "rows", "off by", "cosine", ""), rows)
 
 
-def print_device(folder, described):
+def print_device(folder: str | os.PathLike[str], described: Mapping[str, Any]) -> None:
     """Print what `export_tflite` wrote as a table, and what it left out."""
     rows = [
         (
@@ -117,7 +126,7 @@ def print_device(folder, described):
         print(f"Left out: {name}: {reason}")
 
 
-def print_comparison(comparison):
+def print_comparison(comparison: Comparison) -> None:
     """Print runs side by side: a few as the columns of one table, more as the rows of one table a section."""
     from rich.console import Console
     from rich.markup import escape
@@ -148,7 +157,7 @@ def _figure(cell):
     return f"[bold green]*{cell['text']}[/]" if cell["best"] else cell["text"]
 
 
-def print_answer(answer):
+def print_answer(answer: Answer) -> None:
     """Print what a query found as a table."""
     from rich.markup import escape
 
@@ -170,7 +179,7 @@ def _verdict(passed):
     return "[green]equal[/]" if passed else "[red]DIFFERS[/]"
 
 
-def print_table(title, columns, rows, numbers=False):
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: bool = False) -> None:
     """Print rows of strings, which may hold rich's markup, as a table; a long line is folded, not cut.
 
     The first column, names to be copied, is folded with `numbers` only, where it is long; these align on the right.
@@ -184,14 +193,14 @@ def print_table(title, columns, rows, numbers=False):
     rows = list(rows)
     whole = not numbers or max((len(row[0]) for row in rows), default=0) <= LONGEST_LABEL
     for place, column in enumerate(columns):
-        justify = "right" if numbers and place else "left"
+        justify: Literal["left", "right"] = "right" if numbers and place else "left"
         table.add_column(column, overflow="fold", justify=justify, no_wrap=whole and not place)
     for row in rows:
         table.add_row(*row)
     Console().print(table)
 
 
-def quiet_tensorflow():
+def quiet_tensorflow() -> None:
     """Load TensorFlow without its log, the search for a GPU among it; what goes wrong is raised as an exception anyway.
 
     Its first lines come before TF_CPP_MIN_LOG_LEVEL counts, straight to the file descriptor, which points nowhere

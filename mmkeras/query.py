@@ -1,5 +1,7 @@
 """Asking a served model: embed a text or a picture over gRPC and search the index that belongs to it."""
 
+from __future__ import annotations
+
 import base64
 import dataclasses
 import html
@@ -10,7 +12,8 @@ from pathlib import Path
 
 from mmkeras.atomic import replacing_file
 from mmkeras.errors import MmkerasError
-from mmkeras.search.index import EmbeddingIndex
+from mmkeras.search.index import EmbeddingIndex, Modality
+from mmkeras.search.search_result import SearchResult
 from mmkeras.serving.client import Client
 from mmkeras.serving.errors import ServingError
 from mmkeras.serving.reaching import reaching
@@ -31,11 +34,11 @@ class Answer:
     """
 
     query: str
-    kind: str
-    results: list
+    kind: Modality
+    results: list[SearchResult]
     index: EmbeddingIndex
 
-    def to_json(self):
+    def to_json(self) -> str:
         """Return the answer as a JSON string, for programs."""
         results = [
             {**r.item, "rank": r.rank, "score": r.score, **({} if r.match is None else {"match": r.match})}
@@ -43,7 +46,7 @@ class Answer:
         ]
         return json.dumps({"query": self.query, "kind": self.kind, "results": results}, ensure_ascii=False, indent=2)
 
-    def write_html(self, file):
+    def write_html(self, file: str | os.PathLike[str]) -> None:
         """Write the answer as one self-contained page with the pictures of the items."""
         cards = "".join(self._card(result) for result in self.results)
         query = html.escape(self.query)
@@ -62,12 +65,12 @@ class Answer:
         return f"<li>{shown}<b>{name}</b><span>{item} · {result.score:.3f}{match}{unseen}</span></li>"
 
 
-def is_picture(query):
+def is_picture(query: str) -> bool:
     """Say whether a query is the path of a picture, rather than a text."""
     return os.path.isfile(query)  # unlike pathlib's, false and not an error for a text too long for a file's name
 
 
-def find_index(version, query):
+def find_index(version: str | os.PathLike[str], query: str) -> EmbeddingIndex:
     """Return the `EmbeddingIndex` of an exported version in which a query finds what it can find.
 
     Args:
@@ -83,7 +86,15 @@ def find_index(version, query):
     return EmbeddingIndex(apart if is_picture(query) and apart.is_dir() else exported / "index")
 
 
-def ask(query, index, server, model, k=5, timeout=30.0, rerank=None):
+def ask(
+    query: str,
+    index: EmbeddingIndex,
+    server: str,
+    model: str,
+    k: int = 5,
+    timeout: float = 30.0,
+    rerank: int | None = None,
+) -> Answer:
     """Ask a server for the embedding of a query and search the index with it.
 
     A text finds pictures; a picture finds texts. With re-ranking the best are put in the order of what embeddings and
@@ -110,6 +121,8 @@ def ask(query, index, server, model, k=5, timeout=30.0, rerank=None):
         MmkerasError: an empty text, a picture that is not there or unreadable, an index without what the query finds,
             no server, another space; re-ranking by a model without `match`, or of items without pictures.
     """
+    kind: Modality
+    modality: Modality
     kind, modality = ("image", "text") if is_picture(query) else ("text", "image")
     if kind == "text" and query.lower().endswith(PICTURE_SUFFIXES):
         raise MmkerasError(f"There is no picture {query}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
+import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
@@ -15,6 +17,7 @@ Array: TypeAlias = tf.Tensor | tf.Operation | keras.KerasTensor | NDArray[Any]
 TensorLike: TypeAlias = Array | ArrayLike
 
 Shape: TypeAlias = tuple[Any, ...]  # sizes, and None where one is open
+Vectors: TypeAlias = NDArray[np.float32]  # (N, D), as they are handed out
 
 if TYPE_CHECKING:
 
@@ -40,3 +43,6 @@ if TYPE_CHECKING:
 
 else:
     Tensor = tf.Tensor
+
+Arrays: TypeAlias = Mapping[str, Array]  # by name: a batch, or what encoders made of one
+Tensors: TypeAlias = dict[str, Tensor]

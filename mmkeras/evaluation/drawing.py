@@ -2,8 +2,10 @@
 
 import io
 import re
+from typing import Any
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
@@ -25,7 +27,7 @@ PAGE_COLOURS = {
 }
 COLOUR = {name: colour for colour, name in PAGE_COLOURS.items()}
 SERIES = [COLOUR["image"], COLOUR["text"], *(COLOUR[f"series-{number}"] for number in range(3, 9))]
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: the page's font, and what a screen reader can read
     "font.size": 11,
     "text.color": COLOUR["quiet"],
@@ -46,14 +48,14 @@ STYLE = {
 }
 
 
-def new_figure(width, height):
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     """Return a figure of so many inches and its axes; draw within `matplotlib.rc_context(STYLE)`."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasSVG(figure)
     return figure, figure.add_subplot()
 
 
-def as_svg(figure, salt):
+def as_svg(figure: Figure, salt: str) -> str:
     """Return a figure as an SVG element in the page's colours, hidden from screen readers; the same for the same input.
 
     Args:

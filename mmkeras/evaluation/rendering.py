@@ -1,12 +1,14 @@
 """The Jinja environment of the rooms' templates, and how numbers and settings are printed in them."""
 
 import numbers
+from collections.abc import Mapping
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
 
-def render(package, template, **context):
+def render(package: str, template: str, **context: Any) -> str:
     """Render a template of a package.
 
     Args:
@@ -30,23 +32,23 @@ def render(package, template, **context):
     return environment.get_template(template).render(**context)
 
 
-def percent(share):
+def percent(share: float) -> str:
     """Print a share in [0, 1]: `48.2%`."""
     return f"{100 * share:.1f}%"
 
 
-def number(value):
+def number(value: Any) -> str:
     """Print a number with as many digits as are read: `1,000`, `7.5`, `0.0123`; anything else as it is."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Number):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return str(value)
     if isinstance(value, numbers.Integral) or (float(value).is_integer() and abs(value) < 1e15):
-        return f"{int(value):,}"
+        return f"{int(value):,}"  # type: ignore[call-overload]
     if abs(value) >= 100:
         return f"{value:,.1f}"
     return f"{value:.4g}"
 
 
-def cell(value):
+def cell(value: Any) -> str:
     """A value inside of a Markdown table or line: one line, no markup of its own."""
     text = " ".join(number(value).split())
     for sign in "\\`*_[]<>|":
@@ -54,7 +56,7 @@ def cell(value):
     return text
 
 
-def code(value):
+def code(value: Any) -> str:
     """A value as Markdown code, whatever it holds; `|` as tables want it."""
     text = " ".join(str(value).split()).replace("|", "\\|")
     fence = "`"
@@ -63,7 +65,7 @@ def code(value):
     return f"{fence} {text} {fence}" if "`" in text else f"`{text}`"
 
 
-def flattened(settings, prefix=""):
+def flattened(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Flatten nested dicts: `{"data": {"name": "glyphs"}}` is `{"data.name": "glyphs"}`.
 
     Args:

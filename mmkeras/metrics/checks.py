@@ -1,11 +1,16 @@
 """What metrics take: embeddings, ids and labels, checked; an error names the row that does not fit."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from mmkeras.errors import MmkerasError
 
 
-def check_embeddings(first_name, first, second_name, second):
+def check_embeddings(
+    first_name: str, first: ArrayLike, second_name: str, second: ArrayLike
+) -> list[NDArray[np.float32]]:
     """Both as float32 (rows, D), finite, and with finite inner products."""
     arrays = []
     for name, given in ((first_name, first), (second_name, second)):
@@ -38,7 +43,15 @@ def check_embeddings(first_name, first, second_name, second):
     return arrays
 
 
-def check_ids(query_name, query_id, queries, gallery_name, gallery_id, gallery, both=True):
+def check_ids(
+    query_name: str,
+    query_id: ArrayLike,
+    queries: int,
+    gallery_name: str,
+    gallery_id: ArrayLike,
+    gallery: int,
+    both: bool = True,
+) -> list[NDArray[Any]]:
     """Both as integer or string vectors of their lengths; each query id (with `both`, each id) has a partner."""
     ids = []
     for name, given, length in ((query_name, query_id, queries), (gallery_name, gallery_id, gallery)):
@@ -64,7 +77,7 @@ def check_ids(query_name, query_id, queries, gallery_name, gallery_id, gallery, 
     return ids
 
 
-def check_labels(name, given, length):
+def check_labels(name: str, given: ArrayLike, length: int) -> NDArray[Any]:
     """Non-negative integers (length,), or multi-hot (length, C) as float32, ready for a product."""
     array = np.asarray(given)
     kinds = {1: "iu", 2: "biuf"}.get(array.ndim, "")
@@ -81,14 +94,14 @@ def check_labels(name, given, length):
     return array if array.ndim == 1 else array.astype(np.float32)
 
 
-def check_positive(name, value):
+def check_positive(name: str, value: Any) -> int:
     """An int from 1 up."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise MmkerasError(f"Expected {name} a positive integer. Received: {name}={value!r}")
     return int(value)
 
 
-def check_ks(ks):
+def check_ks(ks: Any) -> tuple[int, ...]:
     """A tuple of positive ints."""
     if np.ndim(ks) != 1 or not len(ks):
         raise MmkerasError(f"Expected ks as positive integers, such as (1, 5, 10). Received: ks={ks!r}")

@@ -1,6 +1,9 @@
 """Two clouds of embeddings compared as distributions: MMD, centroids, Fréchet distance, effective rank."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import squareform
 
 from mmkeras.errors import MmkerasError
@@ -9,7 +12,7 @@ BANDWIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the kernels, as multiples of the m
 POINT = 1e-12  # of the mean squared norm: a variance below it is float32's rounding of one point
 
 
-def mmd2(x, y, permutations=500, seed=0, rows=1000):
+def mmd2(x: ArrayLike, y: ArrayLike, permutations: int = 500, seed: int = 0, rows: int = 1000) -> tuple[float, float]:
     """Squared maximum mean discrepancy of two samples, unbiased, with the p-value of a permutation test.
 
         MMD^2 = mean over i != j of k(x_i, x_j) + mean over i != j of k(y_i, y_j) - 2 mean over i, j of k(x_i, y_j)
@@ -66,7 +69,7 @@ def mmd2(x, y, permutations=500, seed=0, rows=1000):
     return float(statistic[0]), float((1 + as_large) / (1 + permutations))
 
 
-def centroid_gap(x, y):
+def centroid_gap(x: ArrayLike, y: ArrayLike) -> float:
     """Distance between the means of two clouds.
 
     Args:
@@ -90,7 +93,7 @@ def centroid_gap(x, y):
     return float(np.linalg.norm(x.mean(axis=0) - y.mean(axis=0)))
 
 
-def frechet_distance(x, y):
+def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:
     """Squared Fréchet distance of the Gaussians fitted to two clouds, as in the FID.
 
         |mean_x - mean_y|^2 + trace(C_x + C_y - 2 (C_x C_y)^(1/2))
@@ -118,13 +121,13 @@ def frechet_distance(x, y):
     """
     x, y = check_clouds("x", x, "y", y)
     # R of X = QR stands for X: R'R = X'X.
-    roots = [np.linalg.qr((c - c.mean(axis=0)) / np.sqrt(len(c) - 1), mode="r") for c in (x, y)]
+    roots: list[Any] = [np.linalg.qr((c - c.mean(axis=0)) / np.sqrt(len(c) - 1), mode="r") for c in (x, y)]
     spread = sum(float(np.sum(root**2)) for root in roots)
     overlap = float(np.sum(np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False)))
     return float(np.sum((x.mean(axis=0) - y.mean(axis=0)) ** 2)) + max(0.0, spread - 2 * overlap)
 
 
-def effective_rank(x):
+def effective_rank(x: ArrayLike) -> float:
     """How many directions a cloud uses: exp of the entropy of its covariance's eigenvalues, as shares of their sum.
 
     Args:
@@ -155,7 +158,7 @@ def effective_rank(x):
     return float(np.exp(-np.sum(share * np.log(share))))
 
 
-def check_cloud(name, given, least=2):
+def check_cloud(name: str, given: ArrayLike, least: int = 2) -> NDArray[np.float64]:
     """Return the cloud as float64 (rows, D).
 
     Args:
@@ -184,7 +187,9 @@ def check_cloud(name, given, least=2):
     return array
 
 
-def check_clouds(first_name, first, second_name, second):
+def check_clouds(
+    first_name: str, first: ArrayLike, second_name: str, second: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return both clouds as float64, of one dimension; errors as `check_cloud`."""
     clouds = check_cloud(first_name, first), check_cloud(second_name, second)
     if clouds[0].shape[1] != clouds[1].shape[1]:

@@ -1,7 +1,8 @@
 """`Measure`: what one figure of a model or a run is called, how it is printed, and which way is better."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 HIGHER, LOWER, NO_GOAL = 1, -1, 0
 ARROWS = {HIGHER: "↑", LOWER: "↓", NO_GOAL: ""}
@@ -58,15 +59,15 @@ class Measure:
     form: str = ".3f"
     meaning: str = ""
     most: float | str | None = None
-    directions: tuple = ()
-    ks: tuple = ()
-    chance: Callable | None = None
+    directions: tuple[str, ...] = ()
+    ks: tuple[int, ...] = ()
+    chance: Callable[[Mapping[str, Any], str, int | None], float | None] | None = None
     main: bool = False
     untrained: bool = False
-    compared: bool | tuple = True
+    compared: bool | tuple[str, ...] = True
     always: bool = False
 
-    def at(self, direction="", k=None):
+    def at(self, direction: str = "", k: int | None = None) -> Self:
         """Return the measure for one direction and cut-off; either is left out where the name has none."""
         return dataclasses.replace(
             self,
@@ -78,39 +79,40 @@ class Measure:
             compared=direction in self.compared if isinstance(self.compared, tuple) else self.compared,
         )
 
-    def figures(self):
+    def figures(self) -> list[Self]:
         """Return the measure for each of its directions and cut-offs."""
         return [self.at(direction, k) for direction in self.directions or ("",) for k in self.ks or (None,)]
 
     @property
-    def title(self):
+    def title(self) -> str:
         """The heading with its direction: `"Text to image R@1"`."""
         return f"{DIRECTIONS[self.directions[0]]} {self.heading}" if len(self.directions) == 1 else self.heading
 
     @property
-    def label(self):
+    def label(self) -> str:
         """Title and unit, with an arrow in the direction that is better."""
         named = f"{self.title}, {self.unit}" if self.unit else self.title
         return f"{named} {ARROWS[self.better]}".rstrip()
 
-    def show(self, value, deviation=None):
+    def show(self, value: float, deviation: float | None = None) -> str:
         """Print a value without its unit, and the deviation where there is one; equal counts and sizes have none."""
         if deviation is None or (not deviation and self.form.startswith(",")):
             return self._number(value)
         return f"{self._number(value)} ±{self._number(deviation)}"
 
-    def figure(self, value, deviation=None):
+    def figure(self, value: float, deviation: float | None = None) -> str:
         """Print a value with its unit, and the deviation where there is one."""
         unit = f" {self.unit}" if self.unit not in ("", "%") else self.unit
         return f"{self._number(value)}{unit}" + (f" ±{self._number(deviation)}" if deviation else "")
 
-    def by_chance(self, metrics):
+    def by_chance(self, metrics: Mapping[str, Any]) -> float | None:
         """Return the figure that a random order would have, of a measure that `at` returned; `None` where unknown."""
         if self.chance is None:
             return None
-        return self.chance(metrics, *(self.directions or ("",))[:1], *(self.ks or (None,))[:1])
+        direction, k = self.directions[0] if self.directions else "", self.ks[0] if self.ks else None
+        return self.chance(metrics, direction, k)
 
-    def note(self, metrics):
+    def note(self, metrics: Mapping[str, Any]) -> str:
         """Say in a few words how to read the figure: its meaning, and what chance would have."""
         most = metrics.get(self.most) if isinstance(self.most, str) else self.most
         meaning = self.meaning.replace("{of}", "" if most is None else f" of {most:,g}").strip()

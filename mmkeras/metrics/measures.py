@@ -191,18 +191,18 @@ MEASURES = (
 )
 
 
-def measures_of(section):
+def measures_of(section: str) -> list[Measure]:
     """Return the entries of a section, in their order."""
     return [measure for measure in MEASURES if measure.section == section]
 
 
-def untrained_measures():
+def untrained_measures() -> list[Measure]:
     """Return the measures whose figure is kept of the untrained model, those of the modality gap first."""
     kept = [*measures_of(GAP), *(measure for measure in MEASURES if measure.untrained and measure.section != GAP)]
     return [figure for measure in kept for figure in measure.figures()]
 
 
-def find_measure(name):
+def find_measure(name: str) -> Measure | None:
     """Return the measure that a metric's name stands for, its direction and cut-off filled in.
 
     Args:

@@ -1,6 +1,7 @@
 """`modality_gap_metrics`: how far apart the embeddings of pictures and of texts lie, whatever they show."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from mmkeras.errors import MmkerasError
@@ -10,7 +11,13 @@ from mmkeras.metrics.probe import group_codes, modality_probe, proxy_a_distance
 FEWEST_GROUPS = 10  # of each modality; what fewer would say is chance
 
 
-def modality_gap_metrics(image_embeddings, text_embeddings, image_group=None, text_group=None, seed=0):
+def modality_gap_metrics(
+    image_embeddings: ArrayLike,
+    text_embeddings: ArrayLike,
+    image_group: ArrayLike | None = None,
+    text_group: ArrayLike | None = None,
+    seed: int = 0,
+) -> dict[str, float]:
     """All measures of the modality gap, on held-out embeddings of unit norm, one picture an item.
 
     A collapsed encoder, to which everything is the same, has no gap: read these beside retrieval figures, and beside

@@ -1,8 +1,10 @@
 """The modality probe: a fresh classifier, and how well it tells the embeddings of pictures from those of texts."""
 
 import warnings
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
@@ -12,20 +14,22 @@ from threadpoolctl import threadpool_limits
 from mmkeras.errors import MmkerasError
 from mmkeras.metrics.distributions import check_clouds
 
-KINDS = ("mlp", "linear")
+Kind: TypeAlias = Literal["mlp", "linear"]
+
+KINDS = get_args(Kind)
 
 
 def modality_probe(
-    image_embeddings,
-    text_embeddings,
-    image_group=None,
-    text_group=None,
-    kind="mlp",
-    folds=5,
-    seeds=3,
-    rows=1000,
-    seed=0,
-):
+    image_embeddings: ArrayLike,
+    text_embeddings: ArrayLike,
+    image_group: ArrayLike | None = None,
+    text_group: ArrayLike | None = None,
+    kind: Kind = "mlp",
+    folds: int = 5,
+    seeds: int = 3,
+    rows: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
     """Held-out accuracy of a fresh classifier of the modality: 0.5 is chance, 1 two modalities fully apart.
 
     The classifier that a model was trained against is no evidence: it may be too weak, or lag behind the encoders.
@@ -89,7 +93,7 @@ def modality_probe(
     return float(np.mean(accuracies)), float(np.std(accuracies, ddof=1)) if seeds > 1 else 0.0
 
 
-def proxy_a_distance(accuracy):
+def proxy_a_distance(accuracy: float) -> float:
     """Distance of two distributions by the error of a classifier between them: 2 (1 - 2 error) = 4 accuracy - 2.
 
     Args:
@@ -113,7 +117,9 @@ def proxy_a_distance(accuracy):
     return float(2 * (1 - 2 * (1 - accuracy)))
 
 
-def group_codes(image_group, text_group, images, texts):
+def group_codes(
+    image_group: ArrayLike | None, text_group: ArrayLike | None, images: int, texts: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the groups of both modalities as integers from 0 in one numbering; without groups, a number a row.
 
     Args:

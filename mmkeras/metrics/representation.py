@@ -1,16 +1,28 @@
 """The evaluation of the CM-GANs authors: mean average precision of raw representations, standardised or not."""
 
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias, get_args
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from mmkeras.errors import MmkerasError
 from mmkeras.metrics.retrieval import mean_average_precision
 
-NORMALIZE = ("none", "query", "both")
+Normalize: TypeAlias = Literal["none", "query", "both"]
+
+NORMALIZE = get_args(Normalize)
 
 
 def representation_map(
-    query, gallery, query_label, gallery_label, normalize="none", exclude_self=False, gallery_parts=None
-):
+    query: ArrayLike,
+    gallery: ArrayLike,
+    query_label: ArrayLike,
+    gallery_label: ArrayLike,
+    normalize: Normalize = "none",
+    exclude_self: bool = False,
+    gallery_parts: Sequence[int] | None = None,
+) -> float:
     """Mean average precision by category over all results, by the cosine of representations of any length.
 
     Before the cosine, columns may be standardised: less the mean and over the deviation (with N - 1; 1 where a column
@@ -55,7 +67,9 @@ def representation_map(
     return mean_average_precision(_unit(query), _unit(gallery), query_label, gallery_label, exclude_self=exclude_self)
 
 
-def representation_maps(images, texts, image_label, text_label, exclude_self=False):
+def representation_maps(
+    images: ArrayLike, texts: ArrayLike, image_label: ArrayLike, text_label: ArrayLike, exclude_self: bool = False
+) -> dict[str, float]:
     """Every form of `representation_map` of two modalities: from one to the other, and from each to all items.
 
     The authors' own forms are `..._map_query` from one modality to the other (standardised queries against a raw
@@ -77,7 +91,7 @@ def representation_maps(images, texts, image_label, text_label, exclude_self=Fal
     Raises:
         MmkerasError: as `representation_map`.
     """
-    sides = {"image": (images, image_label), "text": (texts, text_label)}
+    sides: dict[str, tuple[Any, Any]] = {"image": (images, image_label), "text": (texts, text_label)}
     maps = {}
     for name, other in (("image", "text"), ("text", "image")):
         for normalize in NORMALIZE:
@@ -87,7 +101,8 @@ def representation_maps(images, texts, image_label, text_label, exclude_self=Fal
             maps[key] = representation_map(query, gallery, query_label, gallery_label, normalize)
     for name, other in (("image", "text"), ("text", "image")):
         (query, query_label), (rest, rest_label) = sides[name], sides[other]
-        for normalize in ("none", "both"):
+        whole: tuple[Normalize, ...] = ("none", "both")
+        for normalize in whole:
             maps[f"{name}_to_all_map_{normalize}"] = representation_map(
                 query,
                 np.concatenate([query, rest]),  # the queries first: query i is row i
@@ -100,7 +115,7 @@ def representation_maps(images, texts, image_label, text_label, exclude_self=Fal
     return maps
 
 
-def _finite(name, given):
+def _finite(name: str, given: ArrayLike) -> NDArray[np.float64]:
     """float64 (rows, D); what does not fit is `mean_average_precision`'s to refuse, but for what is not finite."""
     array = np.asarray(given)
     if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "fiu":

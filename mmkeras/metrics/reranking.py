@@ -1,6 +1,9 @@
 """Retrieval in two steps: the best by embedding, in the order of a slower and better score of pairs."""
 
+from collections.abc import Callable, Iterable, Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from mmkeras.errors import MmkerasError
 from mmkeras.metrics.checks import check_embeddings, check_ids, check_ks, check_positive
@@ -9,8 +12,15 @@ from mmkeras.metrics.score_tiles import falling_keys, ranks_both_ways, score_blo
 
 
 def reranked_metrics(
-    image_embeddings, text_embeddings, score_pairs, ids, k_test=128, ks=(1, 5, 10), batch_size=64, chunk_size=128
-):
+    image_embeddings: ArrayLike,
+    text_embeddings: ArrayLike,
+    score_pairs: Callable[[NDArray[np.int64], NDArray[np.int64]], ArrayLike],
+    ids: Iterable[tuple[ArrayLike, ArrayLike]],
+    k_test: int = 128,
+    ks: Sequence[int] = (1, 5, 10),
+    batch_size: int = 64,
+    chunk_size: int = 128,
+) -> list[dict[str, float]]:
     """The metrics of `retrieval_metrics`, after each query's `k_test` best by embedding were scored and ordered anew.
 
     The other items stay behind them, as the embeddings have them. A pair that is among the best both of its image and
@@ -54,14 +64,14 @@ def reranked_metrics(
     ks, k_test, batch_size = check_ks(ks), check_positive("k_test", k_test), check_positive("batch_size", batch_size)
     chunk_size = check_positive("chunk_size", chunk_size)
     images, texts = check_embeddings("image_embeddings", image_embeddings, "text_embeddings", text_embeddings)
-    ids = [check_ids("image_id", one, len(images), "text_image_id", other, len(texts)) for one, other in ids]
-    if not ids:
+    pairs = [check_ids("image_id", one, len(images), "text_image_id", other, len(texts)) for one, other in ids]
+    if not pairs:
         raise MmkerasError("Expected ids as a list of at least one pair, (image_id, text_image_id). Received: ids=[]")
-    to_text = _nearest(images, texts, ids, k_test, chunk_size)
-    to_image = _nearest(texts, images, [pair[::-1] for pair in ids], k_test, chunk_size)
+    to_text = _nearest(images, texts, pairs, k_test, chunk_size)
+    to_image = _nearest(texts, images, [pair[::-1] for pair in pairs], k_test, chunk_size)
     of_images, of_texts = _scores_both_ways(to_text, to_image, score_pairs, batch_size)
     found = []
-    for image_id, text_image_id in ids:
+    for image_id, text_image_id in pairs:
         by_image, by_text = ranks_both_ways(images, texts, image_id, text_image_id, chunk_size)
         by_direction = (
             _ranks(to_text, of_images, image_id, text_image_id, by_image),

@@ -12,7 +12,11 @@ encoder gave embeddings a bit apart.
 The score matrix is never held as a whole (`score_tiles.py`).
 """
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from mmkeras.errors import MmkerasError
 from mmkeras.metrics.checks import check_embeddings, check_ids, check_ks, check_labels, check_positive
@@ -21,7 +25,14 @@ from mmkeras.metrics.score_tiles import falling_keys, ranks_both_ways, score_blo
 RSUM_KS = (1, 5, 10)
 
 
-def retrieval_metrics(image_embeddings, text_embeddings, image_id, text_image_id, ks=(1, 5, 10), chunk_size=1024):
+def retrieval_metrics(
+    image_embeddings: ArrayLike,
+    text_embeddings: ArrayLike,
+    image_id: ArrayLike,
+    text_image_id: ArrayLike,
+    ks: Sequence[int] = (1, 5, 10),
+    chunk_size: int = 1024,
+) -> dict[str, float]:
     """Recall@k, median and mean rank of image-to-text and text-to-image retrieval, and their rsum.
 
     A text is relevant to an image, and the image to the text, when `text_image_id` of the one equals `image_id` of the
@@ -61,7 +72,7 @@ def retrieval_metrics(image_embeddings, text_embeddings, image_id, text_image_id
     return metrics_of_ranks(by_direction, ks)
 
 
-def metrics_of_ranks(by_direction, ks):
+def metrics_of_ranks(by_direction: Iterable[NDArray[Any]], ks: Sequence[int]) -> dict[str, float]:
     """Sum ranks up, those of the images' queries and those of the texts': the dict of `retrieval_metrics`."""
     metrics, rsum = {}, 0.0
     for direction, rank in zip(("image_to_text", "text_to_image"), by_direction, strict=True):
@@ -73,7 +84,13 @@ def metrics_of_ranks(by_direction, ks):
     return metrics | {"rsum": rsum}
 
 
-def ranks(query_embeddings, gallery_embeddings, query_id, gallery_id, chunk_size=1024):
+def ranks(
+    query_embeddings: ArrayLike,
+    gallery_embeddings: ArrayLike,
+    query_id: ArrayLike,
+    gallery_id: ArrayLike,
+    chunk_size: int = 1024,
+) -> NDArray[np.int64]:
     """Rank of each query's best relevant gallery item, from 1, ties pessimistic.
 
     Args:
@@ -103,7 +120,15 @@ def ranks(query_embeddings, gallery_embeddings, query_id, gallery_id, chunk_size
     )[0]
 
 
-def fold_metrics(image_embeddings, text_embeddings, image_id, text_image_id, folds=5, ks=(1, 5, 10), chunk_size=1024):
+def fold_metrics(
+    image_embeddings: ArrayLike,
+    text_embeddings: ArrayLike,
+    image_id: ArrayLike,
+    text_image_id: ArrayLike,
+    folds: int = 5,
+    ks: Sequence[int] = (1, 5, 10),
+    chunk_size: int = 1024,
+) -> dict[str, float]:
     """Mean of `retrieval_metrics` over equal, consecutive folds of the images: the COCO 1K protocol.
 
     The images are cut, in the order given, into `folds` parts; each text goes where its image is (into every such part,
@@ -151,8 +176,14 @@ def fold_metrics(image_embeddings, text_embeddings, image_id, text_image_id, fol
 
 
 def mean_average_precision(
-    query_embeddings, gallery_embeddings, query_label, gallery_label, k=None, exclude_self=False, chunk_size=128
-):
+    query_embeddings: ArrayLike,
+    gallery_embeddings: ArrayLike,
+    query_label: ArrayLike,
+    gallery_label: ArrayLike,
+    k: int | None = None,
+    exclude_self: bool = False,
+    chunk_size: int = 128,
+) -> float:
     """Mean average precision by category: MAP@all, or MAP@k.
 
     Items are relevant to a query of the same label; with multi-hot labels, of at least one label in common. With P(r)

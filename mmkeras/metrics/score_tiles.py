@@ -7,13 +7,24 @@ flattered. Rows that differ, be it in the last bit, are scored each by itself, a
 that are equal in exact arithmetic depends on the processor.
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 _LEAST_EDGE = 64  # of a tile: below it, what a call costs is more than the arithmetic
 _KEPT_BYTES = 2**28  # room for tiles that both passes need; what is not used costs nothing
 
 
-def ranks_both_ways(rows, columns, row_id, column_id, chunk_size, both=True):
+def ranks_both_ways(
+    rows: NDArray[np.float32],
+    columns: NDArray[np.float32],
+    row_id: NDArray[Any],
+    column_id: NDArray[Any],
+    chunk_size: int,
+    both: bool = True,
+) -> tuple[NDArray[np.int64], Any]:
     """Rank of each row's best relevant column and, with `both`, of each column's best relevant row, from one product.
 
     A rank is 1 + the number of irrelevant items that score at least what the best relevant one does: all that do, less
@@ -73,7 +84,9 @@ def ranks_both_ways(rows, columns, row_id, column_id, chunk_size, both=True):
     return down.ranks(), across.ranks() if both else None
 
 
-def score_blocks(queries, gallery, chunk_size):
+def score_blocks(
+    queries: NDArray[np.float32], gallery: NDArray[np.float32], chunk_size: int
+) -> Iterator[tuple[NDArray[Any], NDArray[np.float32]]]:
     """Scores of all queries with the whole gallery, about `chunk_size` queries at a time; equal rows score equally.
 
     Args:
@@ -97,7 +110,7 @@ def score_blocks(queries, gallery, chunk_size):
             yield indices, of_indices if all_differ else of_indices[:, gallery_place]
 
 
-def falling_keys(scores):
+def falling_keys(scores: NDArray[np.float32]) -> NDArray[np.int64]:
     """Integers that fall as float32 scores rise, int64 within 32 bits: there is room for more to sort by below them."""
     bits = (scores + np.float32(0)).view(np.int32)  # + 0: minus zero equals zero and shall tie with it
     return (~(bits ^ ((bits >> 31) & 0x7FFFFFFF))).astype(np.int64)  # two's complement order of a float's bits

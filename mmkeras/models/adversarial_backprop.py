@@ -1,10 +1,15 @@
 """`AdversarialBackprop`: categories instead of pairs, and an adversary that brings the modalities closer."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
+from mmkeras.encoders.encoder import Encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.category_head import CategoryHead
 from mmkeras.losses.category import CategoryCrossentropy
@@ -12,6 +17,8 @@ from mmkeras.models.checks import not_negative
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.modality_adversary import ModalityAdversary
 from mmkeras.models.staged_model import batch_of, part
+from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor
+from mmkeras.tensors import Array, Arrays, Tensor, Tensors
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -55,21 +62,23 @@ class AdversarialBackprop(ImageTextModel):
     """
 
     supervision = "categories"
+    adversary: ModalityAdversary
+    category_head: CategoryHead
     stage_arguments = {"category_weight": not_negative, "adversary": ModalityAdversary.stage_arguments}
 
     def __init__(
         self,
-        image_encoder,
-        text_encoder,
-        image_preprocessor=None,
-        text_preprocessor=None,
-        label_names=(),
-        multi_label=False,
-        category_weight=1.0,
-        category_scale=10.0,
-        adversary=None,
-        **kwargs,
-    ):
+        image_encoder: Encoder,
+        text_encoder: Encoder,
+        image_preprocessor: ImagePreprocessor | None = None,
+        text_preprocessor: TextPreprocessor | StringPreprocessor | None = None,
+        label_names: Sequence[str] = (),
+        multi_label: bool = False,
+        category_weight: float = 1.0,
+        category_scale: float = 10.0,
+        adversary: ModalityAdversary | dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(image_encoder, text_encoder, image_preprocessor, text_preprocessor, **kwargs)
         if len(label_names) < 2:
             raise MmkerasError(f"Expected the names of two categories or more. Received: label_names={label_names!r}")
@@ -92,17 +101,17 @@ class AdversarialBackprop(ImageTextModel):
         self.built = True
 
     @property
-    def parts(self):
+    def parts(self) -> dict[str, keras.layers.Layer]:
         own = {"modality_classifier": self.adversary.classifier, "category_head": self.category_head}
         return {**super().parts, **own}
 
     # --- Losses ---
 
-    def category_logits(self, image_embedding, text_embedding):
+    def category_logits(self, image_embedding: Array, text_embedding: Array) -> Tensor:
         """Logits of both modalities, one after the other: (B + B, C), by the head that they share."""
         return self.category_head(ops.concatenate([image_embedding, text_embedding]))
 
-    def compute_losses(self, batch, outputs, training=True):
+    def compute_losses(self, batch: Arrays, outputs: Tensors, training: bool = True) -> Tensors:
         image, text = outputs["image_embedding"], outputs["text_embedding"]
         label = ops.concatenate([batch["image_label"], batch["text_label"]])
         # Twice the mean over 2B rows: a mean over the images and one over the texts.
@@ -116,15 +125,15 @@ class AdversarialBackprop(ImageTextModel):
     # --- Training ---
 
     @property
-    def roles(self):
+    def roles(self) -> dict[str, int]:
         return self.adversary.roles
 
-    def variables_of(self, role):
+    def variables_of(self, role: str) -> list[keras.Variable]:
         return self.adversary.variables_of(role, self.trainable_variables)
 
-    def default_optimizer(self, role):
+    def default_optimizer(self, role: str) -> keras.optimizers.Optimizer:
         return self.adversary.default_optimizer() if role == "classifier" else super().default_optimizer(role)
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Any]:
         self.track(self.adversary.step(self, batch_of(data)))
         return self.get_metrics_result()

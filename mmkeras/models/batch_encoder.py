@@ -1,12 +1,24 @@
 """`BatchEncoder`: images and texts of any number, as a user has them, through a model's encoders."""
 
 import functools
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
+import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from mmkeras.encoders.encoder import vectors_of
+from mmkeras.encoders.encoder import Encoder, vectors_of
 from mmkeras.errors import MmkerasError
+from mmkeras.preprocessing.image import ImagePreprocessor, Picture
+from mmkeras.preprocessing.strings import StringPreprocessor
+from mmkeras.preprocessing.text import TextPreprocessor
+from mmkeras.tensors import Tensor, TensorLike, Vectors
+
+# What a user embeds: many of either, or an array as the encoder takes it.
+Pictures: TypeAlias = Iterable[Picture] | NDArray[Any]
+Texts: TypeAlias = Iterable[str | bytes] | NDArray[Any]
 
 
 class BatchEncoder:
@@ -19,13 +31,19 @@ class BatchEncoder:
         text_preprocessor: `TextPreprocessor`, `StringPreprocessor` or `None`.
     """
 
-    def __init__(self, image_encoder, text_encoder, image_preprocessor=None, text_preprocessor=None):
+    def __init__(
+        self,
+        image_encoder: Encoder,
+        text_encoder: Encoder,
+        image_preprocessor: ImagePreprocessor | None = None,
+        text_preprocessor: TextPreprocessor | StringPreprocessor | None = None,
+    ) -> None:
         self.image_encoder = image_encoder
         self.text_encoder = text_encoder
         self.image_preprocessor = image_preprocessor
         self.text_preprocessor = text_preprocessor
 
-    def encode_images(self, images, batch_size):
+    def encode_images(self, images: Pictures, batch_size: int) -> dict[str, Vectors]:
         """Return what the image encoder makes of images, but for their tokens: a dict of float32 (N, D).
 
         Args:
@@ -36,7 +54,7 @@ class BatchEncoder:
         of_features = images.ndim == 2 and self.image_encoder.takes == "pixels"
         return self._in_batches(self._embed_features if of_features else self._embed_image, images, batch_size)
 
-    def encode_texts(self, texts, batch_size):
+    def encode_texts(self, texts: Texts, batch_size: int) -> dict[str, Vectors]:
         """Return what the text encoder makes of texts, but for their tokens: a dict of float32 (N, D).
 
         Args:
@@ -45,7 +63,7 @@ class BatchEncoder:
         """
         return self._in_batches(self._embed_text, self.checked_texts(texts), batch_size)
 
-    def checked_images(self, images):
+    def checked_images(self, images: Pictures) -> NDArray[Any]:
         """Return images as an array that fits the image encoder.
 
         Args:
@@ -69,7 +87,7 @@ class BatchEncoder:
             )
         return images
 
-    def checked_texts(self, texts):
+    def checked_texts(self, texts: Texts) -> NDArray[Any]:
         """Return texts as an array that fits the text encoder: token ids, strings or features.
 
         Args:
@@ -80,7 +98,7 @@ class BatchEncoder:
         """
         if self.text_encoder.takes == "features":
             expected = tuple(self.text_encoder.input.shape[1:])
-            if np.ndim(texts) != 2 or np.shape(texts)[1:] != expected:
+            if np.ndim(texts) != 2 or np.shape(texts)[1:] != expected:  # type: ignore[arg-type]
                 received = (
                     f"texts of shape {np.shape(texts)}" if isinstance(texts, np.ndarray) else type(texts).__name__
                 )
@@ -97,7 +115,7 @@ class BatchEncoder:
                 raise MmkerasError(f"Expected a list of strings. Received: text {position} = {text!r}")
         return self.tokenize(tf.constant(texts, tf.string)).numpy()
 
-    def tokenize(self, texts):
+    def tokenize(self, texts: TensorLike) -> Tensor:
         """Return what the text encoder takes of strings.
 
         Args:
@@ -130,7 +148,7 @@ class BatchEncoder:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def embedder(encoder):
+def embedder(encoder: keras.Model) -> Callable[[NDArray[Any]], dict[str, Tensor]]:
     """Return a function from an array, a batch, to what `vectors_of` has of it; traced once for any size and dtype.
 
     Args:

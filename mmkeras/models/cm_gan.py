@@ -1,6 +1,6 @@
 """`CMGAN`: cross-modal autoencoders against four discriminators, on pairs and categories."""
 
-import functools
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -13,10 +13,13 @@ from mmkeras.layers.cross_modal_discriminators import CrossModalDiscriminators
 from mmkeras.layers.linear import linear
 from mmkeras.losses.category import CategoryCrossentropy
 from mmkeras.losses.discriminator import DiscriminatorCrossentropy, fooling_crossentropy
+from mmkeras.models.batch_encoder import Pictures, Texts
 from mmkeras.models.checks import at_least_one
 from mmkeras.models.fused_adam import FusedAdam
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.staged_model import batch_of, part, total
+from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor
+from mmkeras.tensors import Arrays, Tensor, Tensors, Vectors
 
 MODALITIES = ("image", "text")
 OTHER = {"image": "text", "text": "image"}
@@ -87,22 +90,22 @@ class CMGAN(ImageTextModel):
 
     def __init__(
         self,
-        image_encoder,
-        text_encoder,
-        image_preprocessor=None,
-        text_preprocessor=None,
-        label_names=(),
-        multi_label=False,
-        autoencoder=None,
-        discriminators=None,
-        generator_steps=5,
-        mismatch="paper",
-        semantic_constraint=True,
-        use_intra_discriminator=True,
-        use_inter_discriminator=True,
-        adversarial=True,
-        **kwargs,
-    ):
+        image_encoder: Encoder,
+        text_encoder: Encoder,
+        image_preprocessor: ImagePreprocessor | None = None,
+        text_preprocessor: TextPreprocessor | StringPreprocessor | None = None,
+        label_names: tuple[str, ...] | list[str] = (),
+        multi_label: bool = False,
+        autoencoder: CrossModalAutoencoder | dict[str, Any] | None = None,
+        discriminators: CrossModalDiscriminators | dict[str, Any] | None = None,
+        generator_steps: int = 5,
+        mismatch: Literal["paper", "released_code"] = "paper",
+        semantic_constraint: bool = True,
+        use_intra_discriminator: bool = True,
+        use_inter_discriminator: bool = True,
+        adversarial: bool = True,
+        **kwargs: Any,
+    ) -> None:
         if len(label_names) < 2 or multi_label:
             raise MmkerasError(
                 "Expected the names of two categories or more, of which an item has one: targets = category. "
@@ -146,24 +149,24 @@ class CMGAN(ImageTextModel):
 
     # --- Parts ---
 
-    def given_encoders(self):
+    def given_encoders(self) -> dict[str, Encoder]:
         return {"image_encoder": self.networks["image"], "text_encoder": self.networks["text"]}
 
     @property
-    def parts(self):
+    def parts(self) -> dict[str, keras.layers.Layer]:
         return {**super().parts, "autoencoder": self.autoencoder, "discriminators": self.discriminators}
 
     # --- Representations ---
 
-    def represent_image(self, images, batch_size=256):
+    def represent_image(self, images: Pictures, batch_size: int = 256) -> Vectors:
         """Return the common representation of pictures, s: float32 (N, `units`); see `encode_image`."""
         return self.batch_encoder.encode_images(images, batch_size)["representation"]
 
-    def represent_text(self, texts, batch_size=256):
+    def represent_text(self, texts: Texts, batch_size: int = 256) -> Vectors:
         """Return the common representation of texts, s: float32 (N, `units`); see `encode_text`."""
         return self.batch_encoder.encode_texts(texts, batch_size)["representation"]
 
-    def category_logits_of(self, encoded, modality):
+    def category_logits_of(self, encoded: Arrays, modality: Literal["image", "text"]) -> Tensor:
         return self.autoencoder.category_logits(modality, encoded["representation"])
 
     # --- Losses ---
@@ -174,13 +177,13 @@ class CMGAN(ImageTextModel):
         return self.autoencoder.trainable or self.discriminators.trainable
 
     @property
-    def discriminating(self):
+    def discriminating(self) -> tuple[str, ...]:
         """The kinds of discriminators that take part: of `"intra"` and `"inter"`."""
         used = {"intra": self.use_intra_discriminator, "inter": self.use_inter_discriminator}
         return tuple(kind for kind in used if used[kind] and self.adversarial)
 
     @property
-    def tracked(self):
+    def tracked(self) -> tuple[str, ...]:
         """What the stage measures, of either modality.
 
         In the game `generator_loss` and its terms `category_loss`, `reconstruction_loss` (of being found out by D_i)
@@ -201,7 +204,7 @@ class CMGAN(ImageTextModel):
                 names += [fooled, f"{kind}_discriminator_loss", f"{kind}_discriminator_accuracy"]
         return tuple(f"{modality}_{name}" for name in names for modality in MODALITIES)
 
-    def compute_losses(self, batch, outputs=None, training=True):
+    def compute_losses(self, batch: Arrays, outputs: Tensors | None = None, training: bool = True) -> Tensors:
         features = self._features(batch, training=training and not self._plays)
         if self._plays:
             return _joined(self._generator_losses(each, features, batch["label"], training) for each in MODALITIES)
@@ -251,26 +254,27 @@ class CMGAN(ImageTextModel):
     # --- Training ---
 
     @property
-    def roles(self):
+    def roles(self) -> dict[str, int]:
         steps = {f"{modality}_generator": self.generator_steps if self._plays else 1 for modality in MODALITIES}
         return steps | {f"{modality}_{kind}": 1 for kind in ("intra", "inter") for modality in MODALITIES}
 
-    def variables_of(self, role):
+    def variables_of(self, role: str) -> list[keras.Variable]:
         modality, _, kind = role.partition("_")
         if kind != "generator":
             return getattr(self.discriminators, role).trainable_variables if kind in self.discriminating else []
         if self._plays:
-            return self.autoencoder.variables_of(modality, "intra" in self.discriminating, self.semantic_constraint)
+            decoder = "intra" in self.discriminating
+            return self.autoencoder.variables_of(modality, decoder, self.semantic_constraint)  # type: ignore[arg-type]
         if modality == "text":  # one optimizer for both feature networks
             return []
         networks = [(self.networks[each], head) for each, head in self.feature_heads.items()]
         trained = [layer for network, head in networks if network.trainable_variables for layer in (network, head)]
         return [variable for layer in trained for variable in layer.trainable_variables]
 
-    def default_optimizer(self, role):
+    def default_optimizer(self, role: str) -> keras.optimizers.Optimizer:
         return FusedAdam(1e-3, beta_1=0.5, epsilon=1e-8)
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Any]:
         batch = batch_of(data)
         if self._plays:
             self._play(batch)
@@ -278,7 +282,7 @@ class CMGAN(ImageTextModel):
             self.track(self._descend("image_generator", lambda: self.compute_losses(batch)))
         return self.get_metrics_result()
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, Any]:
         results = super().test_step(data)
         # Discriminators judge by the statistics of a batch, and are asked nothing here.
         return {name: value for name, value in results.items() if "discriminator" not in name}
@@ -319,7 +323,7 @@ class CMGAN(ImageTextModel):
                 fakes = (encoded[OTHER[modality]], features[modality]), (mismatched[modality], beside[modality])
                 shown[f"{modality}_inter"] = [real, *fakes]
         for role, inputs in shown.items():
-            losses = self._descend(role, functools.partial(self._discriminator_losses, role, inputs))
+            losses = self._descend(role, lambda role=role, inputs=inputs: self._discriminator_losses(role, inputs))
             self.track({name: value for name, value in losses.items() if name != "loss"})
 
     def _descend(self, role, compute):

@@ -1,11 +1,18 @@
 """`DualEncoder`: two encoders trained on pairs with InfoNCE."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 
+from mmkeras.encoders.encoder import Encoder
 from mmkeras.losses.contrastive import InfoNCE
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.learnt_temperature import LearntTemperature
 from mmkeras.models.staged_model import part
+from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor
+from mmkeras.tensors import Arrays, Tensors
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -33,21 +40,23 @@ class DualEncoder(ImageTextModel):
         Radford et al. 2021 (arXiv 2103.00020), section 2.3.
     """
 
+    temperature: LearntTemperature
+
     def __init__(
         self,
-        image_encoder,
-        text_encoder,
-        image_preprocessor=None,
-        text_preprocessor=None,
-        temperature=None,
-        **kwargs,
-    ):
+        image_encoder: Encoder,
+        text_encoder: Encoder,
+        image_preprocessor: ImagePreprocessor | None = None,
+        text_preprocessor: TextPreprocessor | StringPreprocessor | None = None,
+        temperature: LearntTemperature | dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(image_encoder, text_encoder, image_preprocessor, text_preprocessor, **kwargs)
         self.temperature = part(LearntTemperature, temperature)
         self.info_nce = InfoNCE()
         self.built = True
 
-    def compute_losses(self, batch, outputs, training=True):
+    def compute_losses(self, batch: Arrays, outputs: Tensors, training: bool = True) -> Tensors:
         contrast = outputs["image_embedding"], outputs["text_embedding"], self.temperature.value
         loss = self.info_nce(batch["image_id"], contrast)
         return {"loss": loss + sum(self.losses)}  # with regularisation that an encoder brings along

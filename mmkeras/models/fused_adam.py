@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from mmkeras.tensors import TensorLike
+
 
 @keras.saving.register_keras_serializable("mmkeras")
 class FusedAdam(keras.optimizers.Adam):
@@ -28,7 +30,7 @@ class FusedAdam(keras.optimizers.Adam):
         2019 (arXiv 1711.05101).
     """
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: TensorLike, variable: keras.Variable, learning_rate: TensorLike) -> None:
         if self.amsgrad or tf.distribute.has_strategy():
             super().update_step(gradient, variable, learning_rate)
             return

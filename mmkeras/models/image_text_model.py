@@ -1,6 +1,11 @@
 """`ImageTextModel`: what all systems share: two encoders, their preprocessing, and how the pair is built and saved."""
 
+from __future__ import annotations
+
 import functools
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import keras
 from keras import ops
@@ -10,10 +15,19 @@ from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.image import build_image_encoder  # noqa: F401 - for the names that a model's file may hold
 from mmkeras.encoders.text import build_text_encoder  # noqa: F401
 from mmkeras.errors import MmkerasError
-from mmkeras.models.batch_encoder import BatchEncoder
+from mmkeras.models.batch_encoder import BatchEncoder, Pictures, Texts
 from mmkeras.models.preset import Preset
 from mmkeras.models.staged_model import StagedModel
 from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor  # noqa: F401
+from mmkeras.tensors import Array, Arrays, Tensor, Tensors, Vectors
+
+if TYPE_CHECKING:
+    from mmkeras.models.learnt_temperature import LearntTemperature
+    from mmkeras.models.modality_adversary import ModalityAdversary
+    from mmkeras.models.momentum_teacher import MomentumTeacher
+    from mmkeras.models.pair_matcher import PairMatcher
+
+Supervision: TypeAlias = Literal["pairs", "categories", "pairs_and_categories"]
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -52,19 +66,26 @@ class ImageTextModel(StagedModel):
         MmkerasError: encoders that are none, or whose embeddings differ in length.
     """
 
-    supervision = "pairs"  # or "categories", "pairs_and_categories": which batches a system trains on
-    label_names = ()
-    multi_label = False
-    category_head = None
-    temperature = None
-    adversary = None
-    teacher = None
-    matcher = None
-    word_masks = None
-    represent_image = None
-    represent_text = None
+    supervision: Supervision = "pairs"  # which batches a system trains on
+    label_names: tuple[str, ...] = ()
+    multi_label: bool = False
+    category_head: keras.layers.Layer | None = None
+    temperature: LearntTemperature | None = None
+    adversary: ModalityAdversary | None = None
+    teacher: MomentumTeacher | None = None
+    matcher: Callable[..., PairMatcher] | None = None
+    word_masks: Callable[..., list[dict[str, Any]]] | None = None
+    represent_image: Callable[..., Vectors] | None = None
+    represent_text: Callable[..., Vectors] | None = None
 
-    def __init__(self, image_encoder, text_encoder, image_preprocessor=None, text_preprocessor=None, **kwargs):
+    def __init__(
+        self,
+        image_encoder: Encoder,
+        text_encoder: Encoder,
+        image_preprocessor: ImagePreprocessor | None = None,
+        text_preprocessor: TextPreprocessor | StringPreprocessor | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         encoders = {"image_encoder": image_encoder, "text_encoder": text_encoder}
         for name, encoder in encoders.items():
@@ -85,7 +106,14 @@ class ImageTextModel(StagedModel):
         self.embedding_dim = image_encoder.embedding_dim
 
     @classmethod
-    def from_preset(cls, preset, texts=None, text_preprocessor=None, image_encoder=None, **overrides):
+    def from_preset(
+        cls,
+        preset: str | os.PathLike[str] | dict[str, Any] | Preset,
+        texts: Iterable[str] | None = None,
+        text_preprocessor: TextPreprocessor | StringPreprocessor | None = None,
+        image_encoder: Encoder | None = None,
+        **overrides: Any,
+    ) -> Self:
         """Build an untrained model from a preset.
 
         Args:
@@ -108,7 +136,7 @@ class ImageTextModel(StagedModel):
             if (texts is None) == (text_preprocessor is None):
                 raise MmkerasError("Expected either texts, to learn the tokenizer from, or a text_preprocessor")
             if text_preprocessor is None:
-                text_preprocessor = preset.build_text_preprocessor(texts)
+                text_preprocessor = preset.build_text_preprocessor(texts)  # type: ignore[arg-type]
         own = ("image_encoder", "text_encoder", "image_preprocessor", "text_preprocessor")
         allowed = [name for name in constructor_arguments(cls) if name not in own]
         if unknown := set(preset.arguments) - set(allowed):
@@ -125,7 +153,7 @@ class ImageTextModel(StagedModel):
         )
 
     @property
-    def parts(self):
+    def parts(self) -> dict[str, keras.layers.Layer]:
         """What training may change or leave alone, by name: a dict of layers.
 
         The encoders are those of the constructor. A pretrained network within one is a part of its own,
@@ -137,18 +165,18 @@ class ImageTextModel(StagedModel):
                 parts[f"{modality}_backbone"] = network
         return parts
 
-    def given_encoders(self):
+    def given_encoders(self) -> dict[str, Encoder]:
         """Return the encoders as the constructor took them, by its arguments' names; more may be built upon them.
 
         No property: Keras would take it for one more place where layers are kept, and name weights in files after it.
         """
         return {"image_encoder": self.image_encoder, "text_encoder": self.text_encoder}
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         # The encoders are functional, hence built; nothing here depends on a shape.
         self.built = True
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Arrays, training: bool | None = None) -> Tensors:
         image, text = inputs["image"], self._text_input(inputs)
         encoder = self.image_encoder.accepting(image)
         return {
@@ -162,7 +190,7 @@ class ImageTextModel(StagedModel):
             return batch["token_ids"]
         return batch["text"] if self.text_encoder.takes == "features" else self.batch_encoder.tokenize(batch["text"])
 
-    def match(self, images, token_ids):
+    def match(self, images: Array, token_ids: Array) -> Tensor:
         """Score pairs: the cosine of their embeddings. Systems with a fusion encoder override it.
 
         Args:
@@ -175,7 +203,7 @@ class ImageTextModel(StagedModel):
         embeddings = self({"image": images, "token_ids": token_ids}, training=False)
         return ops.sum(embeddings["image_embedding"] * embeddings["text_embedding"], axis=-1)
 
-    def classify(self, encoded, modality):
+    def classify(self, encoded: Arrays, modality: Literal["image", "text"]) -> Tensor:
         """Turn what an encoder returned into category probabilities: of all together, or each alone if `multi_label`.
 
         Args:
@@ -188,18 +216,18 @@ class ImageTextModel(StagedModel):
         logits = self.category_logits_of(encoded, modality)
         return ops.sigmoid(logits) if self.multi_label else ops.softmax(logits, axis=-1)
 
-    def category_logits_of(self, encoded, modality):
+    def category_logits_of(self, encoded: Arrays, modality: Literal["image", "text"]) -> Tensor:
         """Return category logits, (B, C), of what an encoder returned; see `classify`."""
-        return self.category_head(encoded["embedding"])
+        return self.category_head(encoded["embedding"])  # type: ignore[misc]  # it has one, or overrides this
 
     # --- Encoding ---
 
     @functools.cached_property
-    def batch_encoder(self):
+    def batch_encoder(self) -> BatchEncoder:
         """What encodes lists; it holds the encoders and is no layer, or they would be saved a second time."""
         return BatchEncoder(self.image_encoder, self.text_encoder, self.image_preprocessor, self.text_preprocessor)
 
-    def encode_image(self, images, batch_size=256):
+    def encode_image(self, images: Pictures, batch_size: int = 256) -> Vectors:
         """Embed pictures.
 
         Args:
@@ -215,7 +243,7 @@ class ImageTextModel(StagedModel):
         """
         return self.batch_encoder.encode_images(images, batch_size)["embedding"]
 
-    def encode_text(self, texts, batch_size=256):
+    def encode_text(self, texts: Texts, batch_size: int = 256) -> Vectors:
         """Embed texts.
 
         Args:
@@ -231,7 +259,7 @@ class ImageTextModel(StagedModel):
         """
         return self.batch_encoder.encode_texts(texts, batch_size)["embedding"]
 
-    def classify_image(self, images, batch_size=256):
+    def classify_image(self, images: Pictures, batch_size: int = 256) -> Vectors:
         """Category probabilities of pictures, float32 (N, C), in the order of `label_names`; see `encode_image`.
 
         Raises:
@@ -240,7 +268,7 @@ class ImageTextModel(StagedModel):
         self._check_categories()
         return ops.convert_to_numpy(self.classify(self.batch_encoder.encode_images(images, batch_size), "image"))
 
-    def classify_text(self, texts, batch_size=256):
+    def classify_text(self, texts: Texts, batch_size: int = 256) -> Vectors:
         """Category probabilities of texts, float32 (N, C), in the order of `label_names`; see `encode_text`.
 
         Raises:
@@ -255,12 +283,12 @@ class ImageTextModel(StagedModel):
 
     # --- Config ---
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         # With the dtype policy: without it a mixed_float16 model would be compiled without loss scaling when loaded.
         return {name: _serialized(value) for name, value in {**super().get_config(), **self.given_encoders()}.items()}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(
             **{
                 name: keras.saving.deserialize_keras_object(value) if _is_serialized(value) else value

@@ -1,12 +1,14 @@
 """`LearntTemperature`: the temperature of a contrast, learnt beside the encoders."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from mmkeras._config import ConfigFromSignature
 from mmkeras.errors import MmkerasError
+from mmkeras.tensors import Tensor
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -27,7 +29,7 @@ class LearntTemperature(ConfigFromSignature, keras.layers.Layer):
         >>> logits = cosines / temperature.value
     """
 
-    def __init__(self, initial=0.07, lowest=0.01, highest=1.0, **kwargs):
+    def __init__(self, initial: float = 0.07, lowest: float = 0.01, highest: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**{"name": "temperature", **kwargs, "dtype": "float32"})
         if not 0 < lowest <= initial <= highest:
             raise MmkerasError(
@@ -48,7 +50,7 @@ class LearntTemperature(ConfigFromSignature, keras.layers.Layer):
         self.built = True
 
     @property
-    def value(self):
+    def value(self) -> Tensor:
         """The temperature, a float32 scalar tensor."""
         return ops.exp(self.log_temperature)
 

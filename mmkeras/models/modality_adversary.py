@@ -1,5 +1,10 @@
 """`ModalityAdversary`: a classifier that tells images from texts, and that encoders learn to fool."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, TypeAlias, get_args
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -11,8 +16,12 @@ from mmkeras.layers.modality_classifier import ModalityClassifier
 from mmkeras.losses.adversarial import ModalityCrossentropy
 from mmkeras.models.checks import not_negative
 from mmkeras.models.fused_adam import FusedAdam
+from mmkeras.models.staged_model import StagedModel
+from mmkeras.tensors import Array, Arrays, Shape, Tensor, TensorLike, Tensors
 
-OBJECTIVES = ("minimax", "fooling")
+Objective: TypeAlias = Literal["minimax", "fooling"]
+
+OBJECTIVES = get_args(Objective)
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -72,17 +81,17 @@ class ModalityAdversary(ConfigFromSignature, keras.layers.Layer):
 
     def __init__(
         self,
-        weight=1.0,
-        reversal_strength=1.0,
-        objective="minimax",
-        image_reversal=1.0,
-        text_reversal=1.0,
-        classifier_hidden=(256, 256),
-        classifier_dropout=0.0,
-        classifier_steps=0,
-        gradient_penalty=0.0,
-        **kwargs,
-    ):
+        weight: float = 1.0,
+        reversal_strength: float = 1.0,
+        objective: Objective = "minimax",
+        image_reversal: float = 1.0,
+        text_reversal: float = 1.0,
+        classifier_hidden: Sequence[int] = (256, 256),
+        classifier_dropout: float = 0.0,
+        classifier_steps: int = 0,
+        gradient_penalty: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**{"name": "adversary", **kwargs, "dtype": "float32"})
         numbers = {
             "weight": weight,
@@ -115,11 +124,11 @@ class ModalityAdversary(ConfigFromSignature, keras.layers.Layer):
         )
         self.modality_loss = ModalityCrossentropy()
 
-    def build(self, image_shape, text_shape=None):
+    def build(self, image_shape: Shape, text_shape: Shape | None = None) -> None:
         for layer in (self.gradient_reversal, self.classifier):
             layer.build(image_shape)
 
-    def call(self, image, text, training=None):
+    def call(self, image: Array, text: Array, training: bool | None = None) -> Tensors:
         reversed_image = self.gradient_reversal(image, share=self.image_reversal)
         reversed_text = self.gradient_reversal(text, share=self.text_reversal)
         # One batch of both, so that nothing in the classifier depends on which modality it is fed with.
@@ -135,11 +144,11 @@ class ModalityAdversary(ConfigFromSignature, keras.layers.Layer):
         return {"modality_loss": modality_loss, "modality_accuracy": accuracy, "game_loss": game_loss}
 
     @property
-    def roles(self):
+    def roles(self) -> dict[str, int]:
         """The roles of a model that holds this part, see `StagedModel.roles`."""
         return {"encoders": 1, **({"classifier": self.classifier_steps} if self.classifier_steps else {})}
 
-    def variables_of(self, role, trainable):
+    def variables_of(self, role: str, trainable: Iterable[keras.Variable]) -> list[keras.Variable]:
         """Return what a role's optimizer moves of a model's `trainable` variables.
 
         The main role, `encoders`, has everything, unless the classifier has an optimizer of its own.
@@ -150,14 +159,16 @@ class ModalityAdversary(ConfigFromSignature, keras.layers.Layer):
         theirs = {id(variable) for variable in own} if self.classifier_steps else set()
         return [variable for variable in trainable if id(variable) not in theirs]
 
-    def default_optimizer(self):
+    def default_optimizer(self) -> FusedAdam:
         """Return the classifier's optimizer by default: quick, since encoders that it lags behind learn nothing of it.
 
         Its beta_1 is 0.5: the momentum of a longer past pushes against encoders that have moved on.
         """
         return FusedAdam(1e-3, beta_1=0.5, beta_2=0.99)
 
-    def losses_with(self, task_loss, image, text, training, regularisation=()):
+    def losses_with(
+        self, task_loss: TensorLike, image: Array, text: Array, training: bool, regularisation: Iterable[Tensor] = ()
+    ) -> Tensors:
         """Return the losses of the game around a task, for a model's `compute_losses`.
 
         Args:
@@ -179,7 +190,7 @@ class ModalityAdversary(ConfigFromSignature, keras.layers.Layer):
             "encoders_loss": task_loss + self.weight * played["game_loss"] + regularised,
         }
 
-    def step(self, model, batch):
+    def step(self, model: StagedModel, batch: Arrays) -> Tensors:
         """Take one step of training: the classifier's updates, then one of the encoders on the same embeddings.
 
         Args:

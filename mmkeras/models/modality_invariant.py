@@ -1,14 +1,21 @@
 """`ModalityInvariant`: a triplet loss on pairs, and an adversary that brings the modalities closer, in stages."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
+from mmkeras.encoders.encoder import Encoder
 from mmkeras.errors import MmkerasError
-from mmkeras.losses.triplet import NEGATIVES, Triplet
+from mmkeras.losses.triplet import NEGATIVES, Negatives, Triplet
 from mmkeras.models.checks import not_negative
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.modality_adversary import ModalityAdversary
 from mmkeras.models.staged_model import batch_of, part
+from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor
+from mmkeras.tensors import Arrays, Tensors
 
 
 def _known_negatives(name, value):
@@ -62,6 +69,7 @@ class ModalityInvariant(ImageTextModel):
         training in several stages; layer sizes, weights, schedules and what the stages are, are ours.
     """
 
+    adversary: ModalityAdversary
     stage_arguments = {
         "margin": _margin,
         "negatives": _known_negatives,
@@ -71,16 +79,16 @@ class ModalityInvariant(ImageTextModel):
 
     def __init__(
         self,
-        image_encoder,
-        text_encoder,
-        image_preprocessor=None,
-        text_preprocessor=None,
-        margin=0.2,
-        negatives="hardest",
-        triplet_weight=1.0,
-        adversary=None,
-        **kwargs,
-    ):
+        image_encoder: Encoder,
+        text_encoder: Encoder,
+        image_preprocessor: ImagePreprocessor | None = None,
+        text_preprocessor: TextPreprocessor | StringPreprocessor | None = None,
+        margin: float = 0.2,
+        negatives: Negatives = "hardest",
+        triplet_weight: float = 1.0,
+        adversary: ModalityAdversary | dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(image_encoder, text_encoder, image_preprocessor, text_preprocessor, **kwargs)
         self.check_arguments(margin=margin, negatives=negatives, triplet_weight=triplet_weight)
         self.margin = margin
@@ -94,12 +102,12 @@ class ModalityInvariant(ImageTextModel):
         self.built = True
 
     @property
-    def parts(self):
+    def parts(self) -> dict[str, keras.layers.Layer]:
         return {**super().parts, "modality_classifier": self.adversary.classifier}
 
     # --- Losses ---
 
-    def compute_losses(self, batch, outputs, training=True):
+    def compute_losses(self, batch: Arrays, outputs: Tensors, training: bool = True) -> Tensors:
         image, text = outputs["image_embedding"], outputs["text_embedding"]
         triplet_loss = Triplet(self.margin, self.negatives)(batch["image_id"], (image, text))
         task_loss = self.triplet_weight * triplet_loss
@@ -112,16 +120,16 @@ class ModalityInvariant(ImageTextModel):
     # --- Training ---
 
     @property
-    def roles(self):
+    def roles(self) -> dict[str, int]:
         return self.adversary.roles
 
-    def variables_of(self, role):
+    def variables_of(self, role: str) -> list[keras.Variable]:
         return self.adversary.variables_of(role, self.trainable_variables)
 
-    def default_optimizer(self, role):
+    def default_optimizer(self, role: str) -> keras.optimizers.Optimizer:
         return self.adversary.default_optimizer() if role == "classifier" else super().default_optimizer(role)
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Any]:
         self.track(self.adversary.step(self, batch_of(data)))
         return self.get_metrics_result()
 

@@ -1,5 +1,8 @@
 """`MomentumTeacher`: a slow copy of a model, its teacher, and a queue of the embeddings that the copy made before."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -10,6 +13,7 @@ from mmkeras.layers.feature_queue import FeatureQueue
 from mmkeras.layers.momentum import momentum_copy, momentum_update
 from mmkeras.layers.replica_gathering import gathered_from_replicas
 from mmkeras.models.checks import at_least_one, share
+from mmkeras.tensors import Array, Tensor, TensorLike, Tensors
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -48,7 +52,14 @@ class MomentumTeacher(ConfigFromSignature, keras.layers.Layer):
 
     stage_arguments = {"momentum": share, "alpha": share}
 
-    def __init__(self, momentum=0.995, queue_size=65536, alpha=0.4, alpha_ramp_steps=10_000, **kwargs):
+    def __init__(
+        self,
+        momentum: float = 0.995,
+        queue_size: int = 65536,
+        alpha: float = 0.4,
+        alpha_ramp_steps: int = 10_000,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**{"name": "teacher", "autocast": False, **kwargs})
         share("momentum", momentum)
         share("alpha", alpha)
@@ -57,9 +68,9 @@ class MomentumTeacher(ConfigFromSignature, keras.layers.Layer):
         self.queue_size = queue_size
         self.alpha = alpha
         self.alpha_ramp_steps = alpha_ramp_steps
-        self.copies = {}
+        self.copies: dict[str, keras.layers.Layer] = {}
 
-    def copy(self, students):
+    def copy(self, students: Mapping[str, keras.layers.Layer]) -> None:
         """Copy the parts that are taught, and make the queue; once, in the constructor of the model.
 
         Args:
@@ -79,18 +90,18 @@ class MomentumTeacher(ConfigFromSignature, keras.layers.Layer):
         )
         self.built = True
 
-    def kept_for_training(self):
+    def kept_for_training(self) -> dict[str, list[keras.Variable]]:
         """Return the variables of the `teacher`, with the count of its steps, and of the `queue`: a dict of lists."""
         copies = [variable for copy in self.copies.values() for variable in copy.weights]
         return {"teacher": [*copies, self.steps], "queue": self.queue.weights}
 
     @property
-    def alpha_now(self):
+    def alpha_now(self) -> Tensor:
         """The teacher's share at this step, a float32 scalar tensor: it grows to `alpha` in `alpha_ramp_steps`."""
         done = ops.cast(self.steps, "float32") / max(1, self.alpha_ramp_steps)
         return self.alpha * ops.minimum(done, 1.0)
 
-    def follow(self, students, batch_size=None):
+    def follow(self, students: Mapping[str, keras.layers.Layer], batch_size: int | None = None) -> None:
         """Move the copies' weights towards the model's; at the first step they become the model's.
 
         Args:
@@ -109,14 +120,14 @@ class MomentumTeacher(ConfigFromSignature, keras.layers.Layer):
         for name, student in students.items():
             momentum_update(student, self.copies[name], momentum)
 
-    def call(self, image, text):
+    def call(self, image: Array, text: Array) -> Tensors:
         image = self.copies["image_encoder"](image, training=False)
         text = self.copies["text_encoder"](text, training=False)
         taught = {"image_tokens": image["tokens"]}
         taught |= {"image_embedding": image["embedding"], "text_embedding": text["embedding"]}
         return {name: ops.stop_gradient(rows) for name, rows in taught.items()}
 
-    def candidates(self, taught, image_id):
+    def candidates(self, taught: Mapping[str, Tensor], image_id: TensorLike) -> Tensors:
         """Return what embeddings are contrasted with: the batch's, of all replicas, then the queue's.
 
         Args:
@@ -128,7 +139,7 @@ class MomentumTeacher(ConfigFromSignature, keras.layers.Layer):
         """
         return self.queue(*_queued(taught, image_id))
 
-    def remember(self, taught, image_id):
+    def remember(self, taught: Mapping[str, Tensor], image_id: TensorLike) -> None:
         """Put the batch into the queue, and count the step.
 
         Args:

@@ -1,5 +1,7 @@
 """`PairFusion`: a fusion encoder that tells whether a text describes an image, and where it looks for each word."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -10,6 +12,7 @@ from mmkeras.errors import MmkerasError
 from mmkeras.layers.kernel_initializer import kernel_initializer
 from mmkeras.layers.soft_masking import word_attention
 from mmkeras.losses.matching import MATCHING, MatchingCrossentropy
+from mmkeras.tensors import Arrays, Shape, Tensor, Tensors
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -53,8 +56,15 @@ class PairFusion(ConfigFromSignature, keras.layers.Layer):
     """
 
     def __init__(
-        self, depth=6, heads=12, mlp_ratio=4, dropout=0.1, initializer_range=0.02, attention_block=2, **kwargs
-    ):
+        self,
+        depth: int = 6,
+        heads: int = 12,
+        mlp_ratio: int = 4,
+        dropout: float = 0.1,
+        initializer_range: float | None = 0.02,
+        attention_block: int = 2,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**{"name": "fusion", **kwargs})
         if not 0 <= attention_block < depth - 1:
             raise MmkerasError(
@@ -68,7 +78,7 @@ class PairFusion(ConfigFromSignature, keras.layers.Layer):
         self.initializer_range = initializer_range
         self.attention_block = attention_block
 
-    def build(self, text_tokens_shape, image_tokens_shape):
+    def build(self, text_tokens_shape: Shape, image_tokens_shape: Shape) -> None:
         self.encoder = FusionEncoder(
             self.depth,
             self.heads,
@@ -84,10 +94,10 @@ class PairFusion(ConfigFromSignature, keras.layers.Layer):
         self.matching_head = keras.layers.Dense(2, kernel_initializer=kernel, dtype="float32", name="matching_head")
         self.matching_head.build((None, text_tokens_shape[-1]))
 
-    def call(self, encoded, training=None):
+    def call(self, encoded: Arrays, training: bool | None = None) -> Tensor:
         return self.encoder(*_inputs(encoded), training=training)
 
-    def matching_logits(self, encoded, training=False):
+    def matching_logits(self, encoded: Arrays, training: bool = False) -> Tensor:
         """Return the logits of whether a text describes an image, float32 (B, 2), the second of "it does".
 
         Args:
@@ -96,12 +106,12 @@ class PairFusion(ConfigFromSignature, keras.layers.Layer):
         """
         return self.matching_head(self.encoder(*_inputs(encoded), class_only=True, training=training)[:, 0])
 
-    def log_odds(self, encoded):
+    def log_odds(self, encoded: Arrays) -> Tensor:
         """Return the log-odds of a match, float32 (B,); likely pairs, all with a probability near 1, differ here."""
         logits = self.matching_logits(encoded)
         return logits[:, MATCHING] - logits[:, 1 - MATCHING]
 
-    def with_attention(self, encoded, training=False):
+    def with_attention(self, encoded: Arrays, training: bool = False) -> tuple[Tensor, Tensor]:
         """Fuse each text with its image, and see what each word looks at.
 
         Args:
@@ -128,7 +138,7 @@ class PairFusion(ConfigFromSignature, keras.layers.Layer):
 
     # --- Losses ---
 
-    def matching_losses(self, encoded, fused, negatives, training):
+    def matching_losses(self, encoded: Arrays, fused: Tensor, negatives: Arrays, training: bool) -> Tensors:
         """Tell pairs from each text with a wrong image, and from each image with a wrong text.
 
         Args:
@@ -152,7 +162,7 @@ class PairFusion(ConfigFromSignature, keras.layers.Layer):
             "matching_accuracy": ops.sum(right * weight) / ops.sum(weight),
         }
 
-    def soft_matching_loss(self, encoded, image_tokens, negatives, training):
+    def soft_matching_loss(self, encoded: Arrays, image_tokens: Tensor, negatives: Arrays, training: bool) -> Tensor:
         """Tell pairs from each image with a wrong text, with images that soft masks have dimmed.
 
         Args:

@@ -1,12 +1,23 @@
 """`PairMatcher`: pictures and texts that were encoded once, and a score of any pairs of them to rank by."""
 
+from __future__ import annotations
+
 import tempfile
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 from keras import ops
+from numpy.typing import ArrayLike, NDArray
 
 from mmkeras.errors import MmkerasError
+from mmkeras.tensors import Vectors
+
+if TYPE_CHECKING:
+    from mmkeras.models.soft_mask import SoftMask
+
+Rows: TypeAlias = Sequence[int] | NDArray[np.integer[Any]]
 
 
 class PairMatcher:
@@ -51,7 +62,7 @@ class PairMatcher:
         What a classifier of data against drawn noise learns: Gutmann & Hyvarinen 2010 (noise-contrastive estimation).
     """
 
-    def __init__(self, model, images, token_ids, batch_size=256):
+    def __init__(self, model: SoftMask, images: NDArray[Any], token_ids: ArrayLike, batch_size: int = 256) -> None:
         self._token_ids = np.asarray(token_ids, np.int32)
         self.image_embedding, self._image_tokens = _encoded(model.image_encoder, images, batch_size)
         self.text_embedding, self._text_tokens = _encoded(model.text_encoder, self._token_ids, batch_size)
@@ -65,11 +76,11 @@ class PairMatcher:
 
         self._log_odds = log_odds
 
-    def __call__(self, image_rows, text_rows):
+    def __call__(self, image_rows: Rows, text_rows: Rows) -> Vectors:
         cosine = np.einsum("bd,bd->b", self.image_embedding[image_rows], self.text_embedding[text_rows])
         return self.log_odds(image_rows, text_rows) + cosine / self._temperature
 
-    def log_odds(self, image_rows, text_rows):
+    def log_odds(self, image_rows: Rows, text_rows: Rows) -> Vectors:
         """Return what the matching head alone says of pairs, float32 (B,), by which ALBEF ranks."""
         tokens = self._image_tokens[image_rows], self._text_tokens[text_rows]
         return self._log_odds(*map(tf.constant, tokens), tf.constant(self._token_ids[text_rows])).numpy()

@@ -6,17 +6,24 @@ Reading one loads no TensorFlow: what a preset builds is imported when it is bui
 import copy
 import dataclasses
 import json
+import os
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from mmkeras.errors import MmkerasError
+
+if TYPE_CHECKING:
+    from mmkeras.encoders.encoder import Encoder
+    from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor
 
 PRESET_FORMAT = 2  # of the settings; raised when an older reader could misread them
 # Where an encoder kind says what its backbone is read from.
 BACKBONE_KEYS = {"backbone": "weights", "hub": "handle", "vit": "weights"}
 
 
-def list_presets():
+def list_presets() -> list[str]:
     """Return the names of the presets inside the package, sorted."""
     folder = resources.files("mmkeras.models") / "presets"
     return sorted(file.name.removesuffix(".json") for file in folder.iterdir() if file.name.endswith(".json"))
@@ -57,7 +64,7 @@ class Preset:
     description: str = ""
     format: int = PRESET_FORMAT
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.format != PRESET_FORMAT:
             raise MmkerasError(
                 f"Preset {self.name} has format {self.format!r}; this version of mmkeras reads format {PRESET_FORMAT}"
@@ -67,7 +74,7 @@ class Preset:
                 raise MmkerasError(f"Preset {self.name} lacks the kind of its {encoder}")
 
     @classmethod
-    def load(cls, preset):
+    def load(cls, preset: str | os.PathLike[str] | dict[str, Any] | Self) -> Self:
         """Read a preset.
 
         Args:
@@ -118,13 +125,13 @@ class Preset:
         return cls(name, **copy.deepcopy(settings))
 
     @property
-    def settings(self):
+    def settings(self) -> dict[str, Any]:
         """The settings as a dict of their own, ready to be changed, or written as JSON."""
         settings = dataclasses.asdict(self)
         del settings["name"]
         return {key: value for key, value in settings.items() if value not in ({}, "")}
 
-    def with_backbone(self, backbone):
+    def with_backbone(self, backbone: str) -> Self:
         """Return this preset with another pretrained network behind its image encoder.
 
         Args:
@@ -141,7 +148,7 @@ class Preset:
             )
         return dataclasses.replace(self, image_encoder={**self.image_encoder, BACKBONE_KEYS[kind]: backbone})
 
-    def build_image_encoder(self):
+    def build_image_encoder(self) -> "Encoder":
         """Return the image encoder, untrained.
 
         Raises:
@@ -162,7 +169,7 @@ class Preset:
             )
         return build_image_encoder(**size, **encoder)
 
-    def build_text_encoder(self, text_preprocessor=None):
+    def build_text_encoder(self, text_preprocessor: "TextPreprocessor | StringPreprocessor | None" = None) -> "Encoder":
         """Return the text encoder, untrained.
 
         Args:
@@ -179,7 +186,7 @@ class Preset:
             **self.text_encoder,
         )
 
-    def build_image_preprocessor(self):
+    def build_image_preprocessor(self) -> "ImagePreprocessor | None":
         """Return the `ImagePreprocessor`, or `None` for a model over feature vectors."""
         from mmkeras.preprocessing import ImagePreprocessor
 
@@ -190,7 +197,7 @@ class Preset:
         except TypeError as error:
             raise MmkerasError(f"image_preprocessor does not take these settings: {error}") from error
 
-    def build_text_preprocessor(self, texts):
+    def build_text_preprocessor(self, texts: Iterable[str]) -> "TextPreprocessor | StringPreprocessor":
         """Return the text preprocessor: one that learns its tokenizer from `texts`, or `strings` as they are.
 
         Raises:

@@ -1,9 +1,14 @@
 """`RepeatedSteps`: the learning rate of an optimizer that takes several steps a batch, and optimizers that have it."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
 from mmkeras.errors import MmkerasError
+from mmkeras.tensors import Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -23,25 +28,25 @@ class RepeatedSteps(keras.optimizers.schedules.LearningRateSchedule):
         >>> keras.optimizers.Adam(RepeatedSteps(keras.optimizers.schedules.CosineDecay(1e-3, 1000), repeats=5))
     """
 
-    def __init__(self, schedule, repeats):
+    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, repeats: int) -> None:
         super().__init__()
         if repeats < 1:
             raise MmkerasError(f"Expected repeats of 1 or more. Received: repeats={repeats}")
         self.schedule = schedule
         self.repeats = repeats
 
-    def __call__(self, step):
+    def __call__(self, step: TensorLike) -> Tensor:
         return self.schedule(ops.floor_divide(ops.convert_to_tensor(step), self.repeats))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"schedule": keras.saving.serialize_keras_object(self.schedule), "repeats": self.repeats}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> RepeatedSteps:
         return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["repeats"])
 
 
-def repeating(optimizer, steps):
+def repeating(optimizer: keras.optimizers.Optimizer, steps: int) -> keras.optimizers.Optimizer:
     """Return an optimizer that takes so many steps a batch: the given one, or one whose schedule counts batches.
 
     Args:
@@ -60,7 +65,7 @@ def repeating(optimizer, steps):
     return repeated if inner is optimizer else _wrapped(optimizer, repeated)
 
 
-def twin(optimizer):
+def twin(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     """Return a new optimizer of the same kind and settings, before its first step."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     copy = type(inner).from_config(inner.get_config())

@@ -1,9 +1,12 @@
 """`SoftMask`: contrast, matching and masked language with a momentum teacher, and text-driven soft masks."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import ops
 
+from mmkeras.encoders.encoder import Encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.masked_language_head import MaskedLanguageHead
 from mmkeras.layers.soft_masking import SoftMasking
@@ -16,6 +19,7 @@ from mmkeras.losses.image_text_contrastive import (
 )
 from mmkeras.losses.masked_language import IGNORED, MaskedLanguageCrossentropy
 from mmkeras.losses.matching import sample_hard_negatives
+from mmkeras.models.batch_encoder import Pictures, Texts
 from mmkeras.models.checks import boolean, not_negative
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.learnt_temperature import LearntTemperature
@@ -24,6 +28,8 @@ from mmkeras.models.pair_fusion import PairFusion
 from mmkeras.models.pair_matcher import PairMatcher
 from mmkeras.models.staged_model import batch_of, part, total
 from mmkeras.models.word_masks import word_masks
+from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor
+from mmkeras.tensors import Array, Arrays, Tensor, TensorLike, Tensors
 
 LOSSES = ("contrastive", "matching", "soft_matching", "language")
 
@@ -95,6 +101,8 @@ class SoftMask(ImageTextModel):
         Other than in ALBEF's code the teacher drops nothing out, and all candidates of a row's image are right.
     """
 
+    temperature: LearntTemperature
+    teacher: MomentumTeacher
     stage_arguments = {
         "loss_weights": dict.fromkeys(LOSSES, not_negative),
         "gamma": not_negative,
@@ -105,22 +113,22 @@ class SoftMask(ImageTextModel):
 
     def __init__(
         self,
-        image_encoder,
-        text_encoder,
-        image_preprocessor=None,
-        text_preprocessor=None,
-        fusion=None,
-        teacher=None,
-        temperature=None,
-        token_masking=None,
-        soft_masking=None,
-        gamma=2.0,
-        mask_text=True,
-        negatives_temperature=0.0,
-        loss_weights=None,
-        seed=None,
-        **kwargs,
-    ):
+        image_encoder: Encoder,
+        text_encoder: Encoder,
+        image_preprocessor: ImagePreprocessor | None = None,
+        text_preprocessor: TextPreprocessor | StringPreprocessor | None = None,
+        fusion: PairFusion | dict[str, Any] | None = None,
+        teacher: MomentumTeacher | dict[str, Any] | None = None,
+        temperature: LearntTemperature | dict[str, Any] | None = None,
+        token_masking: TokenMasking | dict[str, Any] | None = None,
+        soft_masking: SoftMasking | dict[str, Any] | None = None,
+        gamma: float = 2.0,
+        mask_text: bool = True,
+        negatives_temperature: float = 0.0,
+        loss_weights: dict[str, float] | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(image_encoder, text_encoder, image_preprocessor, text_preprocessor, **kwargs)
         if image_encoder.patches is None:
             raise MmkerasError("Expected image_encoder of kind 'vit', with a class token. Received: one without one")
@@ -139,7 +147,7 @@ class SoftMask(ImageTextModel):
         self.fusion = part(PairFusion, fusion, dtype=kwargs.get("dtype"))
         if not self.fusion.built:
             self.fusion.build((None, None, width), image_encoder.output["tokens"].shape)
-        head = {"initializer_range": self.fusion.initializer_range, "dtype": kwargs.get("dtype")}
+        head: dict[str, Any] = {"initializer_range": self.fusion.initializer_range, "dtype": kwargs.get("dtype")}
         self.language_head = MaskedLanguageHead(vocabulary, name="language_head", **head)
         self.language_head.build((None, width), (vocabulary, width))
         self.temperature = part(LearntTemperature, temperature, lowest=0.001, highest=0.5)
@@ -156,21 +164,21 @@ class SoftMask(ImageTextModel):
     # --- Parts ---
 
     @property
-    def parts(self):
+    def parts(self) -> dict[str, keras.layers.Layer]:
         return {**super().parts, "fusion": self.fusion, "language_head": self.language_head}
 
     @property
-    def students(self):
+    def students(self) -> dict[str, keras.layers.Layer]:
         """The parts that the teacher copies, by name."""
         encoders = {"image_encoder": self.image_encoder, "text_encoder": self.text_encoder}
         return {**encoders, "fusion": self.fusion.encoder, "language_head": self.language_head}
 
-    def kept_for_training(self):
+    def kept_for_training(self) -> dict[str, list[keras.Variable]]:
         return self.teacher.kept_for_training()
 
     # --- Calls ---
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Arrays, training: bool | None = None) -> Tensors:
         token_ids, targets = self._text_input(inputs), {}
         if training and self.mask_text:
             token_ids, targets["targets"] = self.token_masking(token_ids)
@@ -190,20 +198,12 @@ class SoftMask(ImageTextModel):
         """Where there is a token, the class token among them: bool (B, T)."""
         return ops.not_equal(self.text_encoder.ids_of_tokens(token_ids), 0)
 
-    def match(self, images, token_ids):
-        """Score pairs by the fusion encoder: the probability that the text describes the image.
-
-        Args:
-            images: (B, H, W, C).
-            token_ids: int (B, L).
-
-        Returns:
-            float32 (B,), in [0, 1].
-        """
+    def match(self, images: Array, token_ids: Array) -> Tensor:
+        """Score pairs by the fusion encoder: the probability, float32 (B,), that a text describes its image."""
         encoded = self({"image": images, "token_ids": token_ids}, training=False)
         return ops.sigmoid(self.fusion.log_odds(encoded))
 
-    def matcher(self, images, texts, batch_size=256):
+    def matcher(self, images: Pictures, texts: Texts, batch_size: int = 256) -> PairMatcher:
         """Encode images and texts once, to score any pairs of them: what an evaluation re-ranks by.
 
         Args:
@@ -217,11 +217,11 @@ class SoftMask(ImageTextModel):
         encoder = self.batch_encoder
         return PairMatcher(self, encoder.checked_images(images), encoder.checked_texts(texts), batch_size)
 
-    def word_masks(self, images, texts):
+    def word_masks(self, images: Array, texts: str | list[str]) -> list[dict[str, Any]]:
         """Return what each word of a text looks at, and the soft mask that training makes of it, see `word_masks`."""
         return word_masks(self, images, texts)
 
-    def words_of(self, token_ids):
+    def words_of(self, token_ids: TensorLike) -> Tensor:
         """Return which tokens a soft mask may be for: bool (B, T), all but those of special ids.
 
         Args:
@@ -232,19 +232,19 @@ class SoftMask(ImageTextModel):
     # --- Losses ---
 
     @property
-    def trains_with_masks(self):
+    def trains_with_masks(self) -> bool:
         """Whether training masks what words look at: `soft_matching` has a weight, and `soft_masking` masks."""
         return bool(self.loss_weights["soft_matching"]) and self.soft_masking.mask_mode != "none"
 
     @property
-    def tracked(self):
+    def tracked(self) -> tuple[str, ...]:
         """The losses that have a weight, the matching's accuracy, the mean of the soft masks, and two values of now."""
         wanted = [loss for loss in LOSSES if self.loss_weights[loss]]
         beside = {"matching": "matching_accuracy", "soft_matching": "mask"}
         losses = (f"{loss}_loss" for loss in wanted)
         return (*losses, *(name for loss, name in beside.items() if loss in wanted), "temperature", "alpha")
 
-    def compute_losses(self, batch, outputs, training=True):
+    def compute_losses(self, batch: Arrays, outputs: Tensors, training: bool = True) -> Tensors:
         return self._measured(batch, outputs, self._taught(batch), training)
 
     def _taught(self, batch):
@@ -319,7 +319,7 @@ class SoftMask(ImageTextModel):
 
     # --- Training ---
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Any]:
         batch = batch_of(data)
         with tf.GradientTape() as tape:
             encoded = self(batch, training=True)

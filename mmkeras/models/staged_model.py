@@ -1,5 +1,8 @@
 """`StagedModel`: a model that trains in stages, each of its roles by an optimizer of its own."""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, TypeAlias, TypeVar
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -9,6 +12,12 @@ from mmkeras.errors import MmkerasError
 from mmkeras.models.fused_adam import FusedAdam
 from mmkeras.models.repeated_steps import repeating, twin
 from mmkeras.models.weight_decay import without_decay_of_scales
+from mmkeras.tensors import Arrays, Tensor, TensorLike, Tensors
+
+T = TypeVar("T")
+# From an argument's name to the check of its value, a function (name, value); or to such a dict of what it holds.
+StageArguments: TypeAlias = "Mapping[str, Callable[[str, Any], None] | StageArguments]"
+GradientsOf: TypeAlias = Callable[[list[keras.Variable]], Sequence[Any]]
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -29,14 +38,14 @@ class StagedModel(ConfigFromSignature, keras.Model):
             a function (name, value) that raises; or from the name of a part or a dict to such a dict of what it holds.
     """
 
-    stage_arguments = {}
-    trackers = {}
-    optimizers = {}
-    _trained_parts = None  # those that were trainable before the first stage
+    stage_arguments: ClassVar[StageArguments] = {}
+    trackers: dict[str, keras.metrics.Metric] = {}
+    optimizers: dict[str, keras.optimizers.Optimizer] = {}
+    _trained_parts: tuple[str, ...] | None = None  # those that were trainable before the first stage
 
     # --- Losses ---
 
-    def compute_losses(self, batch, outputs, training=True):
+    def compute_losses(self, batch: Arrays, outputs: Tensors, training: bool = True) -> Tensors:
         """Return what a step measures, a dict of scalars: `loss`, what it descends on, and the values of `tracked`.
 
         Args:
@@ -47,19 +56,21 @@ class StagedModel(ConfigFromSignature, keras.Model):
         raise NotImplementedError(f"{type(self).__name__} trains nothing: it has no compute_losses")
 
     @property
-    def tracked(self):
+    def tracked(self) -> tuple[str, ...]:
         """Names of `trackers` that this stage measures; the others are left out of the log."""
         return tuple(self.trackers)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Tensor:
         return self.compute_losses(x, y_pred, training)["loss"]
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, Any]:
         batch, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         self.track(self.compute_losses(batch, self(batch, training=False), training=False))
         return self.get_metrics_result()
 
-    def track(self, measured):
+    def track(self, measured: Mapping[str, TensorLike]) -> None:
         """Add what a step measured to the running means of the epoch.
 
         Args:
@@ -73,7 +84,7 @@ class StagedModel(ConfigFromSignature, keras.Model):
                 value = measured[name]
                 trackers[name].update_state(value * replicas if name.endswith("loss") else value)
 
-    def get_metrics_result(self):
+    def get_metrics_result(self) -> dict[str, Any]:
         """The total and what this stage measures; the other trackers are at 0."""
         results = super().get_metrics_result()
         return {name: value for name, value in results.items() if name in self.tracked or name not in self.trackers}
@@ -81,19 +92,26 @@ class StagedModel(ConfigFromSignature, keras.Model):
     # --- Optimizers ---
 
     @property
-    def roles(self):
+    def roles(self) -> dict[str, int]:
         """The roles of a step, each with an optimizer: a dict to the updates that it takes a batch."""
         return {"main": 1}
 
-    def variables_of(self, role):
+    def variables_of(self, role: str) -> list[keras.Variable]:
         """Return the variables that a role's optimizer moves; none where the stage leaves them alone."""
         return self.trainable_variables
 
-    def default_optimizer(self, role):
+    def default_optimizer(self, role: str) -> keras.optimizers.Optimizer:
         """Return what `compile()` gives a role by itself."""
         return FusedAdam(1e-3, weight_decay=0.01, global_clipnorm=1.0)
 
-    def compile(self, optimizer="auto", optimizers=None, *, jit_compile=False, **kwargs):
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "auto",
+        optimizers: Mapping[str, str | keras.optimizers.Optimizer] | None = None,
+        *,
+        jit_compile: bool = False,
+        **kwargs: Any,
+    ) -> None:
         """Configure training; `compile()` alone trains sensibly.
 
         Args:
@@ -134,18 +152,18 @@ class StagedModel(ConfigFromSignature, keras.Model):
             if not one.built:  # now: Keras' fit would build the first one for all variables
                 one.build(self.variables_of(role))
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any]:
         config = super().get_compile_config()
         others = list(self.optimizers.items())[1:]
         if config and others:
             config["optimizers"] = {role: keras.saving.serialize_keras_object(one) for role, one in others}
         return config
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile as the saved model was, with the optimizers' variables made, ready to be restored."""
         self.compile(**keras.saving.deserialize_keras_object(config))
 
-    def descend(self, role, gradients_of):
+    def descend(self, role: str, gradients_of: GradientsOf) -> None:
         """Let a role's optimizer take one step down.
 
         Args:
@@ -158,18 +176,18 @@ class StagedModel(ConfigFromSignature, keras.Model):
     # --- Stages ---
 
     @property
-    def parts(self):
+    def parts(self) -> dict[str, keras.layers.Layer]:
         """What training may change or leave alone, by name: a dict of layers."""
         return {}
 
-    def kept_for_training(self):
+    def kept_for_training(self) -> dict[str, list[keras.Variable]]:
         """Return what the model holds beside its parts for its training alone, by name: a dict of lists of variables.
 
         No export has it, its memory is told by itself, and a training that begins with this model makes it anew.
         """
         return {}
 
-    def set_stage(self, trains=(), **arguments):
+    def set_stage(self, trains: Iterable[str] = (), **arguments: Any) -> None:
         """Set what the next `fit` trains and how its losses are weighed. Compile after it.
 
         Args:
@@ -197,19 +215,19 @@ class StagedModel(ConfigFromSignature, keras.Model):
             part.trainable = name in trains
         _set(changes)
 
-    def stage_settings(self):
+    def stage_settings(self) -> tuple[dict[str, bool], dict[str, Any]]:
         """Return what `set_stage` may change as it is now: for `restore_stage`."""
         trains = {name: part.trainable for name, part in self.parts.items()}
         return trains, _values(self, self.stage_arguments)
 
-    def restore_stage(self, settings):
+    def restore_stage(self, settings: tuple[dict[str, bool], dict[str, Any]]) -> None:
         """Put back what `stage_settings` returned."""
         trains, arguments = settings
         for name, part in self.parts.items():
             part.trainable = trains[name]
         _set(_changes(self, self.stage_arguments, arguments))
 
-    def check_arguments(self, **arguments):
+    def check_arguments(self, **arguments: Any) -> None:
         """Check values of constructor arguments that a stage may change too.
 
         Raises:
@@ -218,12 +236,12 @@ class StagedModel(ConfigFromSignature, keras.Model):
         _changes(self, self.stage_arguments, arguments)
 
 
-def batch_of(data):
+def batch_of(data: Any) -> Arrays:
     """Return the batch of what Keras hands to a `train_step`."""
     return keras.utils.unpack_x_y_sample_weight(data)[0]
 
 
-def total(losses):
+def total(losses: Iterable[TensorLike]) -> Tensor:
     """Return the sum of scalars, in one operation.
 
     Chains of additions TensorFlow reorders, now one way, now another: a run that was cut off would log a loss that
@@ -232,7 +250,7 @@ def total(losses):
     return ops.sum(ops.stack(list(losses)))
 
 
-def part(layer_class, given, **defaults):
+def part(layer_class: type[T], given: T | dict[str, Any] | None, **defaults: Any) -> T:
     """Return a part of a model: `given` itself, or the layer that a dict of its arguments describes.
 
     Args:
@@ -243,12 +261,12 @@ def part(layer_class, given, **defaults):
     Raises:
         MmkerasError: something else, or an argument that it does not take.
     """
-    if given is not None and not isinstance(given, (dict, layer_class)):
+    if isinstance(given, layer_class):
+        return given
+    if given is not None and not isinstance(given, dict):
         raise MmkerasError(
             f"Expected a {layer_class.__name__} or a dict of its arguments. Received: {type(given).__name__}"
         )
-    if isinstance(given, layer_class):
-        return given
     allowed = constructor_arguments(layer_class)
     if unknown := set(given or ()) - set(allowed) - {"name", "dtype", "trainable"}:
         raise MmkerasError(

@@ -1,7 +1,13 @@
 """What weight decay leaves alone."""
 
+from typing import TypeVar
 
-def without_decay_of_scales(optimizer):
+import keras
+
+T = TypeVar("T", bound=keras.optimizers.Optimizer)
+
+
+def without_decay_of_scales(optimizer: T) -> T:
     """Return the optimizer, told to leave some variables out of weight decay.
 
     Decay shrinks directions of matrices; biases, scales, offsets and the temperature it would only bias towards 0.

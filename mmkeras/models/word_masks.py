@@ -1,5 +1,10 @@
 """What a `SoftMask` looks at for each word of a text, and the soft mask that its training makes of it."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import tensorflow as tf
 from keras import ops
@@ -7,9 +12,13 @@ from keras import ops
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.soft_masking import NO_WORD
 from mmkeras.losses.matching import MATCHING
+from mmkeras.tensors import Array
+
+if TYPE_CHECKING:
+    from mmkeras.models.soft_mask import SoftMask
 
 
-def word_masks(model, images, texts):
+def word_masks(model: SoftMask, images: Array, texts: str | Iterable[str]) -> list[dict[str, Any]]:
     """Return what each word of a text looks at in its picture, and what training would mask for it.
 
     Attention and mask are made as in a training step, by `PairFusion.with_attention` and `SoftMasking.mask_of`, but

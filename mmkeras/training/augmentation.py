@@ -1,12 +1,22 @@
 """What a recipe does to the pictures of a batch."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 from mmkeras.errors import MmkerasError
+
+if TYPE_CHECKING:
+    from mmkeras.tensors import Array, Tensor, TensorLike
+    from mmkeras.training.recipe import Recipe
+    from mmkeras.training.stage import Stage
 
 # The settings that change pictures, each with the value at which it does not.
 SETTINGS = {"augment_shift": 0, "augment_crop": 1.0, "augment_flip": 0.0, "augment_distortion": ""}
 
 
-def check_augmentation(recipe):
+def check_augmentation(recipe: Recipe) -> None:
     """Check that a recipe's settings of augmentation go together.
 
     Raises:
@@ -20,14 +30,14 @@ def check_augmentation(recipe):
         )
 
 
-def augmenting(recipe):
+def augmenting(recipe: Recipe) -> dict[str, Any]:
     """Return the settings of a recipe that change pictures in any stage, a dict; empty where they are left alone."""
     values = {name: getattr(recipe, name) for name in SETTINGS}
     values["augment_distortion"] = max(stage.augment_distortion for stage in recipe.training_stages)  # "" is the least
     return {name: value for name, value in values.items() if value != SETTINGS[name]}
 
 
-def augmentation(recipe, stage):
+def augmentation(recipe: Recipe, stage: Stage) -> Callable[[Array, TensorLike], Tensor | dict[str, Tensor]] | None:
     """Return what `training_batches` takes as `augment` for a stage of a recipe: a function, or `None`.
 
     With `augment_distortion` it makes two views: the weak one is shifted or cropped, the strong one distorted too.

@@ -1,17 +1,25 @@
 """Callbacks of a run: validation by retrieval, the log, checkpoints that resume exactly, the best weights, the time."""
 
+from __future__ import annotations
+
 import csv
 import math
+import os
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import keras
+from numpy.typing import NDArray
 
 from mmkeras.atomic import replacing_file
+from mmkeras.data.paired import PairedData
 from mmkeras.errors import MmkerasError
 from mmkeras.metrics.measures import VALIDATION, find_measure
 from mmkeras.metrics.retrieval import mean_average_precision, retrieval_metrics
 from mmkeras.training.checkpoint import restore_metric_states, save_checkpoint
 from mmkeras.training.log import read_log
+from mmkeras.training.run import Run
 
 
 class FiniteLoss(keras.callbacks.Callback):
@@ -23,7 +31,7 @@ class FiniteLoss(keras.callbacks.Callback):
         MmkerasError: the loss is NaN or infinite.
     """
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if not math.isfinite(logs["loss"]):
             raise MmkerasError(
                 f"Training diverged: the loss of epoch {epoch} is {logs['loss']}. Start a new run with a lower "
@@ -42,11 +50,11 @@ class RetrievalValidation(keras.callbacks.Callback):
         data: `PairedData`; its pictures, one an item, and its texts are queries and gallery.
     """
 
-    def __init__(self, data):
+    def __init__(self, data: PairedData) -> None:
         super().__init__()
         self.data = data.one_image_an_item()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         data = self.data
         image, text = self.model.encode_image(data.images), self.model.encode_text(data.texts)
         if data.paired:
@@ -71,13 +79,13 @@ class EpochLog(keras.callbacks.Callback):
         stage: name that stands in the rows to come, or `None` for a log without stages.
     """
 
-    def __init__(self, file, first_epoch=0):
+    def __init__(self, file: str | os.PathLike[str], first_epoch: int = 0) -> None:
         super().__init__()
         self.file = file
         self.rows = [row for row in read_log(file) if row["epoch"] < first_epoch]
-        self.stage = None
+        self.stage: str | None = None
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         stage = {"stage": self.stage} if self.stage else {}
         self.rows.append({"epoch": epoch, **stage, **logs, **_learning_rates(self.model)})
         columns = list(dict.fromkeys(key for row in self.rows for key in row))
@@ -113,7 +121,14 @@ class Checkpoint(keras.callbacks.Callback):
         states: `metric_states` to restore in the first epoch, or `None`.
     """
 
-    def __init__(self, file, steps_per_epoch, every, first_step=0, states=None):
+    def __init__(
+        self,
+        file: str | os.PathLike[str],
+        steps_per_epoch: int,
+        every: int,
+        first_step: int = 0,
+        states: Sequence[NDArray[Any]] | None = None,
+    ) -> None:
         super().__init__()
         self.file = file
         self.steps_per_epoch = steps_per_epoch
@@ -121,18 +136,18 @@ class Checkpoint(keras.callbacks.Callback):
         self.step = first_step
         self.states = states
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if self.states is not None:
             restore_metric_states(self.model, self.states)
             self.states = None
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.step += 1
         # The last batch of an epoch is left to on_epoch_end: its checkpoint must follow the epoch's row in the log.
         if self.step % self.every == 0 and self.step % self.steps_per_epoch:
             save_checkpoint(self.file, self.model, self.step)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         save_checkpoint(self.file, self.model, self.step)
 
 
@@ -145,13 +160,13 @@ class BestWeights(keras.callbacks.Callback):
         best: the highest value so far, when training resumes.
     """
 
-    def __init__(self, file, monitor="val_rsum", best=float("-inf")):
+    def __init__(self, file: str | os.PathLike[str], monitor: str = "val_rsum", best: float = float("-inf")) -> None:
         super().__init__()
         self.file = file
         self.monitor = monitor
         self.best = best
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if logs[self.monitor] > self.best:
             self.best = logs[self.monitor]
             save_checkpoint(self.file, self.model, epoch)
@@ -167,15 +182,15 @@ class TrainingTime(keras.callbacks.Callback):
         run: `Run`.
     """
 
-    def __init__(self, run):
+    def __init__(self, run: Run) -> None:
         super().__init__()
         self.run = run
-        self.start = None
+        self.start = 0.0
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.start = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         before = self.run.info.get("training_seconds")
         if before is not None:  # a run that an older version began does not know its sum
             self.run.update(training_seconds=round(before + time.perf_counter() - self.start, 3))

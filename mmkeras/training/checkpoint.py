@@ -1,14 +1,24 @@
 """Checkpoints: every variable that training changes, in one file, with the step they belong to."""
 
+from __future__ import annotations
+
+import os
 import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmkeras.atomic import replacing_file
 from mmkeras.errors import MmkerasError
 
+if TYPE_CHECKING:
+    import keras
 
-def save_checkpoint(file, model, step):
+
+def save_checkpoint(file: str | os.PathLike[str], model: keras.Model, step: int) -> None:
     """Write weights, random states, optimizer states and metric states.
 
     The file is written beside and renamed: a run that is killed while writing keeps its last checkpoint.
@@ -23,7 +33,7 @@ def save_checkpoint(file, model, step):
         np.savez(stream, **arrays, step=np.int64(step))
 
 
-def load_checkpoint(file, model):
+def load_checkpoint(file: str | os.PathLike[str], model: keras.Model) -> int:
     """Restore what `save_checkpoint` wrote into a model that is built and compiled in the same way.
 
     Returns:
@@ -38,7 +48,7 @@ def load_checkpoint(file, model):
     return int(arrays["step"])
 
 
-def load_weights(file, model):
+def load_weights(file: str | os.PathLike[str], model: keras.Model) -> None:
     """Restore the model's own variables from a checkpoint, whatever optimizers it was written with.
 
     Raises:
@@ -48,7 +58,7 @@ def load_weights(file, model):
     _restore(file, {key: array for key, array in arrays.items() if key.startswith("model/")}, _weights(model))
 
 
-def saved_step(file):
+def saved_step(file: Path) -> int:
     """Return the step of a checkpoint, 0 where there is no file.
 
     Raises:
@@ -73,12 +83,12 @@ def _restore(file, arrays, state):
         variable.assign(arrays[key])
 
 
-def metric_states(model):
+def metric_states(model: keras.Model) -> list[NDArray[Any]]:
     """Return copies of the metrics' variables, to be put back with `restore_metric_states`."""
     return [variable.numpy() for variable in model.metrics_variables]
 
 
-def restore_metric_states(model, states):
+def restore_metric_states(model: keras.Model, states: Sequence[NDArray[Any]]) -> None:
     """Put back what `metric_states` returned."""
     for variable, value in zip(model.metrics_variables, states, strict=True):
         variable.assign(value)

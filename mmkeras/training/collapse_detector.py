@@ -1,5 +1,7 @@
 """A guard against the state in which a triplet loss stands still: all embeddings in one point."""
 
+from typing import Any
+
 import keras
 
 from mmkeras.errors import MmkerasError
@@ -23,7 +25,7 @@ class CollapseDetector(keras.callbacks.Callback):
         Seen with hardest negatives, small batches and fine-tuning in VSE++ (Faghri et al. 2018, arXiv 1707.05612).
     """
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         model = self.model
         pinned = abs(logs["triplet_loss"] - 2 * model.margin) <= LOSS_TOLERANCE * 2 * model.margin
         if logs["embedding_spread"] < LEAST_SPREAD and (pinned or model.negatives == "sum"):

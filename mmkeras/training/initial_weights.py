@@ -2,11 +2,13 @@
 
 from mmkeras.encoders.position_embedding import resize_position_embedding
 from mmkeras.errors import MmkerasError
+from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.preset import Preset
+from mmkeras.training.recipe import Recipe
 from mmkeras.training.run import Run
 
 
-def initial_model(recipe):
+def initial_model(recipe: Recipe) -> ImageTextModel | None:
     """Return the trained model that a recipe begins with; `None` where it begins with random weights.
 
     Raises:
@@ -27,7 +29,7 @@ def initial_model(recipe):
     return model
 
 
-def begin_with(model, start, name):
+def begin_with(model: ImageTextModel, start: ImageTextModel, name: str) -> None:
     """Give a model that was just built the weights of a trained one, but for what belongs to one training.
 
     Position embeddings of patches are resized where the two take pictures of different sizes.

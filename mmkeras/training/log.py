@@ -1,13 +1,16 @@
 """Reading a run's `log.csv`, without TensorFlow."""
 
 import csv
+import os
+from collections.abc import Callable
+from typing import Any
 
 from mmkeras.errors import MmkerasError
 
-KINDS = {"epoch": int, "stage": str}  # of columns that are no fractional numbers
+KINDS: dict[str, Callable[[str], Any]] = {"epoch": int, "stage": str}  # of columns that are no fractional numbers
 
 
-def read_log(file):
+def read_log(file: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Return the rows of a `log.csv` as dicts of numbers (`stage` is a name); an empty list where there is no file.
 
     Raises:

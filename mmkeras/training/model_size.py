@@ -4,8 +4,10 @@ import math
 
 import tensorflow as tf
 
+from mmkeras.models.image_text_model import ImageTextModel
 
-def model_size(model):
+
+def model_size(model: ImageTextModel) -> dict[str, dict[str, int]]:
     """Count a model's weights by part, frozen ones too, and their bytes.
 
     Parts are each encoder, with a backbone within, and the rest; what the encoders share counts by itself, and so does

@@ -1,9 +1,16 @@
 """`OptimizerSettings`: what a recipe says about an optimizer, and the optimizer that follows from it."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from mmkeras.errors import MmkerasError
 from mmkeras.training.settings import check_values, checked_settings, documented, setting
+
+if TYPE_CHECKING:
+    from keras.optimizers import schedules
+
+    from mmkeras.models.fused_adam import FusedAdam
 
 
 @documented
@@ -43,11 +50,11 @@ class OptimizerSettings:
     )
     gradient_clip: float = setting(1.0, "global norm to which the gradient is clipped; 0 switches clipping off")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self)
         self.check_schedule()
 
-    def check_schedule(self):
+    def check_schedule(self) -> None:
         """Check that the settings of the schedule go together.
 
         Raises:
@@ -64,7 +71,7 @@ class OptimizerSettings:
                 f"warmup_steps={self.warmup_steps}, final_learning_rate={self.final_learning_rate}"
             )
 
-    def build(self, epochs, steps_per_epoch):
+    def build(self, epochs: int, steps_per_epoch: int) -> "FusedAdam":
         """Return the optimizer of a training, a `FusedAdam`.
 
         Args:
@@ -81,7 +88,7 @@ class OptimizerSettings:
             global_clipnorm=self.gradient_clip or None,
         )
 
-    def schedule(self, epochs, steps_per_epoch):
+    def schedule(self, epochs: int, steps_per_epoch: int) -> "float | schedules.LearningRateSchedule":
         """Return the learning rate by the steps of a stage: a Keras schedule, or a number where it is constant."""
         from keras.optimizers import schedules
 
@@ -101,7 +108,7 @@ class OptimizerSettings:
         )
 
 
-def checked_tables(tables, where=""):
+def checked_tables(tables: Mapping[str, Any], where: str = "") -> dict[str, dict[str, Any]]:
     """Check the tables of optimizers of their own: a dict from a role to some of `OptimizerSettings`.
 
     Raises:

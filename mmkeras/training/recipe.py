@@ -2,9 +2,12 @@
 
 import dataclasses
 import difflib
+import os
 import tomllib
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from mmkeras.errors import MmkerasError
 from mmkeras.training.augmentation import check_augmentation
@@ -12,6 +15,9 @@ from mmkeras.training.optimizer_settings import OptimizerSettings, checked_table
 from mmkeras.training.settings import check_values, checked_settings, documented, parse_setting, setting
 from mmkeras.training.stage import INHERITED, Stage, read_stages
 from mmkeras.training.stage_settings import StageSettings
+
+if TYPE_CHECKING:
+    from mmkeras.models.preset import Preset
 
 
 @documented
@@ -106,7 +112,7 @@ class Recipe(StageSettings):
 
     given = {}  # no setting: `load` notes here what was written
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.stages:  # each of them has a schedule of its own, checked by itself
             check_values(self)
         else:
@@ -114,12 +120,12 @@ class Recipe(StageSettings):
         check_augmentation(self)
 
     @property
-    def training_stages(self):
+    def training_stages(self) -> Sequence[Stage]:
         """The stages to run: the recipe's, or the one that its own settings are."""
         own = {key: getattr(self, key) for key in INHERITED}
         return self.stages or (Stage(name="training", epochs=self.epochs, **own),)
 
-    def load_preset(self):
+    def load_preset(self) -> "Preset":
         """Return the `Preset` of the model, with `backbone` in it."""
         from mmkeras.models.preset import Preset
 
@@ -127,7 +133,7 @@ class Recipe(StageSettings):
         return preset.with_backbone(self.backbone) if self.backbone else preset
 
     @classmethod
-    def load(cls, recipe, overrides=()):
+    def load(cls, recipe: str | os.PathLike[str], overrides: Iterable[str] = ()) -> Self:
         """Read a recipe and lay settings over it.
 
         Args:
@@ -156,7 +162,7 @@ class Recipe(StageSettings):
         return loaded
 
     @classmethod
-    def from_settings(cls, settings):
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """Build a recipe from a dict, checking every key and type."""
         checked = checked_settings(cls, {key: value for key, value in settings.items() if key != "stages"})
         checked["optimizers"] = checked_tables(checked.get("optimizers", {}))
@@ -175,13 +181,13 @@ class Recipe(StageSettings):
         return cls(**checked, stages=stages)
 
 
-def list_recipes():
+def list_recipes() -> list[str]:
     """Return the names of the recipes inside the package, sorted."""
     folder = resources.files("mmkeras.training") / "recipes"
     return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
 
 
-def recipe_text(recipe):
+def recipe_text(recipe: str | os.PathLike[str]) -> str:
     """Return a recipe's file, its settings with their reasons.
 
     Args:
@@ -193,7 +199,7 @@ def recipe_text(recipe):
     return _file_of(str(recipe)).read_text(encoding="utf-8")
 
 
-def recipe_title(name):
+def recipe_title(name: str) -> str:
     """Return the comment that a recipe inside the package begins with: what it is about, in a line."""
     return recipe_text(name).partition("\n")[0].removeprefix("# ")
 

@@ -1,6 +1,7 @@
 """The schedule by which the adversary's strength grows."""
 
 import math
+from typing import Any
 
 import keras
 
@@ -31,7 +32,7 @@ class ReversalSchedule(keras.callbacks.Callback):
         Ganin & Lempitsky 2015 (arXiv 1409.7495), section 4: gamma 10.
     """
 
-    def __init__(self, ramp_steps, maximum=1.0, gamma=10.0):
+    def __init__(self, ramp_steps: int, maximum: float = 1.0, gamma: float = 10.0) -> None:
         super().__init__()
         if ramp_steps < 1 or not 0 <= maximum < math.inf or not 0 < gamma < math.inf:
             raise MmkerasError(
@@ -42,19 +43,19 @@ class ReversalSchedule(keras.callbacks.Callback):
         self.maximum = maximum
         self.gamma = gamma
 
-    def strength(self, step):
+    def strength(self, step: int) -> float:
         """Return the strength at a step counted from the beginning of training."""
         progress = min(1.0, step / self.ramp_steps)
         return self.maximum * (2 / (1 + math.exp(-self.gamma * progress)) - 1)
 
-    def set_model(self, model):
+    def set_model(self, model: keras.Model) -> None:
         if getattr(model, "adversary", None) is None:
             raise MmkerasError(f"Expected a model with an adversary. Received: {type(model).__name__}")
         super().set_model(model)
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
         self.model.adversary.gradient_reversal.strength.assign(self.strength(step))
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         logs["reversal_strength"] = float(keras.ops.convert_to_numpy(self.model.adversary.gradient_reversal.strength))

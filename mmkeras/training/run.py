@@ -1,17 +1,26 @@
 """`Run`: the folder that holds one experiment, from its settings to its trained model."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import hashlib
 import json
+import os
 import platform
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import mmkeras
 from mmkeras.atomic import replacing_file
 from mmkeras.errors import MmkerasError
 from mmkeras.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mmkeras.data.paired import PairedData
+    from mmkeras.data.picture_loader import PictureLoader
+    from mmkeras.models.image_text_model import ImageTextModel
 
 RUN_FORMAT = 2  # of the folder's layout; raised when an older reader could misread it
 LIBRARIES = ("tensorflow", "keras", "tensorflow-text", "numpy")
@@ -37,10 +46,10 @@ class Run:
         >>> run.load_model().encode_text(["GREEK SMALL LETTER OMEGA"])
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         try:
-            self.info = json.loads(self._info_file.read_text())
+            self.info: dict[str, Any] = json.loads(self._info_file.read_text())
         except (FileNotFoundError, NotADirectoryError) as error:
             raise MmkerasError(f"{folder} is no run folder: it has no run.json") from error
         except ValueError as error:  # no JSON, no UTF-8
@@ -54,7 +63,7 @@ class Run:
             )
 
     @classmethod
-    def create(cls, folder, recipe_name, recipe):
+    def create(cls, folder: str | os.PathLike[str], recipe_name: str, recipe: Recipe) -> Self:
         """Make a new run folder.
 
         Raises:
@@ -81,36 +90,36 @@ class Run:
         run.recipe = recipe
         return run
 
-    def discard(self):
+    def discard(self) -> None:
         """Remove the folder where it holds nothing but the settings, so that its name can be used again."""
         if list(self.folder.iterdir()) == [self._info_file]:
             self._info_file.unlink()
             self.folder.rmdir()
 
     @property
-    def _info_file(self):
+    def _info_file(self) -> Path:
         return self.folder / "run.json"
 
     @functools.cached_property
-    def recipe(self):
+    def recipe(self) -> Recipe:
         """The `Recipe` with which the run was started."""
         return Recipe.from_settings(self.info["settings"])
 
     @property
-    def finished(self):
+    def finished(self) -> bool:
         """Whether training ended and `model.keras` was written."""
         return self.info["finished"]
 
-    def file(self, name):
+    def file(self, name: str) -> Path:
         """Return the path of a file of this run."""
         return self.folder / name
 
-    def update(self, **entries):
+    def update(self, **entries: Any) -> None:
         """Write entries of `run.json`."""
         self.info.update(entries)
         _write_json(self._info_file, self.info)
 
-    def check_data(self, data):
+    def check_data(self, data: PairedData) -> None:
         """Remember the training data's digest, or compare it with the one remembered.
 
         Raises:
@@ -122,7 +131,7 @@ class Run:
         features = [data.texts] if data.text_features else []
         words = "\n".join(names).encode()
         for part in (data.images, *features, data.image_id, data.text_image_id, data.pairs, words, *labels):
-            digest.update(part)
+            digest.update(part)  # type: ignore[arg-type]
         if self.info["data_digest"] is None:
             self.update(data_digest=digest.hexdigest())
         elif self.info["data_digest"] != digest.hexdigest():
@@ -131,7 +140,7 @@ class Run:
                 "weights of an uninterrupted run. Restore the data, or start a new run"
             )
 
-    def load_data(self, split, loader):
+    def load_data(self, split: str, loader: PictureLoader | None) -> PairedData:
         """Load one split of the data that the run is about, as `load_source` does.
 
         Args:
@@ -144,16 +153,17 @@ class Run:
         recipe = self.recipe
         folder = recipe.image_folder or None
         split = recipe.train_split if split == "train" else split
-        return load_source(recipe.data, split, loader, folder, recipe.limit, recipe.targets)
+        targets: Any = recipe.targets
+        return load_source(recipe.data, split, loader, folder, recipe.limit, targets)
 
-    def check_finished(self):
+    def check_finished(self) -> None:
         """Raise a `MmkerasError` that says how to go on, where training has not finished."""
         if not self.finished:
             raise MmkerasError(
                 f"The run {self.folder} has not finished. Finish it with: mmkeras train --resume {self.folder}"
             )
 
-    def load_model(self):
+    def load_model(self) -> ImageTextModel:
         """Load the trained model, as `mmkeras.load_model` does: ready to embed, and not compiled.
 
         Raises:

@@ -1,10 +1,17 @@
 """`RunData`: the data of a run, as its model takes them."""
 
-import functools
+from __future__ import annotations
 
+import functools
+from typing import Literal
+
+from mmkeras.data.paired import PairedData
+from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.frozen_features import picture_loader
 from mmkeras.errors import MmkerasError
+from mmkeras.preprocessing.image import ImagePreprocessor
 from mmkeras.training.augmentation import SETTINGS, augmenting
+from mmkeras.training.run import Run
 
 
 class RunData:
@@ -23,7 +30,13 @@ class RunData:
         MmkerasError: a recipe that augments pictures of which training reads features.
     """
 
-    def __init__(self, run, image_encoder, image_preprocessor, verbose="auto"):
+    def __init__(
+        self,
+        run: Run,
+        image_encoder: Encoder,
+        image_preprocessor: ImagePreprocessor | None,
+        verbose: int | Literal["auto"] = "auto",
+    ) -> None:
         self.run = run
         self.image_preprocessor = image_preprocessor
         self.loader = picture_loader(image_encoder, image_preprocessor, verbose)
@@ -35,11 +48,11 @@ class RunData:
                 )
 
     @property
-    def train(self):
+    def train(self) -> PairedData:
         """The training split, `PairedData`."""
         return self.splits()[0]
 
-    def splits(self, pixels=False):
+    def splits(self, pixels: bool = False) -> tuple[PairedData, PairedData]:
         """Return the training split and the dev split, two `PairedData`.
 
         Args:

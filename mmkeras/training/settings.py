@@ -4,13 +4,25 @@ import dataclasses
 import difflib
 import math
 import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from mmkeras.errors import MmkerasError
 
 LARGEST_INT = 2**31 - 1  # TensorFlow makes int32 of a Python number
 
+T = TypeVar("T")
 
-def setting(default, help, choices=None, least=None, above=None, most=None, below=None):
+
+def setting(
+    default: Any,
+    help: str,
+    choices: Sequence[str] | None = None,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+) -> Any:
     """Declare a setting: a field of a dataclass of settings.
 
     Args:
@@ -32,14 +44,14 @@ def setting(default, help, choices=None, least=None, above=None, most=None, belo
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def settings_of(settings_class):
+def settings_of(settings_class: Any) -> list[dataclasses.Field[Any]]:
     """Return the fields of a dataclass of settings, its own before those of its bases: a list."""
     fields = {field.name: field for field in dataclasses.fields(settings_class)}
     own = [name for base in settings_class.__mro__ for name in vars(base).get("__annotations__", {})]
     return [fields[name] for name in dict.fromkeys(own)]
 
 
-def documented(settings_class):
+def documented(settings_class: type[T]) -> type[T]:
     """Complete the docstring of a dataclass of settings with its fields: a class decorator."""
     lines = []
     for field in settings_of(settings_class):
@@ -49,7 +61,7 @@ def documented(settings_class):
     return settings_class
 
 
-def kind_of(settings_class, key, where=""):
+def kind_of(settings_class: Any, key: str, where: str = "") -> Any:
     """Return the type of a setting.
 
     Raises:
@@ -63,7 +75,7 @@ def kind_of(settings_class, key, where=""):
     return kinds[key]
 
 
-def checked_settings(settings_class, settings, where=""):
+def checked_settings(settings_class: Any, settings: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     """Check every key and type of a dict of settings; whole numbers may stand for floats.
 
     Returns:
@@ -84,7 +96,7 @@ def checked_settings(settings_class, settings, where=""):
     return checked
 
 
-def check_values(settings):
+def check_values(settings: Any) -> None:
     """Check every value of a dataclass of settings by what its field declares.
 
     Raises:
@@ -99,7 +111,7 @@ def check_values(settings):
             _check_number(field.name, value, rules)
 
 
-def parse_setting(settings_class, key, text):
+def parse_setting(settings_class: Any, key: str, text: str) -> Any:
     """Read the value of a setting from the command line.
 
     Raises:

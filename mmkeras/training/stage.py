@@ -1,6 +1,8 @@
 """`Stage`: one part of a training that goes in several."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from mmkeras.errors import MmkerasError
 from mmkeras.training.optimizer_settings import checked_tables
@@ -42,7 +44,7 @@ class Stage(StageSettings):
         " `adversary.weight`",
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.name or not all(character.isalnum() or character in "-_" for character in self.name):
             raise MmkerasError(f"Expected the name of a stage as letters, digits, - and _. Received: {self.name!r}")
         if not all(isinstance(part, str) for part in self.trains):
@@ -53,7 +55,7 @@ class Stage(StageSettings):
 INHERITED = tuple(field.name for field in dataclasses.fields(StageSettings))
 
 
-def read_stages(tables, inherited):
+def read_stages(tables: Any, inherited: Mapping[str, Any]) -> list[Stage]:
     """Build the stages of a recipe.
 
     Args:

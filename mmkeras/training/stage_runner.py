@@ -15,12 +15,15 @@ from mmkeras.data.pipeline import (
     unpaired_steps_per_epoch,
 )
 from mmkeras.errors import MmkerasError
+from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.training.augmentation import augmentation
 from mmkeras.training.callbacks import BestWeights, Checkpoint, EpochLog, FiniteLoss, RetrievalValidation, TrainingTime
 from mmkeras.training.checkpoint import load_checkpoint, load_weights, metric_states, saved_step
 from mmkeras.training.collapse_detector import CollapseDetector
 from mmkeras.training.optimizer_settings import OptimizerSettings
 from mmkeras.training.reversal_schedule import ReversalSchedule
+from mmkeras.training.run import Run
+from mmkeras.training.run_data import RunData
 
 
 class _Supervision(NamedTuple):
@@ -54,7 +57,7 @@ class StageRunner:
         MmkerasError: a stage that the model cannot train, or settings that reach nothing in it.
     """
 
-    def __init__(self, run, model, data, verbose=0):
+    def __init__(self, run: Run, model: ImageTextModel, data: RunData, verbose: int = 0) -> None:
         self.run = run
         self.model = model
         self.data = data
@@ -64,7 +67,7 @@ class StageRunner:
         self.steps = self.supervision.steps_per_epoch(data.train, self.recipe.batch_size)
         self._check_stages()
 
-    def train(self):
+    def train(self) -> None:
         """Train what is not trained yet, and leave the weights that the recipe selects in the model."""
         checkpoint = self.run.file("checkpoint.npz")
         done = saved_step(checkpoint)

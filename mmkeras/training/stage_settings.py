@@ -37,12 +37,12 @@ class StageSettings(OptimizerSettings):
         " optimizers: `[optimizers.classifier]`, on the command line `optimizers.classifier.learning_rate=1e-3`",
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         for role in self.optimizers:
             self.of_role(role)
 
-    def of_role(self, role):
+    def of_role(self, role: str) -> OptimizerSettings:
         """Return the `OptimizerSettings` of a role: those of its own table, over those beside it.
 
         Raises:

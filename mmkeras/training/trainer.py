@@ -1,6 +1,7 @@
 """Training: from a run folder with a recipe in it to a trained model in that folder."""
 
 import sys
+from typing import Literal
 
 import keras
 import tensorflow as tf
@@ -8,13 +9,15 @@ import tensorflow as tf
 import mmkeras.models
 from mmkeras.atomic import replacing_file
 from mmkeras.errors import MmkerasError
+from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.training.initial_weights import begin_with, initial_model
 from mmkeras.training.model_size import model_size
+from mmkeras.training.run import Run
 from mmkeras.training.run_data import RunData
 from mmkeras.training.stage_runner import StageRunner
 
 
-def train(run, verbose="auto"):
+def train(run: Run, verbose: int | Literal["auto"] = "auto") -> ImageTextModel:
     """Train a run to its end, from its last checkpoint where it has one.
 
     A resumed run ends with the weights of an uninterrupted one: the order of the pairs and augmentation follow from

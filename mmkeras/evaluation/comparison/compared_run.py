@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 from pathlib import Path
 
 from mmkeras.errors import MmkerasError
@@ -34,7 +35,7 @@ class ComparedRun:
         MmkerasError: no run folder, or a file of it that is damaged.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
         run = Run(folder)
         self.folder = run.folder
         self.name = run.folder.resolve().name
@@ -51,20 +52,20 @@ class ComparedRun:
         }
         self.log = read_log(run.file("log.csv"))
         metrics = _read_metrics(run.file("metrics.json"))
-        self.measured = _measured(metrics, recipe)
+        self.measured: str = _measured(metrics, recipe)
         self.split = str(metrics.get("data", "")).rpartition("/")[2]
-        self.values = _numbers(metrics) | _numbers(_training(run, recipe, len(self.log)))
+        self.values: dict[str, float] = _numbers(metrics) | _numbers(_training(run, recipe, len(self.log)))
         if {"text_to_image_map", "image_to_text_map"} <= set(self.values):
             self.values["map"] = (self.values["text_to_image_map"] + self.values["image_to_text_map"]) / 2
 
     @property
-    def experiment(self):
+    def experiment(self) -> tuple[object, ...]:
         """What is equal in all seeds of one experiment; hashable."""
         settings = {key: str(value) for key, value in self.settings.items() if key != "seed"}
         digest = self.surroundings["training data"]
         return (self.finished, self.measured, digest, *sorted(settings.items()))
 
-    def advice(self, split="dev"):
+    def advice(self, split: str = "dev") -> str:
         """What is missing and the command that makes it, on `split`, as a sentence; empty where nothing is."""
         if not self.finished:
             done = f"{len(self.log)} of {self.settings['epochs']} epochs"

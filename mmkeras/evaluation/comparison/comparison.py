@@ -1,6 +1,9 @@
 """`Comparison`: runs side by side, as tables of strings that the terminal and the page show."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.comparison.compared_run import ComparedRun
@@ -34,7 +37,7 @@ class Comparison:
         [{'text': '61.2', 'best': False}, {'text': '64.6', 'best': True}]
     """
 
-    def __init__(self, folders, each=False):
+    def __init__(self, folders: Sequence[str | os.PathLike[str]], each: bool = False) -> None:
         folders = list({Path(folder).resolve(): folder for folder in reversed(folders)}.values())[::-1]
         if len(folders) < 2:
             raise MmkerasError(
@@ -42,7 +45,7 @@ class Comparison:
             )
         runs = [ComparedRun(folder) for folder in folders]
         _make_distinct(runs)
-        self.groups = _grouped(runs, each)
+        self.groups: list[RunGroup] = _grouped(runs, each)
         self.by_category = all(run.settings["targets"] for run in runs)
         measured = {}
         for group in self.groups:
@@ -60,7 +63,7 @@ class Comparison:
                 "Measure all on one split: mmkeras evaluate RUN --split NAME",
             )
 
-    def sections(self):
+    def sections(self) -> list[dict[str, Any]]:
         """The tables, those without any figure left out.
 
         Returns:
@@ -97,7 +100,7 @@ class Comparison:
             cells.append({"text": text, "best": place in judged and shown[place] == best})
         return {"measure": measure, "cells": cells}
 
-    def differences(self):
+    def differences(self) -> dict[str, list[str]]:
         """The settings, versions and data that are not equal in all groups.
 
         Returns:

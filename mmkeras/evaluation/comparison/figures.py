@@ -1,8 +1,12 @@
 """The plots of a comparison, as inline SVG: a colour and a line style a group of runs, the same in all of them."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import matplotlib
 from matplotlib.ticker import MaxNLocator
 
+from mmkeras.evaluation.comparison.run_group import RunGroup
 from mmkeras.evaluation.drawing import COLOUR, PAGE_COLOURS, SERIES, STYLE, WIDTHS, as_svg, new_figure
 from mmkeras.metrics.measures import GAP, find_measure
 
@@ -22,13 +26,13 @@ CHANCE = 0.5  # of a probe between two modalities
 GAP_MEASURE = "modality_probe"
 
 
-def series_style(place):
+def series_style(place: int) -> tuple[str, str, str]:
     """Return colour, line style and marker of a group of runs by its place in the comparison."""
     colour, line, marker = _series(place)
     return colour, line[0], marker[0]
 
 
-def series_key(place):
+def series_key(place: int) -> dict[str, str]:
     """Return what the page's key shows for a group: `colour` in CSS, `dashes` and `marker` as SVG attributes."""
     colour, line, marker = _series(place)
     return {"colour": f"var(--{PAGE_COLOURS[colour]})", "dashes": line[1], "marker": marker[1]}
@@ -40,7 +44,7 @@ def _series(place):
     return SERIES[place % len(SERIES)], LINES[turn % len(LINES)], MARKERS[(place + turn) % len(MARKERS)]
 
 
-def curves_of_runs(groups, key, y_label):
+def curves_of_runs(groups: Sequence[RunGroup], key: str, y_label: str) -> str | None:
     """Draw a column of the logs by epoch: a line a group, of several seeds their mean and, shaded, their range.
 
     Args:
@@ -60,7 +64,7 @@ def curves_of_runs(groups, key, y_label):
             if curve:
                 colour, line, marker = series_style(place)
                 mean, low, high = zip(*curve.values(), strict=True)
-                few = {"marker": marker, "markersize": 4} if len(curve) <= 12 else {}
+                few: dict[str, Any] = {"marker": marker, "markersize": 4} if len(curve) <= 12 else {}
                 axes.plot(list(curve), mean, line, color=colour, linewidth=1.6, **few)
                 if low != high:
                     axes.fill_between(list(curve), low, high, color=colour, alpha=0.18, linewidth=0)
@@ -70,7 +74,7 @@ def curves_of_runs(groups, key, y_label):
         return as_svg(figure, f"runs {key}")
 
 
-def retrieval_and_gap(groups, key, y_label):
+def retrieval_and_gap(groups: Sequence[RunGroup], key: str, y_label: str) -> str | None:
     """Draw retrieval against the modality gap: a point a group, and smaller ones for its seeds.
 
     Args:

@@ -1,6 +1,9 @@
 """`write_comparison`: one HTML file that shows runs side by side: table, curves, and what they differ in."""
 
+import os
+
 from mmkeras.atomic import replacing_file
+from mmkeras.evaluation.comparison.comparison import Comparison
 from mmkeras.evaluation.comparison.figures import GAP_MEASURE, curves_of_runs, retrieval_and_gap, series_key
 from mmkeras.evaluation.rendering import number, render
 from mmkeras.metrics.measures import VALIDATION, find_measure
@@ -8,7 +11,7 @@ from mmkeras.metrics.measures import VALIDATION, find_measure
 MAP, RSUM = "map", "rsum"  # what sums both directions up: by item and by category
 
 
-def write_comparison(file, comparison):
+def write_comparison(file: str | os.PathLike[str], comparison: Comparison) -> None:
     """Write the page of a comparison: one file, self-contained, in the look of a run's report.
 
     Args:

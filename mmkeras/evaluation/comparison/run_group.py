@@ -3,6 +3,9 @@
 import os
 import re
 import statistics
+from collections.abc import Sequence
+
+from mmkeras.evaluation.comparison.compared_run import ComparedRun
 
 
 class RunGroup:
@@ -16,39 +19,39 @@ class RunGroup:
         title: the name, with the number of seeds where there are several.
     """
 
-    def __init__(self, runs):
+    def __init__(self, runs: Sequence[ComparedRun]) -> None:
         self.runs = runs
-        self.name = _name_of([run.name for run in runs])
+        self.name: str = _name_of([run.name for run in runs])
 
     @property
-    def title(self):
+    def title(self) -> str:
         return self.name if len(self.runs) == 1 else f"{self.name} ×{len(self.runs)}"
 
     @property
-    def finished(self):
+    def finished(self) -> bool:
         """Whether all runs have ended."""
         return all(run.finished for run in self.runs)
 
     @property
-    def measured(self):
+    def measured(self) -> str:
         """What the metrics were measured on; empty where there are none."""
         return self.runs[0].measured
 
-    def values(self, key):
+    def values(self, key: str) -> list[float]:
         """Return the figure of each run that has it."""
         return [run.values[key] for run in self.runs if key in run.values]
 
-    def mean(self, key):
+    def mean(self, key: str) -> float | None:
         """Return the mean of a figure; `None` where no run has it."""
         values = self.values(key)
         return statistics.mean(values) if values else None
 
-    def deviation(self, key):
+    def deviation(self, key: str) -> float | None:
         """Return the sample's standard deviation of a figure; `None` of one value."""
         values = self.values(key)
         return statistics.stdev(values) if len(values) > 1 else None
 
-    def curve(self, key):
+    def curve(self, key: str) -> dict[int, tuple[float, float, float]]:
         """Return a column of the logs by epoch.
 
         Returns:
@@ -61,7 +64,7 @@ class RunGroup:
                     values.setdefault(row["epoch"], []).append(row[key])
         return {epoch: (statistics.mean(found), min(found), max(found)) for epoch, found in sorted(values.items())}
 
-    def settings(self):
+    def settings(self) -> dict[str, str]:
         """Return settings and surroundings as a dict of strings; where the runs differ, all values."""
         found = {}
         for run in self.runs:

@@ -1,10 +1,16 @@
 """`evaluate`: embed a split once, and measure on the embeddings everything that the report shows."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import math
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmkeras.atomic import replacing_file
 from mmkeras.data.paired import PairedData
@@ -15,6 +21,9 @@ from mmkeras.metrics.modality_gap import FEWEST_GROUPS, modality_gap_metrics
 from mmkeras.metrics.representation import representation_maps
 from mmkeras.metrics.reranking import reranked_metrics
 from mmkeras.metrics.retrieval import mean_average_precision, retrieval_metrics
+
+if TYPE_CHECKING:
+    from mmkeras.models.image_text_model import ImageTextModel
 
 K_TEST = 128  # candidates a query, where a model can match
 
@@ -32,14 +41,14 @@ class Evaluation:
             data are not paired, else by item.
     """
 
-    metrics: dict
-    image_embeddings: np.ndarray
-    text_embeddings: np.ndarray
+    metrics: dict[str, float]
+    image_embeddings: NDArray[np.float32]
+    text_embeddings: NDArray[np.float32]
     data: PairedData
     relevance: Relevance
 
 
-def evaluate(model, data, k_test=None):
+def evaluate(model: ImageTextModel, data: PairedData, k_test: int | None = None) -> Evaluation:
     """Embed all pictures and texts of `data` and compute the retrieval metrics both ways, and the modality gap.
 
     Args:
@@ -76,11 +85,11 @@ def evaluate(model, data, k_test=None):
         )
     k_test = checked_k_test(model, k_test) if data.paired else 0
     if k_test:
-        matcher = model.matcher(data.images, data.texts)
+        matcher = model.matcher(data.images, data.texts)  # type: ignore[misc]
         image_embeddings, text_embeddings = matcher.image_embedding, matcher.text_embedding
     else:
         image_embeddings, text_embeddings = _embedded(model, data, "encode")
-    metrics = {"pictures": len(data.images), "texts": len(data.texts)}
+    metrics: dict[str, float] = {"pictures": len(data.images), "texts": len(data.texts)}
     if data.paired:
         ids = {"": (data.image_id, data.text_image_id), STRICT: (data.image_item, data.text_item)}
         for prefix, pair in ids.items():
@@ -91,15 +100,18 @@ def evaluate(model, data, k_test=None):
             for prefix, of_pair in zip(ids, found, strict=True):
                 metrics |= _named(f"{prefix}{RERANKED}", of_pair)
     if labelled:
-        images, texts = (image_embeddings, data.label), (text_embeddings, data.text_label)
+        label: Any = data.label
+        text_label: Any = data.text_label
+        images, texts = (image_embeddings, label), (text_embeddings, text_label)
         for direction, (queries, query_label), (gallery, gallery_label) in (
             ("image_to_text", images, texts),
             ("text_to_image", texts, images),
         ):
             metrics[f"{direction}_map"] = mean_average_precision(queries, gallery, query_label, gallery_label)
-        metrics["map_chance"] = map_of_chance(data.label, data.text_label)
+        metrics["map_chance"] = map_of_chance(label, text_label)
         if model.represent_image is not None:
-            maps = representation_maps(*_embedded(model, data, "represent"), data.label, data.text_label)
+            represented, represented_texts = _embedded(model, data, "represent")
+            maps = representation_maps(represented, represented_texts, label, text_label)
             metrics |= _named(REPRESENTATION, maps)
     if min(len(np.unique(ids)) for ids in (data.image_id, data.text_image_id)) >= FEWEST_GROUPS:
         metrics |= modality_gap_metrics(image_embeddings, text_embeddings, data.image_id, data.text_image_id)
@@ -107,7 +119,7 @@ def evaluate(model, data, k_test=None):
     return Evaluation(metrics, image_embeddings, text_embeddings, data, relevance)
 
 
-def checked_k_test(model, k_test=None):
+def checked_k_test(model: ImageTextModel, k_test: int | None = None) -> int:
     """Return how many candidates of a query are re-ranked: what was asked for, and else what the model can; 0 is none.
 
     Raises:
@@ -144,7 +156,7 @@ def _embedded(model, data, verb):
     return found
 
 
-def save_metrics(metrics, file):
+def save_metrics(metrics: Mapping[str, Any], file: str | os.PathLike[str]) -> None:
     """Write metrics as JSON, beside and renamed.
 
     Args:

@@ -1,9 +1,12 @@
 """`Relevance`: which pictures and texts are right answers to each other, by item or by category."""
 
 import dataclasses
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mmkeras.data.paired import PairedData
 from mmkeras.metrics.retrieval import ranks
 from mmkeras.metrics.score_tiles import score_blocks
 
@@ -20,32 +23,39 @@ class Relevance:
         text: the same for the texts.
     """
 
-    by: str
-    image: np.ndarray
-    text: np.ndarray
+    by: Literal["item", "category"]
+    image: NDArray[Any]
+    text: NDArray[Any]
 
     @classmethod
-    def of(cls, data, supervision="pairs"):
+    def of(
+        cls, data: PairedData, supervision: Literal["pairs", "categories", "pairs_and_categories"] = "pairs"
+    ) -> Self:
         """Return what a system that was trained on `supervision` is asked for on a `PairedData`."""
         labelled = data.label is not None and data.text_label is not None
         if labelled and (supervision != "pairs" or not data.paired):
-            return cls("category", data.label, data.text_label)
+            return cls("category", data.label, data.text_label)  # type: ignore[arg-type]
         return cls("item", data.image_id, data.text_image_id)
 
 
-def relevant(one, other):
+def relevant(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
     """Relevance of every row of `one` (N,) or (N, C) to every row of `other`: bool (N, M)."""
     if one.ndim == 1:
         return one[:, None] == other
     return one.astype(np.float32) @ other.astype(np.float32).T > 0
 
 
-def relevant_rows(one, other):
+def relevant_rows(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
     """Relevance of each row of `one` (N,) or (N, C) to the same row of `other`: bool (N,)."""
     return one == other if one.ndim == 1 else (one & other).any(axis=1)
 
 
-def best_ranks(query_embeddings, gallery_embeddings, query, gallery):
+def best_ranks(
+    query_embeddings: NDArray[np.float32],
+    gallery_embeddings: NDArray[np.float32],
+    query: NDArray[Any],
+    gallery: NDArray[Any],
+) -> NDArray[np.int64]:
     """Rank of each query's best relevant item, from 1, ties pessimistic, as `mmkeras.metrics.retrieval.ranks`.
 
     Args:
@@ -67,7 +77,7 @@ def best_ranks(query_embeddings, gallery_embeddings, query, gallery):
     return found
 
 
-def map_of_chance(label, text_label):
+def map_of_chance(label: NDArray[Any], text_label: NDArray[Any]) -> float:
     """The mean average precision that a random order has, but for terms of the order of one over the gallery's size.
 
     It is the share of the gallery that is relevant to a query, in the mean over the queries that have a relevant item

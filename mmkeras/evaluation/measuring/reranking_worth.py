@@ -1,11 +1,19 @@
 """Whether the matching head of a model orders results better than the embeddings do."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from mmkeras.metrics.measures import RERANKED
+
+if TYPE_CHECKING:
+    from mmkeras.models.image_text_model import ImageTextModel
 
 BY_ITSELF = 16  # results of a query: for each of them a server encodes a picture and a text
 
 
-def reranking_costs(metrics):
+def reranking_costs(metrics: Mapping[str, float]) -> bool:
     """Return whether re-ranking took rsum down where it was measured.
 
     Args:
@@ -15,7 +23,7 @@ def reranking_costs(metrics):
     return again is not None and again < metrics["rsum"]
 
 
-def reranking(model, metrics):
+def reranking(model: ImageTextModel, metrics: Mapping[str, float]) -> dict[str, float]:
     """Return what a query should know to re-rank.
 
     Args:

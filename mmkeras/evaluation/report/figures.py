@@ -1,11 +1,15 @@
 """The report's plots, as inline SVG."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import matplotlib
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 from sklearn.decomposition import PCA
 
 from mmkeras.evaluation.drawing import COLOUR, STYLE, WIDTHS, as_svg, new_figure
+from mmkeras.evaluation.measuring.evaluate import Evaluation
 from mmkeras.evaluation.measuring.relevance import relevant, relevant_rows
 from mmkeras.metrics.measures import find_measure
 
@@ -17,7 +21,13 @@ MOST_NEGATIVES = 20_000
 MOST_TEXTS = 50  # of one picture, among the relevant pairs
 
 
-def line_plot(curves, x_label, y_label, in_a_row=2, starts=None):
+def line_plot(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    x_label: str,
+    y_label: str,
+    in_a_row: int = 2,
+    starts: Mapping[str, int] | None = None,
+) -> str:
     """Draw curves; losses that span much on a logarithmic axis.
 
     Args:
@@ -35,7 +45,7 @@ def line_plot(curves, x_label, y_label, in_a_row=2, starts=None):
         figure, axes = new_figure(width, height=0.72 * width)
         validation = [name.startswith("val_") for name in curves]
         for name, (x, y) in curves.items():
-            few = {"marker": "o", "markersize": 4} if len(x) <= 12 else {}
+            few: dict[str, Any] = {"marker": "o", "markersize": 4} if len(x) <= 12 else {}
             label = _plain(name.removeprefix("val_") if all(validation) else name)
             axes.plot(x, y, "--" if name.startswith("val_") and not all(validation) else "-", label=label, **few)
         axes.grid(axis="y")
@@ -48,16 +58,16 @@ def line_plot(curves, x_label, y_label, in_a_row=2, starts=None):
         axes.set(xlabel=x_label, ylabel=y_label)
         for name, x in (starts or {}).items():
             axes.axvline(x - 0.5, color=COLOUR["line"], linewidth=1)
-            place = {"rotation": 90, "va": "top", "ha": "left", "fontsize": 9}
+            place: dict[str, Any] = {"rotation": 90, "va": "top", "ha": "left", "fontsize": 9}
             axes.text(x - 0.45, 0.98, _plain(name), transform=axes.get_xaxis_transform(), **place)
         if len(curves) > 1:
-            longest = max(len(line.get_label()) for line in axes.get_lines()[: len(curves)])
+            longest = max(len(str(line.get_label())) for line in axes.get_lines()[: len(curves)])
             columns = 2 if longest <= LONGEST_OF_TWO[in_a_row] else 1
             figure.legend(loc="outside upper left", ncols=columns, columnspacing=1.2, handlelength=1.6, borderaxespad=0)
         return as_svg(figure, f"{y_label} {' '.join(curves)}")
 
 
-def projection(evaluation, seed):
+def projection(evaluation: Evaluation, seed: int) -> tuple[str, float]:
     """Draw both modalities on the first two principal components of all embeddings, with some true pairs joined.
 
     Args:
@@ -97,7 +107,7 @@ def projection(evaluation, seed):
         return as_svg(figure, "projection"), share
 
 
-def similarity_histogram(evaluation, seed):
+def similarity_histogram(evaluation: Evaluation, seed: int) -> tuple[str, float, float | None]:
     """Draw the densities of the similarity of relevant pairs and of drawn irrelevant ones.
 
     Args:

@@ -2,10 +2,14 @@
 
 import base64
 import io
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from mmkeras.data.paired import PairedData
+from mmkeras.evaluation.measuring.evaluate import Evaluation
 from mmkeras.evaluation.measuring.relevance import best_ranks, relevant
 
 THUMBNAIL = 112  # px; shown at half of it on screens of double density
@@ -14,7 +18,13 @@ PNG_BYTES = 6000  # above it, a photograph: JPEG keeps a report of some hundred 
 SHOWN_CHARACTERS = 300  # of a text: an article would be the whole page
 
 
-def draw_queries(evaluation, direction, seed, count=8, results=5):
+def draw_queries(
+    evaluation: Evaluation,
+    direction: str,
+    seed: int,
+    count: int = 8,
+    results: int = 5,
+) -> dict[str, Any]:
     """Draw queries whose best relevant result ranks first, and others whose does not, with their top results.
 
     Args:
@@ -42,7 +52,7 @@ def draw_queries(evaluation, direction, seed, count=8, results=5):
     answered = np.flatnonzero(_answered(queries.keys, gallery.keys))
     rank = best_ranks(queries.embeddings[answered], gallery.embeddings, queries.keys[answered], gallery.keys)
     generator = np.random.default_rng([seed, direction == "text_to_image"])
-    drawn = {}
+    drawn: dict[str, Any] = {}
     for kind, rows in (("right", np.flatnonzero(rank == 1)), ("wrong", np.flatnonzero(rank > 1))):
         chosen = np.sort(generator.choice(rows, min(count, len(rows)), replace=False)) if len(rows) else rows
         drawn[kind], drawn[f"{kind}_count"] = [], len(rows)
@@ -81,7 +91,7 @@ class Items:
         show_categories: whether `category` says what they are; otherwise it is empty.
     """
 
-    def __init__(self, data, show_categories=False):
+    def __init__(self, data: PairedData, show_categories: bool = False) -> None:
         self.data = data
         self.show_categories = show_categories
         self.names = {}
@@ -89,7 +99,7 @@ class Items:
             for item, text in zip(data.text_item.tolist(), data.shown_texts, strict=True):
                 self.names.setdefault(item, _shortened(text))
 
-    def picture(self, row, asked=None):
+    def picture(self, row: int, asked: NDArray[Any] | None = None) -> dict[str, Any]:
         """Return `picture` (a data URI, `None` for feature vectors), `name`, `text`, its own if known, `category`."""
         item, name = int(self.data.image_item[row]), self.data.image_names[row]
         text = self.names.get(item, "")
@@ -102,7 +112,7 @@ class Items:
             "category": self._category(self.data.label, row, asked),
         }
 
-    def text(self, row, asked=None):
+    def text(self, row: int, asked: NDArray[Any] | None = None) -> dict[str, Any]:
         """Return `text` and `category`, in which those of `asked`, the query's multi-hot ones, stand first."""
         return {
             "kind": "text",
@@ -128,7 +138,7 @@ def _shortened(text):
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1].rstrip() + "…"
 
 
-def data_uri(image, longest=THUMBNAIL):
+def data_uri(image: NDArray[np.uint8], longest: int = THUMBNAIL) -> str:
     """Return a picture as a data URI, no edge longer than `longest` px.
 
     Args:

@@ -1,5 +1,8 @@
 """`model_card`: what somebody who finds an exported model must know, as Markdown."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.rendering import flattened, render
 from mmkeras.evaluation.report.tables import (
@@ -86,22 +89,22 @@ CATEGORY_LIMIT = (
 
 def model_card(
     *,
-    name,
-    system,
-    data,
-    metrics,
-    signatures,
-    preprocessing,
-    space_id,
-    versions,
-    embedding_dim=None,
-    size=(),
-    label_names=(),
-    multi_label=False,
-    reference=None,
-    intended_use=(),
-    limits=(),
-):
+    name: str,
+    system: str,
+    data: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    signatures: Mapping[str, Mapping[str, Mapping[str, str]]],
+    preprocessing: Mapping[str, Any],
+    space_id: str,
+    versions: Mapping[str, str],
+    embedding_dim: int | None = None,
+    size: Sequence[Mapping[str, Any]] = (),
+    label_names: Sequence[str] = (),
+    multi_label: bool = False,
+    reference: Mapping[str, str] | None = None,
+    intended_use: Sequence[str] = (),
+    limits: Sequence[str] = (),
+) -> str:
     """Return the model card of an exported model.
 
     Args:

@@ -1,8 +1,12 @@
 """`write_report`: one HTML file that shows a run: figures, curves, and what it gets right and wrong."""
 
 import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mmkeras.atomic import replacing_file
+from mmkeras.evaluation.measuring.evaluate import Evaluation
 from mmkeras.evaluation.rendering import flattened, number, render
 from mmkeras.evaluation.report import figures
 from mmkeras.evaluation.report.gallery import draw_queries
@@ -28,18 +32,18 @@ CURVE_NOTES = {
 
 
 def write_report(
-    file,
+    file: str | os.PathLike[str],
     *,
-    title,
-    settings,
-    versions,
-    history,
-    evaluation,
-    untrained_missing="",
-    word_views=None,
-    size=(),
-    seed=0,
-):
+    title: str,
+    settings: Mapping[str, Any],
+    versions: Mapping[str, str],
+    history: Sequence[Mapping[str, Any]],
+    evaluation: Evaluation,
+    untrained_missing: str = "",
+    word_views: Mapping[str, Any] | None = None,
+    size: Sequence[Mapping[str, Any]] = (),
+    seed: int = 0,
+) -> None:
     """Write the report of a run: one file, self-contained, for light and dark screens and for phones.
 
     Everything is inlined; the page loads nothing and runs no script. The same arguments give the same bytes.
@@ -97,7 +101,7 @@ def write_report(
         beside.write_text(page, encoding="utf-8", newline="\n")
 
 
-def training_curves(history, by_category=False):
+def training_curves(history: Sequence[Mapping[str, Any]], by_category: bool = False) -> list[dict[str, Any]]:
     """Figures of a log, as far as they are logged: losses, validation, the adversary and the learning rate.
 
     Args:
@@ -159,7 +163,7 @@ def _validations(curves, by_category):
     return [(*figure, keys) for figure, keys in figures.items()]
 
 
-def stage_starts(history):
+def stage_starts(history: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """The first epoch of each stage of a log, as a dict from the stage's name; empty for a training without stages."""
     starts = {}
     for row in history:

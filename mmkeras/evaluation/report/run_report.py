@@ -1,23 +1,38 @@
 """Evaluating a run: from its model to `metrics.json` and `report.html` in its folder."""
 
 import dataclasses
+import os
 from pathlib import Path
+from typing import Any
 
 import keras
 
+from mmkeras.data.captions import Targets
+from mmkeras.data.paired import PairedData
 from mmkeras.data.sources import load_source
 from mmkeras.encoders.frozen_features import picture_loader
 from mmkeras.errors import MmkerasError
-from mmkeras.evaluation.measuring.evaluate import checked_k_test, evaluate, save_metrics
+from mmkeras.evaluation.measuring.evaluate import Evaluation, checked_k_test, evaluate, save_metrics
 from mmkeras.evaluation.report.report import write_report
 from mmkeras.evaluation.report.tables import size_table
 from mmkeras.evaluation.report.word_views import draw_words
 from mmkeras.metrics.measures import DEVIATION, UNTRAINED, untrained_measures
+from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.training.initial_weights import begin_with, initial_model
 from mmkeras.training.log import read_log
+from mmkeras.training.recipe import Recipe
+from mmkeras.training.run import Run
 
 
-def evaluate_run(run, split="dev", model=None, source="", image_folder="", targets=None, k_test=None):
+def evaluate_run(
+    run: Run,
+    split: str = "dev",
+    model: ImageTextModel | None = None,
+    source: str | os.PathLike[str] = "",
+    image_folder: str | os.PathLike[str] = "",
+    targets: Targets | None = None,
+    k_test: int | None = None,
+) -> Evaluation:
     """Measure a finished run on one split of its data and write `metrics.json` and `report.html` into its folder.
 
     With `source` it is measured on other data, and the files are those that `evaluation_files` names.
@@ -46,7 +61,7 @@ def evaluate_run(run, split="dev", model=None, source="", image_folder="", targe
     loader = picture_loader(model.image_encoder, model.image_preprocessor)
     if source:
         targets = recipe.targets if targets is None else targets
-        data = load_source(source, split, loader, image_folder or None, targets=targets)
+        data = load_source(source, split, loader, image_folder or None, targets=targets or "")
     else:
         data = run.load_data(split, loader)
     evaluation = evaluate(model, data.one_image_an_item(), k_test)
@@ -76,7 +91,9 @@ def evaluate_run(run, split="dev", model=None, source="", image_folder="", targe
     return evaluation
 
 
-def evaluation_files(run, source="", data=None):
+def evaluation_files(
+    run: Run, source: str | os.PathLike[str] = "", data: PairedData | None = None
+) -> tuple[Path, Path]:
     """Return the paths of the metrics and the report: the run's own, or for other data ones with its name in theirs.
 
     Args:
@@ -91,7 +108,7 @@ def evaluation_files(run, source="", data=None):
     return run.file(f"metrics-{name}.json"), run.file(f"report-{name}.html")
 
 
-def untrained_model(recipe, model):
+def untrained_model(recipe: Recipe, model: ImageTextModel) -> ImageTextModel:
     """Build a run's model anew: of its preset and seed, with the trained model's tokenizer and categories, and with the
     weights of another run where it began with these.
 
@@ -111,7 +128,9 @@ def untrained_model(recipe, model):
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy(recipe.precision)
     try:
-        categories = {"label_names": model.label_names, "multi_label": model.multi_label} if model.label_names else {}
+        categories: dict[str, Any] = (
+            {"label_names": model.label_names, "multi_label": model.multi_label} if model.label_names else {}
+        )
         preset = recipe.load_preset()
         untrained = type(model).from_preset(preset, text_preprocessor=model.text_preprocessor, **categories)
     finally:
@@ -123,5 +142,5 @@ def untrained_model(recipe, model):
     if shapes[0] != shapes[1]:
         raise MmkerasError(f"The preset {recipe.preset} has changed since the run and builds another model by now")
     if recipe.initial_weights:
-        begin_with(untrained, initial_model(recipe), recipe.initial_weights)
+        begin_with(untrained, initial_model(recipe), recipe.initial_weights)  # type: ignore[arg-type]
     return untrained

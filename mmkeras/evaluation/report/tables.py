@@ -3,6 +3,9 @@
 All of them are drawn from the registry of measures, so that a measure that is entered there has its place in each.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from mmkeras.metrics.measure import DIRECTIONS, IN_WORDS
 from mmkeras.metrics.measures import (
     CATEGORY,
@@ -23,7 +26,7 @@ from mmkeras.metrics.measures import (
 MISSING = "–"
 
 
-def headlines(metrics, by_category=False):
+def headlines(metrics: Mapping[str, Any], by_category: bool = False) -> list[dict[str, str]]:
     """Return the figures at the top of a report: the main measures of retrieval, and what sums both directions up.
 
     Args:
@@ -47,7 +50,7 @@ def headlines(metrics, by_category=False):
     return found
 
 
-def retrieval_table(metrics):
+def retrieval_table(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the table of retrieval by direction; `None` where the data have no pairs.
 
     Returns:
@@ -70,11 +73,11 @@ def retrieval_table(metrics):
         if figures := _row_of_figures(columns, direction, metrics):
             rows = [{"name": of, "cells": [_cell(each, metrics, prefix) for each in figures]} for of, prefix in kinds]
             rows.append({"name": "Chance", "cells": [_chance_cell(each, metrics) for each in figures]})
-            groups.append({"name": name, "gallery": metrics.get(GALLERY.get(direction)), "rows": rows})
+            groups.append({"name": name, "gallery": metrics.get(GALLERY.get(direction, "")), "rows": rows})
     return {"columns": [measure.at(k=k).heading for measure, k in columns], "groups": groups, "alike": alike}
 
 
-def category_table(metrics, beside_recall=False):
+def category_table(metrics: Mapping[str, Any], beside_recall: bool = False) -> dict[str, Any] | None:
     """Return the table of retrieval by category; `None` where the data have no categories.
 
     Args:
@@ -91,12 +94,12 @@ def category_table(metrics, beside_recall=False):
     return _by_direction(columns, metrics)
 
 
-def representation_table(metrics):
+def representation_table(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the table of raw representations, in the form of `category_table`; `None` where they were not measured."""
     return _by_direction(_columns(REPRESENTATIONS, metrics), metrics)
 
 
-def summary_rows(metrics):
+def summary_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what sums retrieval up over both directions.
 
     Returns:
@@ -115,7 +118,7 @@ def summary_rows(metrics):
     ]
 
 
-def gap_table(metrics, with_retrieval=True):
+def gap_table(metrics: Mapping[str, Any], with_retrieval: bool = True) -> list[dict[str, Any]]:
     """Return the rows of the table of the modality gap, empty where it was not measured.
 
     Args:
@@ -141,7 +144,7 @@ def gap_table(metrics, with_retrieval=True):
     ]
 
 
-def size_table(info):
+def size_table(info: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the rows of the table of a model's weights by part.
 
     Args:

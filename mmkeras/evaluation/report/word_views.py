@@ -1,13 +1,20 @@
 """What a model looks at for each word of a text, and what its training masked for it, as the report shows it."""
 
+from __future__ import annotations
+
 import base64
 import io
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from mmkeras.evaluation.measuring.evaluate import Evaluation
 from mmkeras.evaluation.measuring.relevance import relevant
 from mmkeras.evaluation.report.gallery import data_uri
+
+if TYPE_CHECKING:
+    from mmkeras.models.image_text_model import ImageTextModel
 
 RIGHT, WRONG = 4, 1  # texts that are shown
 LONGEST = 224  # px of the picture that stands beside them
@@ -17,7 +24,7 @@ TAKEN = (72, 80, 94)  # neither paper nor ink, and darker than most photographs
 PALE = 90  # the darkest grey of the picture under the colours
 
 
-def draw_words(model, evaluation, seed):
+def draw_words(model: ImageTextModel, evaluation: Evaluation, seed: int) -> dict[str, Any] | None:
     """Draw texts whose picture ranks first, and one whose does not, with what the model looks at for each word.
 
     A wrong text comes twice, with its own picture and with the one that ranks first in its place.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
 import mmkeras.models
@@ -18,7 +17,7 @@ from mmkeras.preprocessing.text import TextPreprocessor
 _TEXTS = ("latin small letter a", "greek capital letter omega", "upwards arrow", "a dog runs on the beach") * 3
 
 
-def check_preset(preset: str | os.PathLike[str] | Mapping[str, Any]) -> dict[str, dict[str, int]]:
+def check_preset(preset: str | os.PathLike[str] | dict[str, Any]) -> dict[str, dict[str, int]]:
     """Convert the untrained text encoder of a preset, with a vocabulary of a few words.
 
     Args:

@@ -93,7 +93,7 @@ def export_tflite(
         expected = model.encode_text(golden)
         _write_golden(beside / "golden.npz", model, golden, expected)
         (beside / "tokenizer.model").write_bytes(model.text_preprocessor.model)
-        described = {
+        described: dict[str, Any] = {
             "mmkeras": mmkeras.__version__,
             "system": type(model).__name__,
             "space_id": identity,
@@ -110,7 +110,8 @@ def export_tflite(
                 if reason := _impossible(model.text_encoder, kind, precision):
                     described["left_out"][name] = reason
                     continue
-                network = convert(model.text_encoder, model.text_preprocessor, kind, precision, texts)
+                tokenizer = model.text_preprocessor  # a `TextPreprocessor`, by `check_takes_ids`
+                network = convert(model.text_encoder, tokenizer, kind, precision, texts)  # type: ignore[arg-type]
                 shared = ("space_id", "embedding_dim", "sequence_length")
                 settings = {"kind": kind, "precision": precision, **{key: described[key] for key in shared}}
                 content = packed(network, settings, model.text_preprocessor.model if kind == "ids" else None)

@@ -78,7 +78,7 @@ def test_the_page_shows_them(evaluation, tmp_path):
         return (tmp_path / name).read_text(encoding="utf-8")
 
     views = draw_words(Seeing(), evaluation, seed=0)
-    with_words, without = page("a.html", word_views=views), page("b.html", word_views=draw_words(None, evaluation, 0))
+    with_words, without = page("a.html", word_views=views), page("b.html", word_views=None)
     read = Page(with_words)
     assert "<script" not in with_words and "<b>" in read.text
     assert "What each word looks at" in read.text and "What each word looks at" not in Page(without).text
@@ -92,8 +92,8 @@ def test_the_page_shows_them(evaluation, tmp_path):
     assert "Training used no soft masks" in plain.text and "taken away" not in plain.text
 
 
-def test_another_model_has_none(evaluation):
-    assert draw_words(object(), evaluation, seed=0) is None
+def test_another_model_has_none(model, evaluation):
+    assert draw_words(model, evaluation, seed=0) is None
 
 
 def test_the_sizes_of_the_parts(evaluation, tmp_path):
