@@ -321,10 +321,13 @@ class SoftMask(ImageTextModel):
 
     def train_step(self, data):
         batch = batch_of(data)
-        self.teacher.follow(self.students, batch["image"].shape[0])
-        taught = self._taught(batch)
         with tf.GradientTape() as tape:
-            losses = self._measured(batch, self(batch, training=True), taught, training=True)
+            encoded = self(batch, training=True)
+            with tape.stop_recording():
+                # After that pass, which moves the batch statistics: the teacher follows those too.
+                self.teacher.follow(self.students, batch["image"].shape[0])
+                taught = self._taught(batch)
+            losses = self._measured(batch, encoded, taught, training=True)
             scaled_loss = self.optimizer.scale_loss(losses["loss"])
         self.descend("main", lambda variables: tape.gradient(scaled_loss, variables))
         self.teacher.remember(taught, batch["image_id"])
