@@ -10,7 +10,7 @@ from mmkeras.export.tflite import convert
 from mmkeras.export.tflite.execution import NetworkRunner
 from mmkeras.export.tflite.operators import operators, parsed
 from mmkeras.export.tflite.trimming import trimmed
-from mmkeras.models import load_preset
+from mmkeras.models import Preset
 from mmkeras.on_device.model_file import packed
 from mmkeras.preprocessing import TextPreprocessor
 
@@ -80,7 +80,7 @@ def test_equal_arrays_are_written_once(networks):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ids", "text"])
 def test_a_dynamic_file_is_near_a_quarter(kind):
-    settings = load_preset("dual_encoder_glyphs")["text_encoder"]
+    settings = Preset.load("dual_encoder_glyphs").text_encoder
     texts = names(2000)
     preprocessor = TextPreprocessor.train(texts, 1356, 18)
     sizes = {"vocabulary_size": preprocessor.vocabulary_size, "sequence_length": 18}
