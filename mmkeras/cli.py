@@ -18,6 +18,7 @@ from mmkeras.console import (
     print_device,
     print_metrics,
     print_parity,
+    print_recipe,
     print_table,
     quiet_tensorflow,
 )
@@ -28,7 +29,7 @@ DEFAULT_SERVER = "127.0.0.1:8500"
 MODELS = Path("savedmodels")
 
 EXAMPLES = """examples:
-  mmkeras recipes                                        what can be trained
+  mmkeras recipes                                        what can be trained; recipes NAME: its settings
   mmkeras train glyphs_dual_encoder --out runs/glyphs    train; settings: epochs=2 learning_rate=3e-4
   mmkeras train --resume runs/glyphs                     go on where a run was cut off
   mmkeras evaluate runs/glyphs                           metrics and an HTML report; --data FILE: on other data
@@ -92,11 +93,16 @@ def _parser():
         added.set_defaults(command=function)
         return added
 
-    command("recipes", _recipes, "List the recipes that come with the package.")
+    recipes = command(
+        "recipes", _recipes, "List the recipes that come with the package, or show one with all settings."
+    )
+    recipes.add_argument("recipe", nargs="?", help="a name from the list, or the path of a TOML file")
 
     train = command("train", _train, "Train a recipe into a run folder, or resume a run.")
     train.add_argument("recipe", nargs="?", help="a name from `mmkeras recipes`, or the path of a TOML file")
-    train.add_argument("settings", nargs="*", metavar="key=value", help="settings over the recipe's own")
+    train.add_argument(
+        "settings", nargs="*", metavar="key=value", help="settings over the recipe's own; mmkeras recipes NAME has all"
+    )
     train.add_argument("--out", type=Path, help="run folder (default: runs/RECIPE-DATE-TIME)")
     train.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run that was cut off")
 
@@ -173,8 +179,11 @@ def _parser():
 def _recipes(options):
     from mmkeras.training.recipe import list_recipes, recipe_title
 
+    if options.recipe:
+        print_recipe(options.recipe)
+        return
     print_table("Recipes", ("recipe", "what it trains"), [(name, recipe_title(name)) for name in list_recipes()])
-    print("Settings and reasons: mmkeras/training/recipes/NAME.toml")
+    print("Its settings, with their reasons and what each means: mmkeras recipes NAME")
 
 
 def _train(options):

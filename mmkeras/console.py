@@ -47,6 +47,39 @@ def print_metrics(title, metrics):
         print_table(GAP, ("Measure", "Untrained", "Trained", ""), gap)
 
 
+def print_recipe(name):
+    """Print a recipe's file, which gives its reasons, and every setting with its value there and what it means.
+
+    Args:
+        name: of a recipe, or the path of a TOML file.
+    """
+    from rich.markup import escape
+
+    from mmkeras.training.recipe import Recipe, recipe_text
+    from mmkeras.training.settings import settings_of
+    from mmkeras.training.stage import Stage
+
+    recipe = Recipe.load(name)
+    print(recipe_text(name))
+    columns = ("setting", "value", "meaning")
+
+    def row(field, value):
+        shown = repr(value) if isinstance(value, str) else str(value)
+        return field.name, escape(shown), escape(field.metadata["help"])
+
+    settings = {field.name: field for field in settings_of(Recipe)}
+    tables = settings.pop("optimizers"), settings.pop("stages")
+    rows = [row(field, getattr(recipe, field.name)) for field in settings.values()]
+    print_table(f"Settings of {name}: key=value on the command line", columns, rows)
+    of_stages = [
+        field for field in settings_of(Stage) if field.name not in {*settings, "optimizers"} or field.name == "epochs"
+    ]
+    rows = [(field.name, escape(field.metadata["help"])) for field in of_stages]
+    print_table("A stage also has: stages.NAME.key=value", ("setting", "meaning"), rows)
+    for field in tables:
+        print(f"{field.name}: {field.metadata['help']}\n")
+
+
 def print_parity(title, comparisons, names="signature"):
     """Print the comparisons of a parity check as a table, to be read in 80 columns: the largest difference, off by
     which an output is, and the least cosine.

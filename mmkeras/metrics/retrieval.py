@@ -21,7 +21,7 @@ from mmkeras.metrics.score_tiles import falling_keys, ranks_both_ways, score_blo
 RSUM_KS = (1, 5, 10)
 
 
-def retrieval_metrics(image_embeddings, text_embeddings, image_id, text_image_id, ks=(1, 5, 10), chunk_size=2048):
+def retrieval_metrics(image_embeddings, text_embeddings, image_id, text_image_id, ks=(1, 5, 10), chunk_size=1024):
     """Recall@k, median and mean rank of image-to-text and text-to-image retrieval, and their rsum.
 
     A text is relevant to an image, and the image to the text, when `text_image_id` of the one equals `image_id` of the
@@ -73,7 +73,7 @@ def metrics_of_ranks(by_direction, ks):
     return metrics | {"rsum": rsum}
 
 
-def ranks(query_embeddings, gallery_embeddings, query_id, gallery_id, chunk_size=2048):
+def ranks(query_embeddings, gallery_embeddings, query_id, gallery_id, chunk_size=1024):
     """Rank of each query's best relevant gallery item, from 1, ties pessimistic.
 
     Args:
@@ -103,7 +103,7 @@ def ranks(query_embeddings, gallery_embeddings, query_id, gallery_id, chunk_size
     )[0]
 
 
-def fold_metrics(image_embeddings, text_embeddings, image_id, text_image_id, folds=5, ks=(1, 5, 10), chunk_size=2048):
+def fold_metrics(image_embeddings, text_embeddings, image_id, text_image_id, folds=5, ks=(1, 5, 10), chunk_size=1024):
     """Mean of `retrieval_metrics` over equal, consecutive folds of the images: the COCO 1K protocol.
 
     The images are cut, in the order given, into `folds` parts; each text goes where its image is (into every such part,

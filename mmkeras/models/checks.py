@@ -9,6 +9,12 @@ def not_negative(name, value):
         raise MmkerasError(f"Expected {name} to be 0 or more. Received: {value!r}")
 
 
+def at_least_one(name, value):
+    """Check a number of steps or rows."""
+    if not isinstance(value, int) or value < 1:
+        raise MmkerasError(f"Expected {name} of 1 or more. Received: {name}={value!r}")
+
+
 def boolean(name, value):
     """Check what is true or false."""
     if not isinstance(value, bool):

@@ -13,6 +13,7 @@ from mmkeras.layers.cross_modal_discriminators import CrossModalDiscriminators
 from mmkeras.layers.linear import linear
 from mmkeras.losses.category import CategoryCrossentropy
 from mmkeras.losses.discriminator import DiscriminatorCrossentropy, fooling_crossentropy
+from mmkeras.models.checks import at_least_one
 from mmkeras.models.fused_adam import FusedAdam
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.staged_model import batch_of, part, total
@@ -26,7 +27,7 @@ MISMATCHES = ("paper", "released_code")
 class CMGAN(ImageTextModel):
     """Two autoencoders with a common representation, trained by category and against four discriminators.
 
-    Features h of a picture and a text go through the pathways of `CrossModalAutoencoder`, to a representation s and
+    Features h of an image and a text go through the pathways of `CrossModalAutoencoder`, to a representation s and
     back to a reconstruction r; `image_encoder` and `text_encoder` end in `representation`, s, and `embedding`, s / |s|.
     For a pair (h_i, h_t) of category c, a pair (h_i', h_t') of another category, and f = `fooling_crossentropy`:
 
@@ -35,7 +36,7 @@ class CMGAN(ImageTextModel):
         L_Gi = f(D_Ct(s_i, h_t)) + f(D_i(r_i)) + crossentropy(C_i(s_i), c)
         L_Gt = f(D_Ci(s_t, h_i)) + f(D_t(r_t)) + crossentropy(C_t(s_t), c)
 
-    A step is one update of each discriminator, then `generator_steps` times one of the pictures' pathway and one of the
+    A step is one update of each discriminator, then `generator_steps` times one of the images' pathway and one of the
     texts', all six by optimizers of their own; both pathways' optimizers move the layer that they share. No distance
     between reconstruction and feature is ever taken.
 
@@ -44,8 +45,8 @@ class CMGAN(ImageTextModel):
     heads of their own; the next stage (`trains = ["autoencoder", "discriminators"]`) plays the game.
 
     Args:
-        image_encoder: the feature network of pictures, see `ImageTextModel`; its `embedding` is h_i, of any length.
-        text_encoder: the feature network of texts, likewise.
+        image_encoder: the feature network of images, see `ImageTextModel`; its `embedding` is h_i, of any length.
+        text_encoder: the feature network of texts, see `ImageTextModel`.
         image_preprocessor: see `ImageTextModel`.
         text_preprocessor: see `ImageTextModel`.
         label_names: names of the C categories, two or more.
@@ -107,8 +108,7 @@ class CMGAN(ImageTextModel):
                 "Expected the names of two categories or more, of which an item has one: targets = category. "
                 f"Received: label_names={label_names!r}, multi_label={multi_label}"
             )
-        if generator_steps < 1:
-            raise MmkerasError(f"Expected generator_steps of 1 or more. Received: generator_steps={generator_steps}")
+        at_least_one("generator_steps", generator_steps)
         if mismatch not in MISMATCHES:
             raise MmkerasError(f"Expected mismatch to be one of {', '.join(MISMATCHES)}. Received: {mismatch!r}")
         if not semantic_constraint and not (adversarial and (use_intra_discriminator or use_inter_discriminator)):
@@ -125,13 +125,8 @@ class CMGAN(ImageTextModel):
         )
         self.networks = {"image": image_encoder, "text": text_encoder}
         self.autoencoder = autoencoder
-        self.discriminators = part(
-            CrossModalDiscriminators,
-            discriminators,
-            representation_dim=autoencoder.units,
-            name="discriminators",
-            **shared,
-        )
+        shared |= {"representation_dim": autoencoder.units, "name": "discriminators"}
+        self.discriminators = part(CrossModalDiscriminators, discriminators, **shared)
         self.feature_heads = {
             modality: linear(len(label_names), network.embedding_dim, dtype="float32", name=f"{modality}_feature_head")
             for modality, network in self.networks.items()
@@ -210,7 +205,11 @@ class CMGAN(ImageTextModel):
         features = self._features(batch, training=training and not self._plays)
         if self._plays:
             return _joined(self._generator_losses(each, features, batch["label"], training) for each in MODALITIES)
-        return self._feature_losses(features, batch["label"])
+        losses = {
+            f"{modality}_feature_loss": self.category_loss(batch["label"], head(features[modality]))
+            for modality, head in self.feature_heads.items()
+        }
+        return losses | {"loss": total([*losses.values(), *self.losses])}
 
     def _features(self, batch, training=False):
         """The features h of both modalities; without `training` no gradient reaches their networks."""
@@ -220,14 +219,6 @@ class CMGAN(ImageTextModel):
             feature = network.accepting(rows)(rows, training=training and network.trainable)["embedding"]
             found[modality] = feature if training else ops.stop_gradient(feature)
         return found
-
-    def _feature_losses(self, features, label):
-        """What the feature networks descend on."""
-        losses = {
-            f"{modality}_feature_loss": self.category_loss(label, head(features[modality]))
-            for modality, head in self.feature_heads.items()
-        }
-        return losses | {"loss": total([*losses.values(), *self.losses])}
 
     def _generator_losses(self, modality, features, label, training):
         """What a pathway descends on, as `loss`, and its terms."""
@@ -342,9 +333,8 @@ class CMGAN(ImageTextModel):
 
 def _joined(losses):
     """The losses of both modalities in one dict, with the sum as `loss`."""
-    losses = list(losses)
-    merged = {name: value for of_one in losses for name, value in of_one.items()}
-    return merged | {"loss": total([of_one["loss"] for of_one in losses])}
+    image, text = losses
+    return image | text | {"loss": total([image["loss"], text["loss"]])}
 
 
 def _pathway(network, autoencoder, modality):
@@ -352,6 +342,5 @@ def _pathway(network, autoencoder, modality):
     representation = autoencoder.encode(modality, network.output["embedding"])
     # float32 under any policy, as the representation is: similarities near 1 differ by less than halves can tell.
     embedding = keras.layers.UnitNormalization(dtype="float32", name="representation_norm")(representation)
-    tokens = {name: output for name, output in network.output.items() if name == "tokens"}
-    outputs = {**tokens, "representation": representation, "embedding": embedding}
+    outputs = {**network.output, "representation": representation, "embedding": embedding}
     return Encoder(network.input, outputs, name=f"{modality}_encoder")

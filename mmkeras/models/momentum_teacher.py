@@ -9,7 +9,7 @@ from mmkeras.errors import MmkerasError
 from mmkeras.layers.feature_queue import FeatureQueue
 from mmkeras.layers.momentum import momentum_copy, momentum_update
 from mmkeras.layers.replica_gathering import gathered_from_replicas
-from mmkeras.models.checks import share
+from mmkeras.models.checks import at_least_one, share
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -52,8 +52,7 @@ class MomentumTeacher(ConfigFromSignature, keras.layers.Layer):
         super().__init__(**{"name": "teacher", "autocast": False, **kwargs})
         share("momentum", momentum)
         share("alpha", alpha)
-        if not isinstance(queue_size, int) or queue_size < 1:
-            raise MmkerasError(f"Expected queue_size of 1 or more. Received: queue_size={queue_size!r}")
+        at_least_one("queue_size", queue_size)
         self.momentum = momentum
         self.queue_size = queue_size
         self.alpha = alpha

@@ -11,6 +11,7 @@ from mmkeras.models.repeated_steps import repeating, twin
 from mmkeras.models.weight_decay import without_decay_of_scales
 
 
+@keras.saving.register_keras_serializable("mmkeras")
 class StagedModel(ConfigFromSignature, keras.Model):
     """What is said once about training, whatever a model is made of and trained for.
 

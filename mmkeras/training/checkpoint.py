@@ -89,8 +89,10 @@ def _weights(model):
 
 
 def _state(model):
-    optimizers = {f"optimizers/{role}": optimizer.variables for role, optimizer in model.optimizers.items()}
-    return _by_position({"model": model.variables, "metrics": model.metrics_variables, **optimizers})
+    # A Keras model that is none of ours has one.
+    optimizers = getattr(model, "optimizers", None) or {"main": model.optimizer}
+    groups = {f"optimizers/{role}": optimizer.variables for role, optimizer in optimizers.items()}
+    return _by_position({"model": model.variables, "metrics": model.metrics_variables, **groups})
 
 
 def _by_position(groups):

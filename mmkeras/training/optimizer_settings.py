@@ -18,25 +18,30 @@ class OptimizerSettings:
         MmkerasError: a value out of its range, or settings that the decay does not know.
     """
 
-    learning_rate: float = setting(1e-3, "peak of the schedule", above=0)
+    learning_rate: float = setting(1e-3, "peak of the learning rate", above=0)
     warmup_steps: int = setting(
-        100, "steps in which the peak is reached, linearly; `cosine` alone has them, and never as many as the stage"
+        100, "steps in which the learning rate rises to its peak, linearly; only with `decay` `cosine`"
     )
-    final_learning_rate: float = setting(0.0, "where the cosine ends, `learning_rate` at most")
+    final_learning_rate: float = setting(0.0, "where the cosine of the learning rate ends, `learning_rate` at most")
     decay: str = setting(
         "cosine",
-        "of the learning rate after the warm-up: along a `cosine` to the last step, by `halving` it, or `constant`",
+        "how the learning rate falls after the warm-up: along a `cosine` to the last step, by `halving` it, or not at"
+        " all, `constant`",
         choices=("cosine", "halving", "constant"),
     )
-    halving_epochs: int = setting(100, "epochs between two halvings, counted from the beginning of a stage", above=0)
+    halving_epochs: int = setting(
+        100, "epochs between two halvings of the learning rate, counted from the beginning of a stage", above=0
+    )
     adam_beta_1: float = setting(
         0.9,
         "Adam's memory of past gradients, a share below 1; against an adversary that moves on, a short one",
         below=1,
     )
     adam_beta_2: float = setting(0.999, "Adam's memory of past squared gradients, a share below 1", below=1)
-    weight_decay: float = setting(0.01, "AdamW's, decoupled; biases, normalisation and temperatures are left out")
-    gradient_clip: float = setting(1.0, "global norm that the gradient is clipped to; 0 switches it off")
+    weight_decay: float = setting(
+        0.01, "decoupled weight decay of AdamW; biases, normalisation and temperatures are left out"
+    )
+    gradient_clip: float = setting(1.0, "global norm to which the gradient is clipped; 0 switches clipping off")
 
     def __post_init__(self):
         check_values(self)

@@ -10,7 +10,8 @@ from mmkeras.errors import MmkerasError
 from mmkeras.training.augmentation import check_augmentation
 from mmkeras.training.optimizer_settings import OptimizerSettings, checked_tables
 from mmkeras.training.settings import check_values, checked_settings, documented, parse_setting, setting
-from mmkeras.training.stage import INHERITED, Stage, StageSettings, read_stages
+from mmkeras.training.stage import INHERITED, Stage, read_stages
+from mmkeras.training.stage_settings import StageSettings
 
 
 @documented
@@ -59,7 +60,7 @@ class Recipe(StageSettings):
     epochs: int = setting(
         10, "passes over the training pairs; of all stages together where there are `stages`", above=0
     )
-    batch_size: int = setting(256, "pairs a step", above=0)
+    batch_size: int = setting(256, "pairs in a step", above=0)
     augment_shift: int = setting(
         0,
         "pictures are shifted by up to so many px in training; 0 where training reads a frozen backbone's features of"
@@ -77,14 +78,15 @@ class Recipe(StageSettings):
     augment_fill: int = setting(
         255, "grey value 0 to 255 of what a shift or a distortion brings in at the border", least=0, most=255
     )
-    seed: int = setting(0, "of the weights, the order of the pairs, dropout and augmentation")
+    seed: int = setting(0, "random seed of the weights, the order of the pairs, dropout and augmentation")
     precision: str = setting(
         "float32",
-        "`float32`, `mixed_float16` or `mixed_bfloat16`; embeddings are float32 in all of them",
+        "numbers that the network computes in: `float32`, `mixed_float16` or `mixed_bfloat16`; embeddings are float32"
+        " in all of them",
         choices=("float32", "mixed_float16", "mixed_bfloat16"),
     )
     deterministic: bool = setting(
-        True, "deterministic TensorFlow kernels; a resumed run needs them to end with equal weights"
+        True, "whether TensorFlow's kernels are deterministic; a resumed run needs that to end with equal weights"
     )
     select: str = setting(
         "last",

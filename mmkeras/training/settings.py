@@ -32,10 +32,17 @@ def setting(default, help, choices=None, least=None, above=None, most=None, belo
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def settings_of(settings_class):
+    """Return the fields of a dataclass of settings, its own before those of its bases: a list."""
+    fields = {field.name: field for field in dataclasses.fields(settings_class)}
+    own = [name for base in settings_class.__mro__ for name in vars(base).get("__annotations__", {})]
+    return [fields[name] for name in dict.fromkeys(own)]
+
+
 def documented(settings_class):
     """Complete the docstring of a dataclass of settings with its fields: a class decorator."""
     lines = []
-    for field in dataclasses.fields(settings_class):
+    for field in settings_of(settings_class):
         text = f"{field.name}: {field.metadata['help']}"
         lines += textwrap.wrap(text, 112, initial_indent=" " * 8, subsequent_indent=" " * 12)
     settings_class.__doc__ = settings_class.__doc__.replace("{fields}", "\n".join(lines).lstrip())
@@ -48,7 +55,7 @@ def kind_of(settings_class, key, where=""):
     Raises:
         MmkerasError: no such setting; the nearest is named.
     """
-    kinds = {field.name: field.type for field in dataclasses.fields(settings_class)}
+    kinds = {field.name: field.type for field in settings_of(settings_class)}
     if key not in kinds:
         near = difflib.get_close_matches(key, kinds, 1, cutoff=0.5)
         hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(kinds)}"

@@ -1,6 +1,8 @@
 """`StageRunner`: runs the stages of a recipe, one `fit` after the other, from wherever a run stands."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 
@@ -21,25 +23,18 @@ from mmkeras.training.optimizer_settings import OptimizerSettings
 from mmkeras.training.reversal_schedule import ReversalSchedule
 
 
-@dataclasses.dataclass(frozen=True)
-class Supervision:
-    """What a system trains on: its batches, how many make an epoch, and what says which epoch was the best.
+class _Supervision(NamedTuple):
+    """What a system trains on: its batches, how many make an epoch, and what says which epoch was the best."""
 
-    Args:
-        batches: function of `mmkeras.data.pipeline`.
-        steps_per_epoch: function likewise.
-        monitor: key of the log, higher is better.
-    """
-
-    batches: object
-    steps_per_epoch: object
-    monitor: str
+    batches: Callable  # of `mmkeras.data.pipeline`, and so the next
+    steps_per_epoch: Callable
+    monitor: str  # a column of the log, higher is better
 
 
 SUPERVISION = {
-    "pairs": Supervision(training_batches, steps_per_epoch, "val_rsum"),
-    "categories": Supervision(unpaired_batches, unpaired_steps_per_epoch, "val_map"),
-    "pairs_and_categories": Supervision(mismatched_batches, mismatched_steps_per_epoch, "val_map"),
+    "pairs": _Supervision(training_batches, steps_per_epoch, "val_rsum"),
+    "categories": _Supervision(unpaired_batches, unpaired_steps_per_epoch, "val_map"),
+    "pairs_and_categories": _Supervision(mismatched_batches, mismatched_steps_per_epoch, "val_map"),
 }
 
 

@@ -70,10 +70,10 @@ def test_a_stage_may_distort_where_others_do_not():
         ({"augment_shift": 1, "augment_flip": 0.5}, "Expected augment_shift, or augment_crop and augment_flip"),
         ({"augment_shift": 1, "augment_crop": 0.5}, "Expected augment_shift, or augment_crop and augment_flip"),
         ({"augment_crop": 0.0}, "Expected augment_crop to be more than 0"),
-        ({"augment_crop": 1.5}, "Expected augment_crop to be a share, 1 at most"),
-        ({"augment_flip": 2.0}, "Expected augment_flip to be a share, 1 at most"),
+        ({"augment_crop": 1.5}, "Expected augment_crop to be 1 at most"),
+        ({"augment_flip": 2.0}, "Expected augment_flip to be 1 at most"),
         ({"augment_distortion": "blur"}, "Expected augment_distortion to be one of '', 'shape', 'colour'"),
-        ({"augment_fill": 256}, "Expected augment_fill to be a grey value from 0 to 255"),
+        ({"augment_fill": 256}, "Expected augment_fill to be 255 at most"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings, told):

@@ -57,8 +57,20 @@ def test_retrieval_validation_takes_one_picture_an_item():
 
 
 def epoch_log(file, **arguments):
-    optimizer = keras.optimizers.SGD(0.25)
-    return with_model(EpochLog(file, **arguments), optimizer=optimizer)
+    optimizers = {"main": keras.optimizers.SGD(0.25)}
+    return with_model(EpochLog(file, **arguments), optimizers=optimizers, variables_of=lambda role: [role])
+
+
+def test_the_log_tells_the_rates_of_the_optimizers_that_move_something(tmp_path):
+    log = epoch_log(tmp_path / "log.csv")
+    log.model.optimizers |= {role: keras.optimizers.SGD(rate) for role, rate in (("same", 0.25), ("other", 0.5))}
+    log.on_epoch_end(0, {"loss": 1.0})
+    log.model.variables_of = lambda role: [role] if role == "other" else []
+    log.on_epoch_end(1, {"loss": 1.0})
+    assert read_log(tmp_path / "log.csv") == [
+        {"epoch": 0, "loss": 1.0, "learning_rate": 0.25, "other_learning_rate": 0.5},
+        {"epoch": 1, "loss": 1.0, "learning_rate": 0.5},
+    ]
 
 
 def test_the_log_has_a_row_an_epoch_and_is_whole_after_each(tmp_path):

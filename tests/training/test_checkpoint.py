@@ -8,7 +8,7 @@ import pytest
 
 from mmkeras.errors import MmkerasError
 from mmkeras.training import load_checkpoint, save_checkpoint
-from mmkeras.training.checkpoint import metric_states, optimizers, restore_metric_states
+from mmkeras.training.checkpoint import metric_states, restore_metric_states
 
 
 def small_model(units=4):
@@ -73,19 +73,6 @@ def test_a_second_model_of_the_process_takes_the_checkpoint_of_the_first(tmp_pat
     load_checkpoint(file, second)
     for a, b in zip(state_of(first).values(), state_of(second).values(), strict=True):
         np.testing.assert_array_equal(a, b)
-
-
-def test_all_optimizers_of_a_model_are_covered_once(tmp_path):
-    model = small_model()
-    model.discriminator_optimizer = keras.optimizers.Adam()
-    model.alias = model.discriminator_optimizer
-    model.discriminator_optimizer.build(model.trainable_variables)
-    assert sorted(optimizers(model)) == ["alias", "optimizer"]
-    model.discriminator_optimizer.iterations.assign(7)
-    save_checkpoint(tmp_path / "c.npz", model, 0)
-    model.discriminator_optimizer.iterations.assign(0)
-    load_checkpoint(tmp_path / "c.npz", model)
-    assert int(model.discriminator_optimizer.iterations.numpy()) == 7
 
 
 def test_metric_states_survive_a_reset():

@@ -9,12 +9,13 @@ from mmkeras.errors import MmkerasError
 from mmkeras.models import FusedAdam
 from mmkeras.training import Recipe, Run, train
 from mmkeras.training.log import read_log
+from mmkeras.training.run_data import RunData
 from mmkeras.training.stage_runner import StageRunner
-from mmkeras.training.trainer import _build, _data_loader
+from mmkeras.training.trainer import _build
 
 PRESET = {
     "model": "CMGAN",
-    "arguments": {"representation_dim": 4, "discriminator_hidden": 4, "generator_steps": 2},
+    "arguments": {"autoencoder": {"units": 4}, "discriminators": {"hidden": 4}, "generator_steps": 2},
     "image_encoder": {"kind": "features", "features": 5, "hidden": [], "embedding_dim": None},
     "text_encoder": {"kind": "features", "features": 3, "hidden": [], "embedding_dim": None},
 }
@@ -58,7 +59,7 @@ def create(tmp_path):
 def test_a_run_over_features(create):
     run = create()
     model = train(run, verbose=0)
-    assert [int(model.optimizer.iterations), int(model.image_intra_optimizer.iterations)] == [18, 9]
+    assert [int(model.optimizer.iterations), int(model.optimizers["image_intra"].iterations)] == [18, 9]
     rows = read_log(run.file("log.csv"))
     assert [row["learning_rate"] for row in rows] == pytest.approx([0.01, 0.005, 0.005])  # as each epoch ends
     assert rows[-1]["image_category_loss"] < rows[0]["image_category_loss"]
@@ -78,13 +79,15 @@ def test_a_run_over_features(create):
 def test_the_recipes_optimizer(create, weight_decay):
     """Halving by epochs, whatever the steps of each optimizer."""
     run = create(weight_decay=weight_decay)
-    encoder, load = _data_loader(run, 0)
-    model = _build(run.recipe, load()[0], encoder)
-    runner = StageRunner(run, model, load)
-    assert runner.steps == 3 and runner.monitor == "val_map"
+    preset = run.recipe.load_preset()
+    encoder = preset.build_image_encoder()
+    data = RunData(run, encoder, None, 0)
+    model = _build(run.recipe, preset, data.train, encoder)
+    runner = StageRunner(run, model, data)
+    assert runner.steps == 3 and runner.supervision.monitor == "val_map"
     runner._compile(run.recipe.training_stages[0])
-    for role, steps in model.steps_of_optimizers.items():
-        optimizer = model.optimizer_of(role)
+    for role, steps in model.roles.items():
+        optimizer = model.optimizers[role]
         assert (optimizer.beta_1, optimizer.global_clipnorm) == (0.5, None)
         assert optimizer.weight_decay == (weight_decay or None)
         rates = []

@@ -166,13 +166,13 @@ def test_a_backbone_is_not_trained_without_its_encoder(place, cache, tmp_path):
 def watch_images(patch):
     """The shapes of the pictures that each fit was given, as a list that fills."""
     shapes = []
-    batches = stage_runner.SUPERVISION["pairs"][0]
+    batches = stage_runner.SUPERVISION["pairs"].batches
 
     def watched(data, *arguments, **options):
         shapes.append(data.images.shape)
         return batches(data, *arguments, **options)
 
-    patch.setitem(stage_runner.SUPERVISION, "pairs", (watched, *stage_runner.SUPERVISION["pairs"][1:]))
+    patch.setitem(stage_runner.SUPERVISION, "pairs", stage_runner.SUPERVISION["pairs"]._replace(batches=watched))
     return shapes
 
 

@@ -35,26 +35,25 @@ def test_all_but_the_teacher_the_queue_and_the_count_goes_on(trained):
     for part, own in model.parts.items():
         for weight, given in zip(own.weights, trained.parts[part].weights, strict=True):
             np.testing.assert_array_equal(weight, given)
-    np.testing.assert_array_equal(model.log_temperature, trained.log_temperature)
+    np.testing.assert_array_equal(model.temperature.log_temperature, trained.temperature.log_temperature)
     # Ids of other data would be taken for those of this.
     for weight, value in zip(kept(model), before, strict=True):
         np.testing.assert_array_equal(weight, value)
-    assert int(trained.steps) == 2 and int(model.steps) == 0
+    assert int(trained.teacher.steps) == 2 and int(model.teacher.steps) == 0
     model.compile("sgd", run_eagerly=True)
-    model.begin_step(6)
-    for weight, given in zip(model.teacher_fusion.weights, trained.fusion.weights, strict=True):
+    model.teacher.follow(model.students, 6)
+    copy = model.teacher.copies["fusion"]
+    for weight, given in zip(copy.weights, trained.fusion.encoder.weights, strict=True):
         np.testing.assert_array_equal(weight, given)
 
 
 def test_pictures_of_another_size_resize_the_position_embeddings(trained):
     small = {"heads": 2, "embedding_dim": 6, "initializer_range": None, "dropout": 0.0, "batch_norm": False}
     larger = build_image_encoder("vit", height=12, width=16, patch=4, depth=1, token_width=8, **small)
-    fusion = {"fusion_depth": 2, "fusion_heads": 2, "attention_block": 0, "initializer_range": None}
-    model = SoftMask(larger, encoders()[1], queue_size=12, **fusion)
+    fusion = {"depth": 2, "heads": 2, "attention_block": 0, "initializer_range": None}
+    model = SoftMask(larger, encoders()[1], teacher={"queue_size": 12}, fusion=fusion)
     begin_with(model, trained, "runs/first")
-    own, given = (
-        each.image_encoder.get_layer("patch_embedding").position_embedding.numpy() for each in (model, trained)
-    )
+    own, given = (each.image_encoder.patches.position_embedding.numpy() for each in (model, trained))
     np.testing.assert_array_equal(own, resize_position_embedding(given, (2, 2), (3, 4)))
 
 
@@ -65,7 +64,7 @@ def test_what_does_not_fit_is_told(trained, tiny_model):
         other = build(compiled=False)
         other.text_preprocessor = tiny_model.text_preprocessor
         begin_with(other, trained, "runs/a")
-    deeper, wider = build(compiled=False, fusion_depth=3), build(compiled=False, mlp_ratio=2)
+    deeper, wider = build(compiled=False, fusion={"depth": 3}), build(compiled=False, fusion={"mlp_ratio": 2})
     with pytest.raises(MmkerasError, match=r"of this preset, with \d+ weights. Received: initial_weights=runs/a, with"):
         begin_with(deeper, trained, "runs/a")
     before = [weight.numpy() for weight in wider.weights]

@@ -16,9 +16,9 @@ def test_teacher_and_queue_count_by_themselves():
     parts, memory = size["parameters"], size["parameter_bytes"]
     assert list(parts) == list(memory) == ["image_encoder", "text_encoder", "rest", "teacher", "queue"]
     assert parts["image_encoder"] == count(model.image_encoder) and parts["text_encoder"] == count(model.text_encoder)
-    taught = (model.image_encoder, model.text_encoder, model.fusion, model.language_head)
+    taught = model.students.values()
     assert parts["teacher"] == count(*taught) + 1
-    assert parts["rest"] == count(model.fusion, model.language_head, model.matching_head) + 1  # temperature
+    assert parts["rest"] == count(model.fusion, model.language_head) + 1  # temperature
     assert parts["queue"] == 2 * 12 * 6 + 12 + 1
     assert sum(parts.values()) == model.count_params()
     assert memory["teacher"] == 4 * count(*taught) + 8  # the count of steps is an int64

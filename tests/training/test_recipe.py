@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import tomllib
 from importlib import resources
 
@@ -10,6 +11,7 @@ import pytest
 from mmkeras.errors import MmkerasError
 from mmkeras.training import Recipe, list_recipes
 from mmkeras.training.recipe import recipe_title
+from mmkeras.training.stage import Stage
 
 
 def test_recipes_lie_in_the_package_as_toml():
@@ -58,12 +60,12 @@ def test_a_whole_number_in_toml_serves_as_a_float(tmp_path):
         ("learning_rate=inf", "Expected learning_rate to be 2147483647 at most. Received: learning_rate=inf"),
         ("weight_decay=nan", "Expected weight_decay to be 0 or more. Received: weight_decay=nan"),
         ("weight_decay=-1", "Expected weight_decay to be 0 or more. Received: weight_decay=-1.0"),
-        ("reversal_ramp=1.5", "Expected reversal_ramp to be a share, 1 at most. Received: reversal_ramp=1.5"),
+        ("reversal_ramp=1.5", "Expected reversal_ramp to be 1 at most. Received: reversal_ramp=1.5"),
         ("reversal_strength=-1", "Expected reversal_strength to be 0 or more. Received: reversal_strength=-1.0"),
         ("adam_beta_1=1", "Expected adam_beta_1 to be below 1. Received: adam_beta_1=1.0"),
-        ("adam_beta_1=2", "Expected adam_beta_1 to be a share, 1 at most. Received: adam_beta_1=2.0"),
+        ("adam_beta_1=2", "Expected adam_beta_1 to be below 1. Received: adam_beta_1=2.0"),
         ("halving_epochs=0", "Expected halving_epochs to be more than 0. Received: halving_epochs=0"),
-        ("decay=linear", "Expected decay to be one of 'cosine', 'halving'. Received: 'linear'"),
+        ("decay=linear", "Expected decay to be one of 'cosine', 'halving', 'constant'. Received: 'linear'"),
         ("decay=halving", 'Expected warmup_steps = 0 and final_learning_rate = 0 with decay = "halving". Received: '),
         ("targets=colour", "Expected targets to be one of '', 'category', 'tags'. Received: 'colour'"),
         ("limit=-1", "Expected limit to be 0 or more. Received: limit=-1"),
@@ -176,3 +178,18 @@ def test_the_command_line_reaches_into_stages(tmp_path):
         Recipe.load(file, ["stages.three.epochs=1"])
     with pytest.raises(MmkerasError, match="in a recipe's file, not on the command line"):
         Recipe.load(file, ["stages.one.trains=image_encoder"])
+
+
+def test_a_recipe_is_shown_with_its_reasons_and_what_every_setting_means(capsys, monkeypatch):
+    from mmkeras.console import print_recipe
+
+    monkeypatch.setenv("COLUMNS", "200")
+    print_recipe("glyphs_modality_invariant")
+    out = capsys.readouterr().out
+    assert "# until its gradient says something" in out  # a reason
+    assert re.search(r"learning_rate +0\.004 +peak of the learning rate", out)  # the recipe's value, not the default
+    for settings_class in (Recipe, Stage):
+        for field in dataclasses.fields(settings_class):
+            assert field.name in out
+    with pytest.raises(MmkerasError, match="Did you mean glyphs_tiny"):
+        print_recipe("glyphs_tin")

@@ -60,7 +60,7 @@ def test_an_adversarial_run_resumes_with_its_schedule_and_every_optimizer(
     preset = json.loads(Path(small_preset).read_text())
     preset |= {
         "model": "AdversarialBackprop",
-        "arguments": {"classifier_hidden": [8], "classifier_dropout": 0.2, **form},
+        "arguments": {"adversary": {"classifier_hidden": [8], "classifier_dropout": 0.2, **form}},
     }
     file = tmp_path / "adversarial.json"
     file.write_text(json.dumps(preset))
@@ -73,10 +73,10 @@ def test_an_adversarial_run_resumes_with_its_schedule_and_every_optimizer(
     assert_equal_runs(run, whole)
     strengths = [row["reversal_strength"] for row in callbacks.read_log(run.file("log.csv"))]
     assert 0 < strengths[0] < strengths[1] < strengths[2]
-    keys = {key.partition("/")[0] for key in arrays(run.file("checkpoint.npz"))}
-    assert ("classifier_optimizer" in keys) == bool(form)
+    roles = {key.split("/")[1] for key in arrays(run.file("checkpoint.npz")) if key.startswith("optimizers/")}
+    assert roles == ({"encoders", "classifier"} if form else {"encoders"})
     model = run.load_model()
-    assert float(model.gradient_reversal.strength) == pytest.approx(strengths[-1])
+    assert float(model.adversary.gradient_reversal.strength) == pytest.approx(strengths[-1])
 
 
 GAME = """
@@ -101,7 +101,10 @@ def test_a_cross_modal_game_resumes_with_all_six_optimizers(
 ):
     """Cut in the training of the features, and again in the game upon them."""
     preset = json.loads(Path(small_preset).read_text())
-    preset |= {"model": "CMGAN", "arguments": {"representation_dim": 16, "discriminator_hidden": 8, "dropout": 0.5}}
+    preset |= {
+        "model": "CMGAN",
+        "arguments": {"autoencoder": {"units": 16, "dropout": 0.5}, "discriminators": {"hidden": 8}},
+    }
     file = tmp_path / "game.json"
     file.write_text(json.dumps(preset))
     settings = [f"preset={file}", "targets=category", "batch_size=4", *RANDOM[1:]]
@@ -129,7 +132,7 @@ STAGES = """
 name = "triplet"
 epochs = 1
 trains = ["image_encoder", "text_encoder"]
-arguments = {negatives = "sum", modality_weight = 0.0}
+arguments = {negatives = "sum", adversary.weight = 0.0}
 learning_rate = 3e-3
 final_learning_rate = 1.5e-3
 
@@ -141,7 +144,7 @@ trains = ["modality_classifier"]
 [[stages]]
 name = "joint"
 epochs = 2
-arguments = {negatives = "hardest", modality_weight = 0.3}
+arguments = {negatives = "hardest", adversary.weight = 0.3}
 reversal_ramp = 0.5
 """
 
@@ -153,7 +156,7 @@ def staged_recipe(small_preset, tmp_path):
     def staged_recipe(**arguments):
         preset = json.loads(Path(small_preset).read_text())
         adversary = {"classifier_hidden": [8], "classifier_dropout": 0.2}
-        preset |= {"model": "ModalityInvariant", "arguments": adversary | arguments}
+        preset |= {"model": "ModalityInvariant", "arguments": {"adversary": adversary | arguments}}
         file = tmp_path / "staged.json"
         file.write_text(json.dumps(preset))
         settings = tomllib.loads(STAGES) | {"preset": str(file), "limit": 32, "batch_size": 32, "checkpoint_steps": 5}
@@ -199,18 +202,18 @@ def test_another_seed_gives_other_weights(create_run):
 
 
 def test_changed_data_is_refused_on_resuming(create_run, monkeypatch):
-    from mmkeras.training import run as run_module
+    from mmkeras.data import sources
 
     run = interrupt(create_run("run", "epochs=1"), monkeypatch, epoch=0, batch=8)
     before = run.file("checkpoint.npz").read_bytes()
-    load_source = run_module.load_source
+    load_source = sources.load_source
 
     def changed(*arguments):
         data = load_source(*arguments)
         data.images[0, 0, 0, 0] ^= 1
         return data
 
-    monkeypatch.setattr(run_module, "load_source", changed)
+    monkeypatch.setattr(sources, "load_source", changed)
     with pytest.raises(MmkerasError, match="The data glyphs/train changed since the run"):
         train(run, verbose=0)
     assert run.file("checkpoint.npz").read_bytes() == before

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from mmkeras.errors import MmkerasError
-from mmkeras.layers import GradientReversal
+from mmkeras.models import ModalityAdversary
 from mmkeras.training import ReversalSchedule
 
 
 def attached(schedule, iterations=0):
     optimizer = keras.optimizers.SGD()
     optimizer.iterations.assign(iterations)
-    schedule.set_model(types.SimpleNamespace(optimizer=optimizer, gradient_reversal=GradientReversal(0.9)))
+    schedule.set_model(types.SimpleNamespace(optimizer=optimizer, adversary=ModalityAdversary(reversal_strength=0.9)))
     return schedule
 
 
@@ -27,7 +27,7 @@ def test_the_step_is_the_optimizers_so_that_a_restored_one_goes_on():
     for step in (0, 7, 50):
         schedule = attached(ReversalSchedule(50), step)
         schedule.on_train_batch_begin(0)
-        strength = float(schedule.model.gradient_reversal.strength)
+        strength = float(schedule.model.adversary.gradient_reversal.strength)
         assert strength == pytest.approx(schedule.strength(step), abs=1e-7)
         logs = {}
         schedule.on_epoch_end(0, logs)
@@ -36,9 +36,10 @@ def test_the_step_is_the_optimizers_so_that_a_restored_one_goes_on():
 
 def test_fit_raises_the_strength_step_by_step_without_retracing():
     inputs = keras.Input((2,))
-    reversal = GradientReversal(0.0)
+    adversary = ModalityAdversary(reversal_strength=0.0)
+    reversal = adversary.gradient_reversal
     model = keras.Model(inputs, keras.layers.Dense(1)(reversal(inputs)))
-    model.gradient_reversal = reversal
+    model.adversary = adversary
     model.compile("sgd", "mse")
     strengths = []
 
@@ -59,5 +60,5 @@ def test_arguments_out_of_range_are_refused(arguments):
 
 def test_a_model_without_a_reversal_is_refused():
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    with pytest.raises(MmkerasError, match="Expected a model with a gradient_reversal. Received: Sequential"):
+    with pytest.raises(MmkerasError, match="Expected a model with an adversary. Received: Sequential"):
         ReversalSchedule(1).set_model(model)

@@ -38,7 +38,7 @@ def data():
 
 def test_run_json_tells_settings_seed_and_versions(run, recipe):
     info = json.loads(run.file("run.json").read_text())
-    assert info["format"] == 1
+    assert info["format"] == 2
     assert info["recipe"] == "glyphs_tiny"
     assert info["settings"] == dataclasses.asdict(recipe)
     assert info["settings"]["seed"] == 7
@@ -63,10 +63,10 @@ def test_an_empty_folder_is_taken_and_a_used_one_is_not(tmp_path, recipe):
 
 
 def test_a_run_of_another_format_is_refused_with_what_to_do(run):
-    run.update(format=2, mmkeras="9.9.9")
+    run.update(format=1, mmkeras="9.9.9")
     with pytest.raises(MmkerasError) as caught:
         Run(run.folder)
-    told = f"has format 2, written by mmkeras 9.9.9; mmkeras {mmkeras.__version__} reads format 1. Use that version"
+    told = f"has format 1, written by mmkeras 9.9.9; mmkeras {mmkeras.__version__} reads format 2. Use that version"
     assert told in str(caught.value)
 
 

@@ -14,11 +14,12 @@ ENCODERS = ["image_encoder", "text_encoder"]
 
 @pytest.fixture
 def create_staged(tmp_path, small_preset):
-    """A function of stages and of arguments of the model that creates a run of seconds, 6 steps an epoch."""
+    """A function of stages and of arguments of the adversary that creates a run of seconds, 6 steps an epoch."""
 
     def create_staged(stages, **arguments):
         preset = json.loads(Path(small_preset).read_text())
-        preset |= {"model": "ModalityInvariant", "arguments": {"classifier_hidden": [8]} | arguments}
+        adversary = {"classifier_hidden": [8]} | arguments
+        preset |= {"model": "ModalityInvariant", "arguments": {"adversary": adversary}}
         file = tmp_path / "staged.json"
         file.write_text(json.dumps(preset))
         settings = {"preset": str(file), "limit": 32, "batch_size": 64, "deterministic": False, "stages": stages}
@@ -69,21 +70,21 @@ def test_a_stage_moves_only_what_it_trains(create_staged, monkeypatch, arguments
 
 def test_a_stage_changes_arguments_and_is_told_on_the_terminal(create_staged, capsys):
     stages = [
-        {"name": "sum", "epochs": 1, "arguments": {"negatives": "sum", "modality_weight": 0.0}},
+        {"name": "sum", "epochs": 1, "arguments": {"negatives": "sum", "adversary": {"weight": 0.0}}},
         {"name": "hardest", "epochs": 1, "arguments": {"negatives": "hardest"}},
     ]
     run = create_staged(stages)
     model = train(run, verbose=2)
     out = capsys.readouterr().out
     assert "Stage 1 of 2: sum" in out and "Stage 2 of 2: hardest" in out
-    assert model.negatives == "hardest" and model.modality_weight == 0.0  # holds from its stage on
+    assert model.negatives == "hardest" and model.adversary.weight == 0.0  # holds from its stage on
     assert run.recipe.epochs == 2 and run.load_model().negatives == "hardest"
 
 
 def test_a_stage_without_epochs_leaves_its_arguments(create_staged, monkeypatch):
     stages = [
         {"name": "first", "epochs": 0, "trains": ["text_encoder"], "arguments": {"negatives": "sum"}},
-        {"name": "second", "epochs": 1, "arguments": {"modality_weight": 0.0}},
+        {"name": "second", "epochs": 1, "arguments": {"adversary": {"weight": 0.0}}},
         {"name": "third", "epochs": 0, "arguments": {"margin": 0.7}},
     ]
     fitted, fit = [], stage_runner.StageRunner._fit
@@ -96,7 +97,7 @@ def test_a_stage_without_epochs_leaves_its_arguments(create_staged, monkeypatch)
     run = create_staged(stages)
     model = train(run, verbose=0)
     assert fitted == ["second"] and run.recipe.epochs == 1
-    assert (model.negatives, model.modality_weight, model.margin) == ("sum", 0.0, 0.7)
+    assert (model.negatives, model.adversary.weight, model.margin) == ("sum", 0.0, 0.7)
     assert len(run.file("log.csv").read_text().splitlines()) == 2  # the columns' names and an epoch
 
 

@@ -18,13 +18,8 @@ def test_a_run_with_a_teacher_resumes_with_it_the_queue_and_the_count_of_steps(
     preset = {
         "model": "SoftMask",
         "arguments": {
-            "fusion_depth": 2,
-            "fusion_heads": 2,
-            "attention_block": 0,
-            "initializer_range": None,
-            "queue_size": 96,
-            "alpha_ramp_steps": 24,
-            "momentum": 0.9,
+            "fusion": {"depth": 2, "heads": 2, "attention_block": 0, "initializer_range": None},
+            "teacher": {"queue_size": 96, "alpha_ramp_steps": 24, "momentum": 0.9},
         },
         "image_preprocessor": {"height": 32, "width": 32, "aspect": "pad"},
         "image_encoder": {"kind": "vit", "patch": 16, "token_width": 8, **small},
@@ -45,4 +40,4 @@ def test_a_run_with_a_teacher_resumes_with_it_the_queue_and_the_count_of_steps(
     assert {"contrastive_loss", "matching_loss", "soft_matching_loss", "language_loss", "mask"} <= set(rows[0])
     # The model is that of the best of the two epochs, the teacher's count of steps with it.
     best_epoch = int(arrays(run.file("best.npz"))["step"])
-    assert 2 * int(run.load_model().steps) == (1 + best_epoch) * saved_step(run.folder)
+    assert 2 * int(run.load_model().teacher.steps) == (1 + best_epoch) * saved_step(run.folder)

@@ -1,0 +1,215 @@
+"""Which settings of a recipe reach which optimizer: the rate of each, and what is refused because it reaches none."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from mmkeras.errors import MmkerasError
+from mmkeras.models import Preset
+from mmkeras.training import Recipe, Run, list_recipes, train
+from mmkeras.training.log import read_log
+from mmkeras.training.optimizer_settings import OptimizerSettings
+from mmkeras.training.run_data import RunData
+from mmkeras.training.stage_runner import StageRunner
+from mmkeras.training.trainer import _build
+
+FEATURES = {"kind": "features", "hidden": [], "embedding_dim": 6}
+STEPS = 4  # an epoch
+
+
+@pytest.fixture
+def runner_of(tmp_path):
+    """A function of a recipe and of settings over it that returns a `StageRunner`, 4 steps an epoch.
+
+    System, stages and settings are the recipe's; encoders and data are small, so that a model takes no time.
+    """
+
+    def runner_of(name, *settings):
+        recipe = Recipe.load(name, settings)
+        preset = Preset.load(recipe.preset)
+        # A stage counts 4 steps an epoch whatever its batches: a pair each.
+        generator = np.random.default_rng(0)
+        names = np.array(["art", "war", "sport"])
+        arrays = {"categories": names}
+        for split in ("train", "val"):
+            label = np.arange(8) % 3
+            for side, width in (("image", 5), ("text", 3)):
+                arrays[f"{side}_{split}"] = generator.normal(size=(8, width)).astype("float32")
+            arrays[f"label_{split}"] = label + 1
+        np.savez(tmp_path / "set.npz", **arrays)
+        own = preset.settings | {
+            "image_encoder": {**FEATURES, "features": 5},
+            "text_encoder": {**FEATURES, "features": 3},
+        }
+        for key in ("image_preprocessor", "text_preprocessor"):
+            own.pop(key, None)
+        if preset.model == "SoftMask":
+            pytest.skip("SoftMask has one optimizer and no encoders over features; its rates are DualEncoder's")
+        (tmp_path / "preset.json").write_text(json.dumps(own))
+        small = {"preset": str(tmp_path / "preset.json"), "data": str(tmp_path / "set.npz"), "targets": "category"}
+        small |= {"batch_size": 2, "backbone": "", "augment_shift": 0, "limit": 0}
+        given = recipe.given
+        recipe = dataclasses.replace(recipe, **small)
+        object.__setattr__(recipe, "given", given)
+        run = Run.create(tmp_path / "run", name, recipe)
+        built = recipe.load_preset()
+        encoder = built.build_image_encoder()
+        data = RunData(run, encoder, None, 0)
+        model = _build(recipe, built, data.train, encoder)
+        runner = StageRunner(run, model, data)
+        assert runner.steps == STEPS
+        return runner
+
+    return runner_of
+
+
+def expected_rate(settings, epochs, step):
+    """The learning rate after so many batches of a stage, written anew."""
+    peak, total = settings.learning_rate, epochs * STEPS
+    if settings.decay == "constant":
+        return peak
+    if settings.decay == "halving":
+        return peak * 0.5 ** (step // (settings.halving_epochs * STEPS))
+    warmup = min(settings.warmup_steps, total - 1)
+    if step < warmup:
+        return peak * step / warmup
+    share = min(1.0, (step - warmup) / (total - warmup))
+    return settings.final_learning_rate + (peak - settings.final_learning_rate) * 0.5 * (1 + np.cos(np.pi * share))
+
+
+@pytest.mark.parametrize("name", [one for one in list_recipes() if "soft_mask" not in one])
+def test_the_rate_of_each_optimizer_after_some_steps_of_each_stage(runner_of, name):
+    runner = runner_of(name)
+    model = runner.model
+    for stage in runner.recipe.training_stages:
+        model.set_stage(stage.trains, **stage.arguments)
+        runner._compile(stage)
+        assert list(model.optimizers) == list(model.roles)
+        for role, optimizer in model.optimizers.items():
+            settings = stage.of_role(role)
+            for step in (0, 1, STEPS, stage.epochs * STEPS - 1):
+                optimizer.iterations.assign(step * model.roles[role])
+                rate = float(optimizer.learning_rate)
+                assert rate == pytest.approx(expected_rate(settings, stage.epochs, step), rel=1e-4, abs=1e-9)
+            assert (optimizer.beta_1, optimizer.beta_2) == (settings.adam_beta_1, settings.adam_beta_2)
+            assert optimizer.global_clipnorm == (settings.gradient_clip or None)
+            assert optimizer.weight_decay == (settings.weight_decay or None)
+
+
+def test_a_stages_own_keys_reach_the_classifier_where_the_recipe_gives_it_no_table(runner_of, tmp_path):
+    text = """
+preset = "modality_invariant_glyphs"
+learning_rate = 4e-3
+weight_decay = 0.02
+[[stages]]
+name = "classifier"
+epochs = 1
+trains = ["modality_classifier"]
+learning_rate = 1e-5
+warmup_steps = 0
+adam_beta_1 = 0.2
+[[stages]]
+name = "joint"
+epochs = 1
+[stages.optimizers.classifier]
+learning_rate = 1e-2
+decay = "constant"
+"""
+    (tmp_path / "mine.toml").write_text(text)
+    runner = runner_of(str(tmp_path / "mine.toml"))
+    found = []
+    for stage in runner.recipe.training_stages:
+        runner.model.set_stage(stage.trains, **stage.arguments)
+        runner._compile(stage)
+        found.append([float(np.max(runner.model.optimizers[role].beta_1)) for role in ("encoders", "classifier")])
+        classifier = runner.model.optimizers["classifier"]
+        found.append([float(classifier.learning_rate), classifier.weight_decay])
+    assert found == [[0.2, 0.2], pytest.approx([1e-5, 0.02]), [0.9, 0.9], pytest.approx([1e-2, 0.02])]
+
+
+@pytest.mark.parametrize(
+    "name, settings, told",
+    [
+        (
+            "glyphs_modality_invariant",
+            ["stages.classifier.learning_rate=1e-5"],
+            "stages.classifier.learning_rate reaches no optimizer: the stage trains by classifier alone, whose "
+            "learning_rate stands in optimizers.classifier",
+        ),
+        ("glyphs_dual_encoder", ["optimizers.classifier.learning_rate=1e-5"], "Expected optimizers of roles of Dual"),
+        (
+            "glyphs_modality_invariant",
+            ["stages.joint.optimizers.discriminator.learning_rate=1e-5"],
+            "encoders, classifier. Received: optimizers.discriminator",
+        ),
+        ("glyphs_cm_gan", ["learning_rate=1e-5"], "learning_rate reaches no optimizer: every stage that trains has"),
+        ("glyphs_dual_encoder", ["reversal_strength=2"], "reversal_strength reaches nothing: DualEncoder has no"),
+    ],
+)
+def test_a_key_that_cannot_reach_what_it_names_is_refused(runner_of, name, settings, told):
+    with pytest.raises(MmkerasError, match=told):
+        runner_of(name, *settings)
+
+
+def test_a_mistake_in_the_last_stage_is_told_before_the_first(runner_of, tmp_path):
+    text = 'preset = "modality_invariant_glyphs"\n[[stages]]\nname = "one"\nepochs = 1\n[[stages]]\nname = "two"\n'
+    (tmp_path / "mine.toml").write_text(text + 'epochs = 1\ntrains = ["audio_encoder"]\n')
+    with pytest.raises(MmkerasError, match="Expected parts of ModalityInvariant: .*Received: audio_encoder"):
+        runner_of(str(tmp_path / "mine.toml"))
+
+
+def test_looking_ahead_leaves_the_model_as_it_was(runner_of):
+    model = runner_of("glyphs_modality_invariant").model
+    assert (model.negatives, model.adversary.weight) == ("hardest", 0.1)  # the preset's; stages change both
+    assert all(part.trainable for part in model.parts.values())
+
+
+@pytest.mark.parametrize(
+    "overrides, told",
+    [
+        (["optimizers.classifier.rate=1"], "Unknown setting rate"),
+        (["optimizers.classifier.learning_rate=0"], "optimizers.classifier: Expected learning_rate to be more than 0"),
+        (["optimizers.classifier.decay=linear"], "optimizers.classifier: Expected decay to be one of"),
+        (["optimizers.classifier.warmup_steps=3"], 'optimizers.classifier: .*with decay = "constant"'),
+    ],
+)
+def test_a_table_of_an_optimizer_is_checked_as_the_recipe_is(overrides, told):
+    with pytest.raises(MmkerasError, match=told):
+        Recipe.load("glyphs_adversarial_backprop", overrides)
+
+
+def test_the_log_of_a_run_has_the_rate_of_what_trains(tmp_path, small_preset):
+    preset = json.loads(open(small_preset).read())
+    preset |= {
+        "model": "ModalityInvariant",
+        "arguments": {"adversary": {"classifier_hidden": [8], "classifier_steps": 1}},
+    }
+    (tmp_path / "preset.json").write_text(json.dumps(preset))
+    recipe = Recipe.from_settings(
+        {
+            "preset": str(tmp_path / "preset.json"),
+            "limit": 32,
+            "batch_size": 64,
+            "deterministic": False,
+            "decay": "constant",
+            "warmup_steps": 0,
+            "stages": [
+                {"name": "one", "epochs": 1, "trains": ["modality_classifier"], "learning_rate": 0.5},
+                {"name": "two", "epochs": 1, "optimizers": {"classifier": {"learning_rate": 0.25}}},
+            ],
+        }
+    )
+    run = Run.create(tmp_path / "run", "mine", recipe)
+    train(run, verbose=0)
+    first, second = read_log(run.file("log.csv"))
+    assert first["learning_rate"] == 0.5 and "classifier_learning_rate" not in first
+    assert (second["learning_rate"], second["classifier_learning_rate"]) == pytest.approx((1e-3, 0.25))
+
+
+def test_every_setting_says_what_it_means():
+    for settings_class in (Recipe, OptimizerSettings):
+        for field in dataclasses.fields(settings_class):
+            assert len(field.metadata["help"]) > 10
+            assert f"{field.name}: {field.metadata['help'][:20]}" in settings_class.__doc__
