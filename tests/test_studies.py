@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import re
 import subprocess
 import sys
 
@@ -40,6 +41,16 @@ def test_the_help_is_told(repository, name):
     command = [sys.executable, str(repository / "scripts" / f"{name}.py"), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "usage:" in done.stdout, done.stderr
+
+
+def test_the_list_of_studies_names_each_with_as_many_variants_as_it_has(study, repository):
+    folder = repository / "scripts" / "studies"
+    told = (folder / "README.md").read_text(encoding="utf-8")
+    assert [file.name for file in sorted(folder.glob("*.py")) if f"`{file.name}`" not in told] == []
+    variants = re.findall(r"^\| `(\w+)\.py` .* (\d+) variants", told, re.MULTILINE)
+    assert len(variants) == 7
+    for name, count in variants:
+        assert len(getattr(study(name), "TRAINED", study(name).VARIANTS)) == int(count), name
 
 
 @pytest.mark.parametrize("name, epochs", [("modality_invariant", 10), ("modality_invariant_flickr8k", 8)])
