@@ -125,6 +125,7 @@ TEST_REQUIRES = [
     "pytest>=8,<10",
     "pytest-xdist>=3.6,<4",
     "ruff>=0.9,<0.18",
+    "mypy>=2.4,<3",  # the tests read its words
     "build>=1.2,<2",
     # What serving/ holds for an operator, read and checked against the schemas of Compose and Kubernetes.
     "pyyaml>=6,<7",

@@ -1,7 +1,10 @@
 """`ConfigFromSignature`: the config of a Keras object, read from the signature of its constructor."""
 
+from __future__ import annotations
+
 import functools
 import inspect
+from typing import Any
 
 
 class ConfigFromSignature:
@@ -21,13 +24,14 @@ class ConfigFromSignature:
         3.0
     """
 
-    def get_config(self):
-        own = {name: getattr(self, name) for name in constructor_arguments(type(self))}
-        return {**super().get_config(), **{name: _plain(value) for name, value in own.items()}}
+    def get_config(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in constructor_arguments(type(self))}  # type: ignore[arg-type]
+        config: dict[str, Any] = getattr(super(), "get_config", dict)()  # of Keras' class, where it is mixed into one
+        return {**config, **{name: _plain(value) for name, value in own.items()}}
 
 
 @functools.cache
-def constructor_arguments(cls):
+def constructor_arguments(cls: type) -> tuple[str, ...]:
     """Return the names of the arguments that a `ConfigFromSignature` class takes, its bases' too: a tuple of strings.
 
     Args:
@@ -47,5 +51,5 @@ def constructor_arguments(cls):
     return tuple(dict.fromkeys(names))
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value

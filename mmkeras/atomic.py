@@ -1,16 +1,19 @@
 """Writing that never leaves a half-written file or folder: beside the target first, then renamed."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from mmkeras.errors import MmkerasError
 
 
 @contextlib.contextmanager
-def replacing_file(target):
+def replacing_file(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a path beside `target` to write to; on success it becomes `target`, on an error it is removed.
 
     Raises:
@@ -30,7 +33,7 @@ def replacing_file(target):
 
 
 @contextlib.contextmanager
-def new_folder(target):
+def new_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a folder beside `target` to fill; on success it becomes `target`, on an error it is removed.
 
     Its name does not start with a digit, so TensorFlow Serving never takes it for a version.
@@ -63,7 +66,7 @@ def _beside(target, suffix=""):
     return target.parent / f".tmp-{secrets.token_hex(8)}{suffix}"
 
 
-def refuse_existing(target):
+def refuse_existing(target: str | os.PathLike[str]) -> None:
     """Raise a `MmkerasError` where there is something at a path, a broken link too."""
     if os.path.lexists(target):
         raise MmkerasError(f"{target} exists already; nothing was overwritten")

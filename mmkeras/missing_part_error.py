@@ -1,5 +1,7 @@
 """`MissingPartError`: something is not installed, and what installs it."""
 
+from __future__ import annotations
+
 import importlib.util
 
 from mmkeras.errors import MmkerasError
@@ -22,17 +24,17 @@ class MissingPartError(MmkerasError, ImportError):
         MissingPartError: TextEncoder needs LiteRT and SentencePiece: pip install 'mmkeras[on-device]'
     """
 
-    def __init__(self, needs, extra="", whole=False):
+    def __init__(self, needs: str, extra: str = "", whole: bool = False) -> None:
         self.needs, self.extra, self.whole = needs, extra, whole
         distribution = "mmkeras" if whole or not _only_client() else "mmkeras-client"
         package = f"'{distribution}[{extra}]'" if extra else distribution
         super().__init__(f"{needs}: pip install {package}")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[MissingPartError], tuple[str, str, bool]]:
         return type(self), (self.needs, self.extra, self.whole)
 
     @classmethod
-    def of(cls, error):
+    def of(cls, error: ModuleNotFoundError) -> MissingPartError | None:
         """Return the error to tell in place of a `ModuleNotFoundError`, or `None` where a name is wrong, not missing.
 
         Args:

@@ -1,17 +1,26 @@
 """Parity: a served model, or a device's file, answers what Keras answered, on golden examples that travel with it."""
 
+from __future__ import annotations
+
 import dataclasses
 import importlib.util
 import json
+import os
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmkeras.errors import MmkerasError
 
 TOLERANCE = 1e-4  # largest absolute difference; graph optimisation reorders float32 sums, which moves about 1e-6
 MIN_COSINE = 0.9999
+
+Golden: TypeAlias = dict[str, dict[str, dict[str, NDArray[Any]]]]
+Predict: TypeAlias = Callable[[str, Mapping[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +44,11 @@ class Comparison:
     passed: bool
 
 
-def check_exported(folder, server=None, before_loading=None):
+def check_exported(
+    folder: str | os.PathLike[str],
+    server: str | None = None,
+    before_loading: Callable[[], object] | None = None,
+) -> tuple[Path, list[Comparison]]:
     """Compare a model that was exported, or what was written for devices, with Keras.
 
     Args:
@@ -71,7 +84,7 @@ def check_exported(folder, server=None, before_loading=None):
     return version, check_parity(golden_of(version), saved_model_predict(version))
 
 
-def golden_of(version):
+def golden_of(version: str | os.PathLike[str]) -> Golden:
     """Return the golden examples of a version folder, as {signature: {"inputs": {...}, "outputs": {...}}}.
 
     Raises:
@@ -90,7 +103,7 @@ def golden_of(version):
     return examples
 
 
-def check_parity(golden, predict):
+def check_parity(golden: Golden, predict: Predict) -> list[Comparison]:
     """Run every golden example through `predict` and compare.
 
     Args:
@@ -117,12 +130,12 @@ def check_parity(golden, predict):
     return comparisons
 
 
-def is_for_devices(folder):
+def is_for_devices(folder: str | os.PathLike[str]) -> bool:
     """Say whether a folder is one that `mmkeras tflite` wrote."""
     return (Path(folder) / "device.json").is_file()
 
 
-def check_device_parity(folder):
+def check_device_parity(folder: str | os.PathLike[str]) -> list[Comparison]:
     """Run the golden texts of a folder for devices through each of its .tflite files and compare.
 
     Files that take ids run on LiteRT with SentencePiece's own ids, where these are installed, the others on the
@@ -176,7 +189,7 @@ def _device_answers(file, texts):
     return text_preprocessor(texts).numpy(), runner.encode_text(texts), precision
 
 
-def saved_model_predict(version):
+def saved_model_predict(version: str | os.PathLike[str]) -> Predict:
     """Return a `predict` for `check_parity` that runs a SavedModel in this process.
 
     Raises:

@@ -59,8 +59,9 @@ def module_of(file):
 
 
 def imports_of(repository, file):
-    """Yield (dotted name, whether it is imported with the module itself) of each import in a file."""
+    """Yield (dotted name, whether it is imported with the module itself) of each import in a file that is ever run."""
     tree = ast.parse((repository / file).read_text(encoding="utf-8"))
+    tree.body = [node for node in tree.body if getattr(getattr(node, "test", None), "id", None) != "TYPE_CHECKING"]
     package = file.endswith("__init__.py")
     at_once = {name for _, name in imported_modules(ast.Module(outside_functions(tree), []), module_of(file), package)}
     for _, name in imported_modules(tree, module_of(file), package):

@@ -1,18 +1,18 @@
 """Data sets as arrays with correspondence, and the tf.data pipelines that feed `fit`."""
 
+from typing import TYPE_CHECKING
+
 from mmkeras._lazy import lazy_exports
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "Glyphs": "glyphs",
-        "PairedData": "paired",
-        "contact_sheet": "glyph_rendering",
-        "load_captions": "captions",
-        "load_features": "features",
-        "load_source": "sources",
-        "mismatched_batches": "pipeline",
-        "training_batches": "pipeline",
-        "unpaired_batches": "pipeline",
-    },
-)
+if TYPE_CHECKING:
+    from .captions import load_captions as load_captions
+    from .features import load_features as load_features
+    from .glyph_rendering import contact_sheet as contact_sheet
+    from .glyphs import Glyphs as Glyphs
+    from .paired import PairedData as PairedData
+    from .pipeline import mismatched_batches as mismatched_batches
+    from .pipeline import training_batches as training_batches
+    from .pipeline import unpaired_batches as unpaired_batches
+    from .sources import load_source as load_source
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

@@ -1,6 +1,10 @@
 """Pictures with captions of the user's own: a captions file, and a folder or a zip of pictures."""
 
+from __future__ import annotations
+
+import os
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -8,11 +12,21 @@ from mmkeras.data.caption_records import read_records
 from mmkeras.data.feature_file import FeatureFile
 from mmkeras.data.paired import PairedData
 from mmkeras.data.picture_files import PictureFiles
+from mmkeras.data.picture_loader import PictureLoader
 from mmkeras.data.pictures_on_demand import PicturesOnDemand
 from mmkeras.errors import MmkerasError
 
+Targets: TypeAlias = Literal["", "category", "tags"]
 
-def load_captions(file, split, image_preprocessor, image_folder=None, limit=0, targets=""):
+
+def load_captions(
+    file: str | os.PathLike[str],
+    split: str,
+    image_preprocessor: PictureLoader | None,
+    image_folder: str | os.PathLike[str] | None = None,
+    limit: int = 0,
+    targets: Targets = "",
+) -> PairedData:
     """Read one split of a captions file and decode its pictures.
 
     A line of a `.jsonl` file is `{"image": "name.jpg", "split": "train", "captions": ["...", ...]}`; without `split` a

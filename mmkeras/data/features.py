@@ -1,6 +1,10 @@
 """Feature sets: features of pictures and of texts in pairs, with a category each, as they are published."""
 
+from __future__ import annotations
+
+import os
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -11,7 +15,9 @@ from mmkeras.errors import MmkerasError
 ORDER = ("train", "dev", "val", "valid", "test")  # in which rows are numbered; other splits come after them
 
 
-def load_features(source, split, limit=0, targets="category"):
+def load_features(
+    source: str | os.PathLike[str], split: str, limit: int = 0, targets: Literal["", "category"] = "category"
+) -> PairedData:
     """Read one split of a feature set: row i of its pictures and row i of its texts are a pair.
 
     | layout | a split `train` |

@@ -1,11 +1,14 @@
 """Drawing the glyphs: every named character that a DejaVu font can draw, one 32 x 32 picture a font style."""
 
+from __future__ import annotations
+
 import functools
 import hashlib
 import unicodedata
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, __version__, features
 
 from mmkeras.errors import MmkerasError
@@ -94,7 +97,7 @@ def render_all():
     }
 
 
-def contact_sheet(pictures, columns=32, margin=2):
+def contact_sheet(pictures: NDArray[np.uint8], columns: int = 32, margin: int = 2) -> Image.Image:
     """Lay pictures out in rows, for a look at a whole data set at once.
 
     Args:

@@ -1,11 +1,16 @@
 """The embedded data set: what the DejaVu fonts inside matplotlib draw, and the Unicode names of it."""
 
+from __future__ import annotations
+
 import collections
 import functools
 import hashlib
+import os
 import unicodedata
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmkeras.data import glyph_rendering
 from mmkeras.data.cache import cached_arrays
@@ -19,7 +24,7 @@ SMALLEST_CATEGORY = 25  # characters; the rarer first words of names are grouped
 SMALLEST_TAG = 50  # characters; a word of a name that occurs this often is a label of the multi-label task
 
 
-def check_split(name):
+def check_split(name: str) -> None:
     """Raise a `MmkerasError` where the glyphs have no split of that name."""
     if name not in (*SPLITS, "all"):
         raise MmkerasError(f"Expected a split of the glyphs: {', '.join(SPLITS)} or all. Received: split={name!r}")
@@ -43,7 +48,7 @@ class Glyphs:
         >>> dev.texts[0]
     """
 
-    def __init__(self, cache_folder=None):
+    def __init__(self, cache_folder: str | os.PathLike[str] | None = None) -> None:
         key = glyph_rendering.rendering_key()
         drawn = cached_arrays("glyphs", key, glyph_rendering.render_all, cache_folder)
         self.pixels = drawn["pixels"]
@@ -53,7 +58,7 @@ class Glyphs:
         self.names = [unicodedata.name(chr(c)) for c in self.code_points]
 
     @functools.cached_property
-    def look_alike(self):
+    def look_alike(self) -> NDArray[np.int64]:
         """int64 (characters,): the lowest code point among all that look like this character."""
         parent = np.arange(len(self.code_points))
 
@@ -70,7 +75,7 @@ class Glyphs:
         return self.code_points[[root(character) for character in range(len(parent))]].astype(np.int64)
 
     @functools.cached_property
-    def split_of(self):
+    def split_of(self) -> NDArray[np.int8]:
         """int8 (characters,): 0 train, 1 dev, 2 test."""
         groups = collections.defaultdict(list)
         for character, group in enumerate(self.look_alike):
@@ -87,34 +92,36 @@ class Glyphs:
         return split
 
     @functools.cached_property
-    def category_names(self):
+    def category_names(self) -> tuple[str, ...]:
         """Names of the single-label categories: frequent first words (a script or a block), then OTHER."""
         words = collections.Counter(name.split()[0] for name in self.names)
         return (*sorted(word for word, count in words.items() if count >= SMALLEST_CATEGORY), "OTHER")
 
     @functools.cached_property
-    def category(self):
+    def category(self) -> NDArray[np.int32]:
         """int32 (characters,), an index into `category_names`."""
         index = {word: position for position, word in enumerate(self.category_names)}
         return np.array([index.get(name.split()[0], index["OTHER"]) for name in self.names], np.int32)
 
     @functools.cached_property
-    def tag_names(self):
+    def tag_names(self) -> tuple[str, ...]:
         """Names of the multi-label categories: the frequent words of the names."""
         words = collections.Counter(word for name in self.names for word in set(name.split()))
         return tuple(sorted(word for word, count in words.items() if count >= SMALLEST_TAG))
 
     @functools.cached_property
-    def tags(self):
+    def tags(self) -> NDArray[np.uint8]:
         """uint8 (characters, tags), multi-hot."""
         return np.array([[tag in name.split() for tag in self.tag_names] for name in self.names], np.uint8)
 
-    def text_without_category(self, character):
+    def text_without_category(self, character: int | np.integer) -> str:
         """Return the character's name without its class word, which would make a category task trivial."""
         category = self.category_names[self.category[character]]
         return " ".join(word for word in self.names[character].split() if word != category)
 
-    def split(self, name, targets=None):
+    def split(
+        self, name: Literal["train", "dev", "test", "all"], targets: Literal["category", "tags"] | None = None
+    ) -> PairedData:
         """Return one split as `PairedData`.
 
         Args:
@@ -133,7 +140,10 @@ class Glyphs:
         pictures = np.flatnonzero(chosen[self.character])
         text_row = np.cumsum(chosen) - 1
         of_picture = self.character[pictures]
-        label = {"category": self.category, "tags": self.tags}.get(targets)
+        label, label_names = None, ()
+        if targets is not None:
+            label = self.category if targets == "category" else self.tags
+            label_names = self.category_names if targets == "category" else self.tag_names
         return PairedData(
             name=f"glyphs/{name}",
             images=np.repeat(self.pixels[pictures][..., None], 3, axis=-1),
@@ -146,5 +156,5 @@ class Glyphs:
             label=None if label is None else label[of_picture],
             text_label=None if label is None else label[characters],
             image_names=[f"U+{code_point:04X}" for code_point in self.code_points[of_picture]],
-            label_names={"category": self.category_names, "tags": self.tag_names}.get(targets, ()),
+            label_names=label_names,
         )

@@ -1,10 +1,18 @@
 """`PairedData`: pictures and texts with their correspondence, the one form in which data reaches models."""
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmkeras.errors import MmkerasError
+
+if TYPE_CHECKING:
+    from mmkeras.data.pictures_on_demand import PicturesOnDemand
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,21 +45,21 @@ class PairedData:
     """
 
     name: str
-    images: np.ndarray
-    texts: list | np.ndarray
-    image_id: np.ndarray
-    text_image_id: np.ndarray
-    pairs: np.ndarray
-    image_item: np.ndarray = None
-    text_item: np.ndarray = None
-    label: np.ndarray = None
-    text_label: np.ndarray = None
-    label_names: tuple = ()
-    image_names: list = None
-    pictures_on_demand: object = None
-    text_names: list = None
+    images: NDArray[np.uint8] | NDArray[np.float32]
+    texts: list[str] | NDArray[np.float32]
+    image_id: NDArray[np.int64]
+    text_image_id: NDArray[np.int64]
+    pairs: NDArray[np.int32]
+    image_item: NDArray[np.int64] = None
+    text_item: NDArray[np.int64] = None
+    label: NDArray[np.integer] | None = None
+    text_label: NDArray[np.integer] | None = None
+    label_names: Sequence[str] = ()
+    image_names: list[str] = None
+    pictures_on_demand: PicturesOnDemand | None = None
+    text_names: list[str] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for strict, loose in (("image_item", "image_id"), ("text_item", "text_image_id")):
             if getattr(self, strict) is None:
                 object.__setattr__(self, strict, getattr(self, loose))
@@ -92,22 +100,22 @@ class PairedData:
             self._check_label(field)
 
     @property
-    def pictures(self):
+    def pictures(self) -> NDArray[np.uint8] | PicturesOnDemand | None:
         """The pictures to be looked at, uint8 (H, W, C) by row; `None` where there are features alone."""
         return self.images if np.ndim(self.images) == 4 else self.pictures_on_demand
 
     @property
-    def text_features(self):
+    def text_features(self) -> bool:
         """Whether `texts` are feature vectors, and no strings."""
         return isinstance(self.texts, np.ndarray)
 
     @property
-    def shown_texts(self):
+    def shown_texts(self) -> list[str]:
         """The texts to be looked at, a list of T strings: their names where there are features."""
         return self.text_names if self.text_features else self.texts
 
     @property
-    def paired(self):
+    def paired(self) -> bool:
         """Whether every picture and every text has a relevant partner."""
         ids = self.image_id, self.text_image_id
         return bool(len(self.pairs)) and all(np.isin(one, other).all() for one, other in (ids, ids[::-1]))
@@ -141,17 +149,17 @@ class PairedData:
             row = int(bad.argmax())
             raise MmkerasError(f"{self.name}: {field} of row {row} is {label[row]}. Allowed: {allowed}")
 
-    def one_image_an_item(self):
+    def one_image_an_item(self) -> PairedData:
         """Return a copy with the first picture of each strict item only, as the evaluation protocols want it."""
         _, first = np.unique(self.image_item, return_index=True)
         return self.chosen(np.sort(first), np.arange(len(self.texts)))
 
-    def first_texts(self, count):
+    def first_texts(self, count: int) -> PairedData:
         """Return a copy with the first `count` texts only, and the pictures paired with them."""
         texts = np.arange(min(count, len(self.texts)))
         return self.chosen(np.unique(self.pairs[np.isin(self.pairs[:, 1], texts), 0]), texts)
 
-    def chosen(self, images, texts):
+    def chosen(self, images: NDArray[np.integer], texts: NDArray[np.integer]) -> PairedData:
         """Return a copy with these rows, in this order, and the pairs both sides of which are left."""
         new_row = [np.full(len(self.images), -1), np.full(len(self.texts), -1)]
         new_row[0][images] = np.arange(len(images))
@@ -160,7 +168,7 @@ class PairedData:
         return dataclasses.replace(
             self,
             images=self.images[images],
-            texts=self.texts[texts] if self.text_features else [self.texts[row] for row in texts],
+            texts=self.texts[texts] if isinstance(self.texts, np.ndarray) else [self.texts[row] for row in texts],
             text_names=None if self.text_names is None else [self.text_names[row] for row in texts],
             image_names=[self.image_names[row] for row in images],
             pairs=pairs[(pairs >= 0).all(axis=1)],

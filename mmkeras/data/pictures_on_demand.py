@@ -1,6 +1,14 @@
 """`PicturesOnDemand`: pictures that are decoded when somebody looks at them."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from mmkeras.preprocessing.image import ImagePreprocessor
 
 
 class PicturesOnDemand:
@@ -17,7 +25,7 @@ class PicturesOnDemand:
         (224, 224, 3)
     """
 
-    def __init__(self, pictures, image_preprocessor):
+    def __init__(self, pictures: Sequence[Any], image_preprocessor: ImagePreprocessor) -> None:
         self.pictures = pictures
         self.image_preprocessor = image_preprocessor
 

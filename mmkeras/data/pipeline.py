@@ -1,8 +1,14 @@
 """The tf.data pipelines: every batch follows from (seed, step) alone, so that a resumed run sees the same ones."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
+from mmkeras.data.paired import PairedData
 from mmkeras.errors import MmkerasError
 
 
@@ -37,7 +43,14 @@ def mismatched_steps_per_epoch(data, batch_size):
     return -(-len(np.unique(item_of_pair)) // batch_size)
 
 
-def training_batches(data, batch_size, seed, text_preprocessor=None, augment=None, first_step=0):
+def training_batches(
+    data: PairedData,
+    batch_size: int,
+    seed: int,
+    text_preprocessor: Callable[[tf.Tensor], Any] | None = None,
+    augment: Callable[[tf.Tensor, tf.Tensor], Any] | None = None,
+    first_step: int = 0,
+) -> tf.data.Dataset:
     """Endless batches of pairs, each epoch in an order of its own.
 
     The order of an epoch is drawn from (seed, epoch), augmentation from (seed, step): a run that starts at
@@ -76,7 +89,14 @@ def training_batches(data, batch_size, seed, text_preprocessor=None, augment=Non
     return _finished(rows.enumerate(first_step).map(batch, num_parallel_calls=2, deterministic=True))
 
 
-def unpaired_batches(data, batch_size, seed, text_preprocessor=None, augment=None, first_step=0):
+def unpaired_batches(
+    data: PairedData,
+    batch_size: int,
+    seed: int,
+    text_preprocessor: Callable[[tf.Tensor], Any] | None = None,
+    augment: Callable[[tf.Tensor, tf.Tensor], Any] | None = None,
+    first_step: int = 0,
+) -> tf.data.Dataset:
     """Endless batches of pictures and of texts that have nothing to do with each other, for category-only training.
 
     Two streams, each in an order of its own: row i of the pictures is no partner of row i of the texts, and nothing in
@@ -134,7 +154,14 @@ def unpaired_batches(data, batch_size, seed, text_preprocessor=None, augment=Non
     return _finished(rows.enumerate(first_step).map(batch, num_parallel_calls=2, deterministic=True))
 
 
-def mismatched_batches(data, batch_size, seed, text_preprocessor=None, augment=None, first_step=0):
+def mismatched_batches(
+    data: PairedData,
+    batch_size: int,
+    seed: int,
+    text_preprocessor: Callable[[tf.Tensor], Any] | None = None,
+    augment: Callable[[tf.Tensor, tf.Tensor], Any] | None = None,
+    first_step: int = 0,
+) -> tf.data.Dataset:
     """Endless batches of pairs with their category, each beside a pair of another category, for adversarial matching.
 
     For each place in a batch two different categories are drawn, and an item of each, one of whose pairs it is. All

@@ -1,17 +1,29 @@
 """Finding a data set by the name that a recipe gives it."""
 
+from __future__ import annotations
+
 import dataclasses
+import os
 from pathlib import Path
 
-from mmkeras.data.captions import load_captions
+from mmkeras.data.captions import Targets, load_captions
 from mmkeras.data.feature_layouts import is_feature_folder
 from mmkeras.data.features import load_features
 from mmkeras.data.glyphs import Glyphs, check_split
+from mmkeras.data.paired import PairedData
+from mmkeras.data.picture_loader import PictureLoader
 from mmkeras.data.pictures_on_demand import PicturesOnDemand
 from mmkeras.errors import MmkerasError
 
 
-def load_source(source, split, image_preprocessor=None, image_folder=None, limit=0, targets=""):
+def load_source(
+    source: str | os.PathLike[str],
+    split: str,
+    image_preprocessor: PictureLoader | None = None,
+    image_folder: str | os.PathLike[str] | None = None,
+    limit: int = 0,
+    targets: Targets = "",
+) -> PairedData:
     """Return one split of a data set, its pictures as `image_preprocessor` makes them.
 
     Args:
@@ -31,18 +43,20 @@ def load_source(source, split, image_preprocessor=None, image_folder=None, limit
         MmkerasError: no such data set or split.
     """
     check_source(source, split)
+    # What a split or targets may be, Glyphs and load_features tell.
     if source == "glyphs":
-        data = Glyphs().split(split, targets or None)
+        data = Glyphs().split(split, targets or None)  # type: ignore[arg-type]
         data = data.first_texts(limit) if limit else data
         return _resized(data, image_preprocessor)
     if str(source).endswith(".npz") or (source and is_feature_folder(source)):
-        return _fitting(load_features(source, split, limit, targets), source, image_preprocessor)
+        data = load_features(source, split, limit, targets)  # type: ignore[arg-type]
+        return _fitting(data, source, image_preprocessor)
     if image_preprocessor is None and not str(image_folder).endswith(".npz"):
         raise MmkerasError(f"Expected an image_preprocessor to read the pictures of {source}. Received: None")
     return load_captions(source, split, image_preprocessor, image_folder, limit, targets)
 
 
-def check_source(source, split="all"):
+def check_source(source: str | os.PathLike[str], split: str = "all") -> None:
     """Raise a `MmkerasError` where `source` names no data set, or the glyphs have no such split; nothing is read."""
     if source == "glyphs":
         check_split(split)

@@ -1,32 +1,32 @@
 """Encoders: functions that build functional Keras models, from a batch of one modality to unit-norm embeddings."""
 
+from typing import TYPE_CHECKING
+
 from mmkeras._lazy import lazy_exports
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "Encoder": "encoder",
-        "FeatureNorm": "embedding_head",
-        "FrozenFeatures": "frozen_features",
-        "FusionEncoder": "fusion",
-        "HubLayer": "hub",
-        "backbone_image_encoder": "image",
-        "bert_text_encoder": "bert",
-        "build_image_encoder": "image",
-        "build_text_encoder": "text",
-        "conv_image_encoder": "image",
-        "copy_vit_weights": "vit",
-        "feature_mlp_encoder": "image",
-        "feature_text_encoder": "text",
-        "gru_text_encoder": "text",
-        "hub_image_encoder": "image",
-        "hub_text_encoder": "text",
-        "load_bert": "pretrained_weights",
-        "load_deit": "pretrained_weights",
-        "picture_loader": "frozen_features",
-        "resize_position_embedding": "position_embedding",
-        "text_cnn_encoder": "text",
-        "transformer_text_encoder": "text",
-        "vit_image_encoder": "vit",
-    },
-)
+if TYPE_CHECKING:
+    from .bert import bert_text_encoder as bert_text_encoder
+    from .embedding_head import FeatureNorm as FeatureNorm
+    from .encoder import Encoder as Encoder
+    from .frozen_features import FrozenFeatures as FrozenFeatures
+    from .frozen_features import picture_loader as picture_loader
+    from .fusion import FusionEncoder as FusionEncoder
+    from .hub import HubLayer as HubLayer
+    from .image import backbone_image_encoder as backbone_image_encoder
+    from .image import build_image_encoder as build_image_encoder
+    from .image import conv_image_encoder as conv_image_encoder
+    from .image import feature_mlp_encoder as feature_mlp_encoder
+    from .image import hub_image_encoder as hub_image_encoder
+    from .position_embedding import resize_position_embedding as resize_position_embedding
+    from .pretrained_weights import load_bert as load_bert
+    from .pretrained_weights import load_deit as load_deit
+    from .text import build_text_encoder as build_text_encoder
+    from .text import feature_text_encoder as feature_text_encoder
+    from .text import gru_text_encoder as gru_text_encoder
+    from .text import hub_text_encoder as hub_text_encoder
+    from .text import text_cnn_encoder as text_cnn_encoder
+    from .text import transformer_text_encoder as transformer_text_encoder
+    from .vit import copy_vit_weights as copy_vit_weights
+    from .vit import vit_image_encoder as vit_image_encoder
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

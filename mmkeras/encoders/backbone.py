@@ -1,5 +1,7 @@
 """`Backbone`: a network of `keras.applications`, by its name, that stays as it is or is tuned."""
 
+from __future__ import annotations
+
 import difflib
 import inspect
 import os

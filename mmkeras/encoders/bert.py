@@ -1,32 +1,33 @@
 """BERT as a text encoder."""
 
+from __future__ import annotations
+
 import keras
 from keras import layers, ops
 
 from mmkeras.encoders.embedding_head import embedding_head
 from mmkeras.encoders.encoder import Encoder
-from mmkeras.layers.dropout import Dropout
-from mmkeras.layers.layer_normalization import LayerNormalization
+from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 from mmkeras.layers.prepend_token import PrependToken
 from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
 from mmkeras.layers.transformer_block import TransformerBlock
 
 
 def bert_text_encoder(
-    vocabulary_size,
-    sequence_length,
-    width=768,
-    depth=6,
-    heads=12,
-    mlp_ratio=4,
-    embedding_dim=256,
-    dropout=0.1,
-    class_id=2,
-    types=2,
-    batch_norm=False,
-    initializer_range=0.02,
-    name="text_encoder",
-):
+    vocabulary_size: int,
+    sequence_length: int,
+    width: int = 768,
+    depth: int = 6,
+    heads: int = 12,
+    mlp_ratio: int = 4,
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    class_id: int | None = 2,
+    types: int = 2,
+    batch_norm: bool = False,
+    initializer_range: float | None = 0.02,
+    name: str = "text_encoder",
+) -> Encoder:
     """BERT, post-norm, whose class token becomes the embedding.
 
     The defaults are the lower half of BERT-base, ALBEF's text encoder, which `load_bert` fills; its upper half is
@@ -71,8 +72,8 @@ def bert_text_encoder(
         ids, positions = PrependToken(class_id, name="class_token")(token_ids), sequence_length + 1
     mask = ops.not_equal(ids, 0)
     x = TokenAndPositionEmbedding(vocabulary_size, positions, width, types, name="embedding")(ids)
-    x = LayerNormalization(epsilon=1e-12, name="embedding_norm")(x)
-    x = Dropout(dropout, name="embedding_dropout")(x)
+    x = FusedLayerNormalization(epsilon=1e-12, name="embedding_norm")(x)
+    x = layers.Dropout(dropout, name="embedding_dropout")(x)
     for index in range(depth):
         block = TransformerBlock(
             heads,

@@ -2,7 +2,7 @@
 
 from keras import layers
 
-from mmkeras.layers.batch_normalization import BatchNormalization
+from mmkeras.layers.fused.fused_batch_normalization import FusedBatchNormalization
 
 
 def conv_stages(x, widths, strides):
@@ -18,6 +18,6 @@ def conv_stages(x, widths, strides):
     """
     for stage, (filters, stride) in enumerate(zip(widths, strides, strict=True)):
         x = layers.Conv2D(filters, 5 if stage == 0 else 3, stride, "same", use_bias=False, name=f"conv_{stage}")(x)
-        x = BatchNormalization(momentum=0.9, name=f"norm_{stage}")(x)
+        x = FusedBatchNormalization(momentum=0.9, name=f"norm_{stage}")(x)
         x = layers.Activation("relu", name=f"relu_{stage}")(x)
     return x

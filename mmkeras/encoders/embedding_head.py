@@ -3,14 +3,15 @@
 import keras
 
 from mmkeras.errors import MmkerasError
+from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class FeatureNorm(keras.layers.LayerNormalization):
+class FeatureNorm(FusedLayerNormalization):
     """The layer normalisation that an MLP over feature vectors begins with: what stands before it makes the features.
 
     Args:
-        **kwargs: see `keras.layers.LayerNormalization`.
+        **kwargs: see `FusedLayerNormalization`.
     """
 
 

@@ -1,16 +1,24 @@
 """`Encoder`: a functional model of one modality that says what it takes and what it is made of."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, TypeVar
+
 import keras
 
 from mmkeras.encoders.backbone import Backbone
 from mmkeras.encoders.embedding_head import FeatureNorm
 from mmkeras.encoders.hub import HubLayer
 from mmkeras.errors import MmkerasError
-from mmkeras.layers.layer_normalization import LayerNormalization
+from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 from mmkeras.layers.patch_embedding import PatchEmbedding
 from mmkeras.layers.prepend_token import PrependToken
 from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
 from mmkeras.layers.transformer_block import TransformerBlock
+from mmkeras.tensors import Array, Tensor, TensorLike
+
+T = TypeVar("T")
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -32,7 +40,7 @@ class Encoder(keras.Model):
         token_embedding: its `TokenAndPositionEmbedding` or `keras.layers.Embedding`; `None` without one.
         class_token: the `PrependToken` that puts an id before every text; `None` where nothing does.
         blocks: its `TransformerBlock`s, a list in their order.
-        norm: the `LayerNormalization` before or after its blocks; `None` without one.
+        norm: the `FusedLayerNormalization` before or after its blocks; `None` without one.
         pretrained: the layer that holds a published network, a `Backbone` or a `HubLayer`; `None` without one.
 
     Example:
@@ -42,7 +50,7 @@ class Encoder(keras.Model):
     """
 
     @property
-    def takes(self):
+    def takes(self) -> Literal["pixels", "token_ids", "strings", "features"]:
         if self.input.dtype == "string":
             return "strings"
         if self.input.dtype.startswith("int"):
@@ -50,40 +58,41 @@ class Encoder(keras.Model):
         return "pixels" if len(self.input.shape) == 4 else "features"
 
     @property
-    def patches(self):
+    def patches(self) -> PatchEmbedding | None:
         return self._only(PatchEmbedding)
 
     @property
-    def token_embedding(self):
+    def token_embedding(self) -> TokenAndPositionEmbedding | keras.layers.Embedding | None:
         return self._only(TokenAndPositionEmbedding, keras.layers.Embedding)
 
     @property
-    def class_token(self):
+    def class_token(self) -> PrependToken | None:
         return self._only(PrependToken)
 
     @property
-    def blocks(self):
+    def blocks(self) -> list[TransformerBlock]:
         return [layer for layer in self.layers if isinstance(layer, TransformerBlock)]
 
     @property
-    def norm(self):
-        return self._only(LayerNormalization)
+    def norm(self) -> FusedLayerNormalization | None:
+        norms = (layer for layer in self.layers if isinstance(layer, FusedLayerNormalization))
+        return next((layer for layer in norms if not isinstance(layer, FeatureNorm)), None)
 
     @property
-    def pretrained(self):
+    def pretrained(self) -> Backbone | HubLayer | None:
         return self._only(Backbone, HubLayer)
 
     @property
-    def embedding_dim(self):
+    def embedding_dim(self) -> int:
         """Length of the embedding, D."""
         return self.output["embedding"].shape[-1]
 
     @property
-    def vectors(self):
+    def vectors(self) -> dict[str, keras.KerasTensor]:
         """What it makes of an item as a whole: its outputs without the tokens, a dict of Keras tensors (B, D)."""
         return vectors_of(self.output)
 
-    def ids_of_tokens(self, token_ids):
+    def ids_of_tokens(self, token_ids: TensorLike) -> Tensor:
         """Return the ids that stand behind `tokens`: 0 where there is none, the class token's first.
 
         Args:
@@ -101,7 +110,7 @@ class Encoder(keras.Model):
 
     # --- A frozen backbone: the encoder as two models, from pixels to features and from features to the embedding ---
 
-    def frozen_backbone(self):
+    def frozen_backbone(self) -> keras.Model | None:
         """Return what turns pixels into features and never changes in training.
 
         Returns:
@@ -114,7 +123,7 @@ class Encoder(keras.Model):
         backbone = keras.Model(self.input, norm.input, name="frozen_backbone")
         return backbone if backbone.weights and not backbone.trainable_variables else None
 
-    def feature_head(self):
+    def feature_head(self) -> keras.Model:
         """Return what turns the features of a frozen backbone into the embedding, on the encoder's own layers.
 
         Returns:
@@ -130,7 +139,7 @@ class Encoder(keras.Model):
             )
         return keras.Model(self._only(FeatureNorm).input, self.vectors, name="feature_head")
 
-    def accepting(self, inputs):
+    def accepting(self, inputs: Array) -> keras.Model:
         """Return the model for these inputs: the encoder, or its `feature_head` for features of its frozen backbone."""
         return self.feature_head() if len(inputs.shape) == 2 and self.takes == "pixels" else self
 
@@ -138,6 +147,6 @@ class Encoder(keras.Model):
         return next((layer for layer in self.layers if isinstance(layer, kinds)), None)
 
 
-def vectors_of(encoded):
+def vectors_of(encoded: Mapping[str, T]) -> dict[str, T]:
     """Return what an encoder made of items as a whole: its outputs without the tokens, a dict of (B, D)."""
     return {name: value for name, value in encoded.items() if name != "tokens"}

@@ -1,5 +1,8 @@
 """An MLP over feature vectors as an encoder, the same for either modality."""
 
+from collections.abc import Sequence
+from typing import Literal
+
 import keras
 
 from mmkeras.encoders.embedding_head import embedding_head, hidden_layers
@@ -7,7 +10,15 @@ from mmkeras.encoders.encoder import Encoder
 from mmkeras.errors import MmkerasError
 
 
-def feature_mlp(modality, features, hidden, embedding_dim, dropout, scale, name):
+def feature_mlp(
+    modality: Literal["image", "text"],
+    features: int,
+    hidden: Sequence[int],
+    embedding_dim: int | None,
+    dropout: float,
+    scale: float,
+    name: str,
+) -> Encoder:
     """An encoder of feature vectors.
 
     Args:

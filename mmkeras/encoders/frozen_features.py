@@ -1,15 +1,22 @@
 """`FrozenFeatures`: the features that a frozen backbone makes of pictures, computed once and cached."""
 
+from __future__ import annotations
+
 import hashlib
 import json
+import os
 import sys
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from mmkeras.data.cache import cache_file, read_cache, write_cache
-from mmkeras.preprocessing.image import read_picture
+from mmkeras.encoders.encoder import Encoder
+from mmkeras.preprocessing.image import ImagePreprocessor, read_picture
 
 # Pictures the backbone takes at a time, always: were a batch ever shorter, its last bits would depend on which
 # pictures were cached already.
@@ -17,7 +24,9 @@ BATCH = 32
 FEATURES = 1  # raised whenever the computation changes, so that older caches are made again
 
 
-def picture_loader(image_encoder, image_preprocessor, verbose="auto"):
+def picture_loader(
+    image_encoder: Encoder, image_preprocessor: ImagePreprocessor | None, verbose: int | Literal["auto"] = "auto"
+) -> FrozenFeatures | ImagePreprocessor | None:
     """Return what turns pictures into what a model computes on: `FrozenFeatures` where its backbone is frozen.
 
     Args:
@@ -28,7 +37,9 @@ def picture_loader(image_encoder, image_preprocessor, verbose="auto"):
     Returns:
         `FrozenFeatures`, or `image_preprocessor` where the encoder has no frozen backbone.
     """
-    backbone = None if image_preprocessor is None else image_encoder.frozen_backbone()
+    if image_preprocessor is None:
+        return None
+    backbone = image_encoder.frozen_backbone()
     return image_preprocessor if backbone is None else FrozenFeatures(backbone, image_preprocessor, verbose)
 
 
@@ -53,7 +64,13 @@ class FrozenFeatures:
         >>> model.encode_image(features)  # as of the pictures themselves
     """
 
-    def __init__(self, backbone, image_preprocessor, verbose="auto", folder=None):
+    def __init__(
+        self,
+        backbone: keras.Model,
+        image_preprocessor: ImagePreprocessor,
+        verbose: int | Literal["auto"] = "auto",
+        folder: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.backbone = backbone
         self.image_preprocessor = image_preprocessor
         self.verbose = (1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose
@@ -62,7 +79,7 @@ class FrozenFeatures:
         pixels = tf.TensorSpec((BATCH, *image_preprocessor.output_shape), tf.uint8)
         self._compute = tf.function(self._forward, input_signature=[pixels])
 
-    def load(self, pictures):
+    def load(self, pictures: Iterable[Any]) -> NDArray[np.float32]:
         """Return the features of pictures.
 
         Args:

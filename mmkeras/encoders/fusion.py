@@ -1,9 +1,14 @@
 """Texts in the light of pictures."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 
 from mmkeras._config import ConfigFromSignature
 from mmkeras.layers.transformer_block import TransformerBlock
+from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -53,7 +58,15 @@ class FusionEncoder(ConfigFromSignature, keras.layers.Layer):
         Li et al. 2021 (arXiv 2107.07651), section 3.1.
     """
 
-    def __init__(self, depth=6, heads=12, mlp_ratio=4, dropout=0.1, initializer_range=0.02, **kwargs):
+    def __init__(
+        self,
+        depth: int = 6,
+        heads: int = 12,
+        mlp_ratio: int = 4,
+        dropout: float = 0.1,
+        initializer_range: float | None = 0.02,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if depth < 1:
             raise ValueError(f"Expected at least one block. Received: depth={depth}")
@@ -63,7 +76,7 @@ class FusionEncoder(ConfigFromSignature, keras.layers.Layer):
         self.dropout = dropout
         self.initializer_range = initializer_range
 
-    def build(self, tokens_shape, image_tokens_shape):
+    def build(self, tokens_shape: Shape, image_tokens_shape: Shape) -> None:
         self.blocks = [
             TransformerBlock(
                 self.heads,
@@ -83,16 +96,16 @@ class FusionEncoder(ConfigFromSignature, keras.layers.Layer):
 
     def call(
         self,
-        tokens,
-        image_tokens,
-        mask=None,
-        start=0,
-        stop=None,
-        probe=None,
-        return_probabilities=False,
-        class_only=False,
-        training=None,
-    ):
+        tokens: Array,
+        image_tokens: TensorLike,
+        mask: TensorLike | None = None,
+        start: int = 0,
+        stop: int | None = None,
+        probe: TensorLike | None = None,
+        return_probabilities: bool = False,
+        class_only: bool = False,
+        training: bool | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         stop = self.depth if stop is None else stop
         if not 0 <= start < stop <= self.depth:
             raise ValueError(f"Expected 0 <= start < stop <= {self.depth}. Received: start={start}, stop={stop}")
@@ -105,5 +118,5 @@ class FusionEncoder(ConfigFromSignature, keras.layers.Layer):
                 tokens, probabilities = tokens
         return (tokens, probabilities) if return_probabilities else tokens
 
-    def compute_mask(self, inputs, previous_mask):
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
         return None  # as of the blocks

@@ -1,9 +1,13 @@
 """`HubLayer`: a module from TensorFlow Hub as a layer of Keras 3."""
 
+from __future__ import annotations
+
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -11,6 +15,7 @@ from keras import layers
 
 from mmkeras.encoders.hub_module import HubModule, saved_model_digest, saved_model_parts
 from mmkeras.errors import MmkerasError
+from mmkeras.tensors import Tensor, TensorLike
 
 # Digest to the layer that has the files, so that a copy of a layer finds them without its handle.
 _LAYERS_WITH_FILES = weakref.WeakValueDictionary()
@@ -50,7 +55,19 @@ class HubLayer(layers.Layer):
         >>> embedding = HubLayer("https://tfhub.dev/google/nnlm-en-dim128/2")(text)  # (B, 128)
     """
 
-    def __init__(self, handle, trainable=False, signature=None, output_key=None, contents=None, **kwargs):
+    contents: dict[str, Any]
+    _module: HubModule | None
+    _own_folder: tempfile.TemporaryDirectory[str] | None
+
+    def __init__(
+        self,
+        handle: str,
+        trainable: bool = False,
+        signature: str | None = None,
+        output_key: str | None = None,
+        contents: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(trainable=trainable, **{**kwargs, "dtype": "float32"})
         self.handle = handle
         self.signature = signature
@@ -82,7 +99,7 @@ class HubLayer(layers.Layer):
         for weight in self._trainable_variables:  # they were made after Keras told the layer's
             weight.trainable = trainable
 
-    def compute_output_spec(self, inputs, training=None):
+    def compute_output_spec(self, inputs: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
         if "output_shape" not in self.contents:
             if self._module is None:
                 raise self._files_are_missing()
@@ -93,7 +110,7 @@ class HubLayer(layers.Layer):
             self.contents["output_dtype"] = output.dtype.name
         return keras.KerasTensor((inputs.shape[0], *self.contents["output_shape"]), self.contents["output_dtype"])
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: TensorLike, training: bool | None = None) -> Tensor:
         if self._module is None:
             raise self._files_are_missing()
         training = bool(training) and self.trainable
@@ -102,12 +119,12 @@ class HubLayer(layers.Layer):
                 self.add_loss(loss())
         return self._module(inputs, training=training)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = ("handle", "trainable", "signature", "output_key")
         contents = keras.tree.map_structure(lambda value: value, dict(self.contents))
         return {**super().get_config(), **{name: getattr(self, name) for name in own}, "contents": contents}
 
-    def save_assets(self, folder):
+    def save_assets(self, folder: str) -> None:
         if self._module is None:
             raise self._files_are_missing()
         source = self._module.folder
@@ -118,7 +135,7 @@ class HubLayer(layers.Layer):
             )
         _copy(source, folder)
 
-    def load_assets(self, folder):
+    def load_assets(self, folder: str | None) -> None:
         if self._module is not None:
             return
         if folder is None or not saved_model_parts(folder):
@@ -181,7 +198,7 @@ class HubLayer(layers.Layer):
         )
 
 
-def check_hub_output(handle, output, ranks):
+def check_hub_output(handle: str, output: keras.KerasTensor, ranks: Iterable[int]) -> None:
     """Check that a module returns floats of one of these ranks.
 
     Raises:

@@ -1,5 +1,11 @@
 """Image encoders. Each takes `image` and returns `tokens` (B, N, W), where it has them, and `embedding` (B, D)."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal
+
 import keras
 from keras import layers
 
@@ -17,16 +23,16 @@ SCALES = {"0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0), "0..255": (1.0, 0.
 
 
 def conv_image_encoder(
-    height,
-    width,
-    channels=3,
-    widths=(48, 96, 192),
-    strides=None,
-    hidden=(),
-    embedding_dim=256,
-    dropout=0.0,
-    name="image_encoder",
-):
+    height: int,
+    width: int,
+    channels: int = 3,
+    widths: Sequence[int] = (48, 96, 192),
+    strides: Sequence[int] | None = None,
+    hidden: Sequence[int] = (),
+    embedding_dim: int | None = 256,
+    dropout: float = 0.0,
+    name: str = "image_encoder",
+) -> Encoder:
     """A small convolutional network for small pictures, trained from scratch.
 
     A convolution with batch normalisation and ReLU a stage, by default each at half the resolution of the one before (a
@@ -68,7 +74,14 @@ def conv_image_encoder(
     return Encoder(image, outputs, name=name)
 
 
-def feature_mlp_encoder(features, hidden=(1024,), embedding_dim=256, dropout=0.1, scale=1.0, name="image_encoder"):
+def feature_mlp_encoder(
+    features: int,
+    hidden: Sequence[int] = (1024,),
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    scale: float = 1.0,
+    name: str = "image_encoder",
+) -> Encoder:
     """An MLP over feature vectors that a frozen backbone computed beforehand.
 
     Args:
@@ -87,17 +100,17 @@ def feature_mlp_encoder(features, hidden=(1024,), embedding_dim=256, dropout=0.1
 
 
 def backbone_image_encoder(
-    height,
-    width,
-    channels=3,
-    backbone="MobileNetV2",
-    weights=None,
-    trainable=False,
-    hidden=(1024,),
-    embedding_dim=256,
-    dropout=0.1,
-    name="image_encoder",
-):
+    height: int,
+    width: int,
+    channels: int = 3,
+    backbone: str = "MobileNetV2",
+    weights: str | os.PathLike[str] | None = None,
+    trainable: bool = False,
+    hidden: Sequence[int] = (1024,),
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    name: str = "image_encoder",
+) -> Encoder:
     """A network of `keras.applications`, frozen or fine-tuned, with an MLP of its own behind it.
 
     The cells of the last feature map are the tokens, their mean goes through the hidden layers into the embedding. The
@@ -145,19 +158,19 @@ def backbone_image_encoder(
 
 
 def hub_image_encoder(
-    handle,
-    height,
-    width,
-    channels=3,
-    scale="0..1",
-    trainable=False,
-    signature=None,
-    output_key=None,
-    hidden=(1024,),
-    embedding_dim=256,
-    dropout=0.1,
-    name="image_encoder",
-):
+    handle: str,
+    height: int,
+    width: int,
+    channels: int = 3,
+    scale: Literal["0..1", "-1..1", "0..255"] = "0..1",
+    trainable: bool = False,
+    signature: str | None = None,
+    output_key: str | None = None,
+    hidden: Sequence[int] = (1024,),
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    name: str = "image_encoder",
+) -> Encoder:
     """A module of pictures from TensorFlow Hub with an MLP behind it.
 
     A module that returns vectors gives no tokens. One that returns feature maps gives their cells as tokens, and their
@@ -209,6 +222,6 @@ IMAGE_ENCODERS = {
 }
 
 
-def build_image_encoder(kind, **settings):
+def build_image_encoder(kind: Literal["backbone", "conv", "features", "hub", "vit"], **settings: Any) -> Encoder:
     """Build an image encoder by its name in presets: `backbone`, `conv`, `features`, `hub` or `vit`."""
     return build_by_kind(IMAGE_ENCODERS, kind, settings)

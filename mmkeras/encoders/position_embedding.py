@@ -1,11 +1,18 @@
 """Position embeddings of patches, brought to pictures of another size."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from mmkeras.errors import MmkerasError
 
 
-def resize_position_embedding(weights, old_grid, new_grid):
+def resize_position_embedding(
+    weights: NDArray[Any], old_grid: tuple[int, int], new_grid: tuple[int, int]
+) -> NDArray[Any]:
     """Bring position embeddings to pictures of another size, as ALBEF does: bicubic, the class token's row as it is.
 
     The kernel is Keys' with a = -0.75 between the centres of patches, edges repeated, no antialiasing: what PyTorch's

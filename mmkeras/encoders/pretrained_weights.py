@@ -1,15 +1,23 @@
 """Published weights into the encoders: DeiT-base into ViT, bert-base-uncased into the text and the fusion encoder."""
 
+from __future__ import annotations
+
 import dataclasses
+import os
 import re
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
+from mmkeras.encoders.encoder import Encoder
+from mmkeras.encoders.fusion import FusionEncoder
 from mmkeras.encoders.position_embedding import resize_position_embedding
 from mmkeras.encoders.weights_file import read_weights
 from mmkeras.errors import MmkerasError
+from mmkeras.layers.masked_language_head import MaskedLanguageHead
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +30,7 @@ class _Place:
     convert: Callable
 
 
-def load_deit(image_encoder, weights):
+def load_deit(image_encoder: Encoder, weights: str | os.PathLike[str] | dict[str, NDArray[Any]]) -> None:
     """Give a vision transformer the weights of a published one, such as DeiT-base.
 
     Names are those of DeiT's authors and of timm (`blocks.0.attn.qkv.weight`, ...; `deit_base_patch16_224`). Position
@@ -69,7 +77,12 @@ def load_deit(image_encoder, weights):
     _fill(places, arrays, source)
 
 
-def load_bert(text_encoder, weights, fusion_encoder=None, language_head=None):
+def load_bert(
+    text_encoder: Encoder,
+    weights: str | os.PathLike[str] | dict[str, NDArray[Any]],
+    fusion_encoder: FusionEncoder | None = None,
+    language_head: MaskedLanguageHead | None = None,
+) -> None:
     """Give a text encoder the lower blocks of a published BERT, bert-base-uncased say, and a fusion encoder the others.
 
     Names are those of transformers (`bert.encoder.layer.0.attention.self.query.weight`, ...), with or without the

@@ -4,6 +4,11 @@ Padding is masked everywhere: more of it changes nothing. The kind `hub` takes s
 vectors (B, F), both under the name `text`; they have no tokens.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
 import keras
 from keras import layers, ops
 
@@ -13,22 +18,22 @@ from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.feature_mlp import feature_mlp
 from mmkeras.encoders.hub import HubLayer, check_hub_output
 from mmkeras.errors import MmkerasError
-from mmkeras.layers.layer_normalization import LayerNormalization
+from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 from mmkeras.layers.masked_pooling import MaskedMaxPooling, MaskedMeanPooling
 from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
 from mmkeras.layers.transformer_block import TransformerBlock
 
 
 def transformer_text_encoder(
-    vocabulary_size,
-    sequence_length,
-    width=128,
-    depth=2,
-    heads=4,
-    embedding_dim=256,
-    dropout=0.1,
-    name="text_encoder",
-):
+    vocabulary_size: int,
+    sequence_length: int,
+    width: int = 128,
+    depth: int = 2,
+    heads: int = 4,
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    name: str = "text_encoder",
+) -> Encoder:
     """A BERT-style transformer encoder, pre-norm, with masked mean pooling.
 
     Args:
@@ -53,7 +58,7 @@ def transformer_text_encoder(
     x = TokenAndPositionEmbedding(vocabulary_size, sequence_length, width, name="embedding")(token_ids)
     for index in range(depth):
         x = TransformerBlock(heads, 4 * width, dropout, name=f"block_{index}")(x, mask)
-    tokens = LayerNormalization(epsilon=1e-6, name="final_norm")(x)
+    tokens = FusedLayerNormalization(epsilon=1e-6, name="final_norm")(x)
 
     # === Functional Model ===
     pooled = MaskedMeanPooling(name="pooling")(tokens, mask)
@@ -61,17 +66,17 @@ def transformer_text_encoder(
 
 
 def text_cnn_encoder(
-    vocabulary_size,
-    sequence_length=None,
-    width=300,
-    kernel_sizes=(3, 4, 5),
-    filters=100,
-    hidden=(),
-    embedding_dim=256,
-    dropout=0.5,
-    token_dropout=0.0,
-    name="text_encoder",
-):
+    vocabulary_size: int,
+    sequence_length: int | None = None,
+    width: int = 300,
+    kernel_sizes: Sequence[int] = (3, 4, 5),
+    filters: int = 100,
+    hidden: Sequence[int] = (),
+    embedding_dim: int | None = 256,
+    dropout: float = 0.5,
+    token_dropout: float = 0.0,
+    name: str = "text_encoder",
+) -> Encoder:
     """Kim's convolutional sentence encoder: filters of several widths, each pooled to its largest response.
 
     Args:
@@ -112,14 +117,14 @@ def text_cnn_encoder(
 
 
 def gru_text_encoder(
-    vocabulary_size,
-    sequence_length=None,
-    width=300,
-    units=512,
-    embedding_dim=256,
-    dropout=0.1,
-    name="text_encoder",
-):
+    vocabulary_size: int,
+    sequence_length: int | None = None,
+    width: int = 300,
+    units: int = 512,
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    name: str = "text_encoder",
+) -> Encoder:
     """A one-layer GRU whose state after the last token is the sentence.
 
     Args:
@@ -149,15 +154,15 @@ def gru_text_encoder(
 
 
 def feature_text_encoder(
-    features,
-    vocabulary_size=None,
-    sequence_length=None,
-    hidden=(1024,),
-    embedding_dim=256,
-    dropout=0.1,
-    scale=1.0,
-    name="text_encoder",
-):
+    features: int,
+    vocabulary_size: int | None = None,
+    sequence_length: int | None = None,
+    hidden: Sequence[int] = (1024,),
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    scale: float = 1.0,
+    name: str = "text_encoder",
+) -> Encoder:
     """An MLP over feature vectors of texts that somebody else has computed.
 
     Args:
@@ -185,17 +190,17 @@ def feature_text_encoder(
 
 
 def hub_text_encoder(
-    handle,
-    vocabulary_size=None,
-    sequence_length=None,
-    trainable=False,
-    signature=None,
-    output_key=None,
-    hidden=(1024,),
-    embedding_dim=256,
-    dropout=0.1,
-    name="text_encoder",
-):
+    handle: str,
+    vocabulary_size: int | None = None,
+    sequence_length: int | None = None,
+    trainable: bool = False,
+    signature: str | None = None,
+    output_key: str | None = None,
+    hidden: Sequence[int] = (1024,),
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    name: str = "text_encoder",
+) -> Encoder:
     """A sentence encoder from TensorFlow Hub, from strings to vectors, with an MLP behind it.
 
     The module holds its own tokenizer, so that the preprocessing before it is a `StringPreprocessor`.
@@ -243,7 +248,9 @@ TEXT_ENCODERS = {
 }
 
 
-def build_text_encoder(kind, **settings):
+def build_text_encoder(
+    kind: Literal["bert", "features", "transformer", "text_cnn", "gru", "hub"], **settings: Any
+) -> Encoder:
     """Build a text encoder by its name in presets: `bert`, `features`, `transformer`, `text_cnn`, `gru` or `hub`."""
     if kind in TEXT_ENCODERS and kind not in ("features", "hub") and settings.get("vocabulary_size", 0) is None:
         raise MmkerasError(f"Encoder {kind!r} takes token ids, and the text_preprocessor returns strings")

@@ -1,5 +1,10 @@
 """The vision transformer as an image encoder."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import layers
@@ -10,7 +15,7 @@ from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.position_embedding import resize_position_embedding
 from mmkeras.encoders.pretrained_weights import load_deit
 from mmkeras.errors import MmkerasError
-from mmkeras.layers.layer_normalization import LayerNormalization
+from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 from mmkeras.layers.patch_embedding import PatchEmbedding
 from mmkeras.layers.transformer_block import TransformerBlock
 
@@ -20,24 +25,24 @@ DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 
 
 def vit_image_encoder(
-    height,
-    width,
-    channels=3,
-    patch=16,
-    depth=12,
-    token_width=768,
-    heads=12,
-    mlp_ratio=4,
-    embedding_dim=256,
-    dropout=0.0,
-    batch_norm=False,
-    mean=MEAN,
-    deviation=DEVIATION,
-    stem=(),
-    initializer_range=0.02,
-    weights=None,
-    name="image_encoder",
-):
+    height: int,
+    width: int,
+    channels: int = 3,
+    patch: int = 16,
+    depth: int = 12,
+    token_width: int = 768,
+    heads: int = 12,
+    mlp_ratio: int = 4,
+    embedding_dim: int | None = 256,
+    dropout: float = 0.0,
+    batch_norm: bool = False,
+    mean: float | Sequence[float] = MEAN,
+    deviation: float | Sequence[float] = DEVIATION,
+    stem: Sequence[int] = (),
+    initializer_range: float | None = 0.02,
+    weights: str | os.PathLike[str] | None = None,
+    name: str = "image_encoder",
+) -> Encoder:
     """A vision transformer, pre-norm, whose class token becomes the embedding.
 
     The defaults are ViT-B/16, which `load_deit` fills; the scaling of pixels is part of the encoder. Its first token is
@@ -97,7 +102,7 @@ def vit_image_encoder(
             heads, mlp_ratio * token_width, dropout, initializer_range=initializer_range, name=f"block_{index}"
         )
         x = block(x)
-    tokens = LayerNormalization(epsilon=1e-6, name="final_norm")(x)
+    tokens = FusedLayerNormalization(epsilon=1e-6, name="final_norm")(x)
 
     # === Functional Model ===
     outputs = {"tokens": tokens, "embedding": embedding_head(tokens[:, 0], embedding_dim, batch_norm)}
@@ -107,7 +112,7 @@ def vit_image_encoder(
     return model
 
 
-def copy_vit_weights(source, target):
+def copy_vit_weights(source: keras.Model, target: keras.Model) -> None:
     """Give an encoder the weights of another one that takes pictures of another size.
 
     Args:

@@ -3,15 +3,15 @@
 `rendering` and `drawing` are what pages of both kinds are made with. No TensorFlow of its own.
 """
 
+from typing import TYPE_CHECKING
+
 from mmkeras._lazy import lazy_exports
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "Comparison": "comparison.comparison",
-        "Evaluation": "measuring.evaluate",
-        "save_metrics": "measuring.evaluate",
-        "write_comparison": "comparison.page",
-        "write_report": "report.report",
-    },
-)
+if TYPE_CHECKING:
+    from .comparison.comparison import Comparison as Comparison
+    from .comparison.page import write_comparison as write_comparison
+    from .measuring.evaluate import Evaluation as Evaluation
+    from .measuring.evaluate import save_metrics as save_metrics
+    from .report.report import write_report as write_report
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

@@ -6,6 +6,7 @@ import re
 import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 WIDTHS = {2: 5.2, 3: 4.4}  # inches, by figures in a row: text of 11 pt stays legible on a phone, 320 px wide
 # What Matplotlib draws in these colours, the page shows in its variables of these names.
@@ -30,7 +31,7 @@ STYLE = {
     "text.color": COLOUR["quiet"],
     "axes.labelcolor": COLOUR["quiet"],
     "axes.edgecolor": COLOUR["line"],
-    "axes.prop_cycle": matplotlib.cycler(color=SERIES),
+    "axes.prop_cycle": cycler(color=SERIES),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "xtick.color": COLOUR["line"],

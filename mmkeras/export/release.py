@@ -1,8 +1,12 @@
 """A release: the SavedModel of a run with everything that belongs to it, as the next version of a served model."""
 
+from __future__ import annotations
+
 import functools
 import json
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +23,10 @@ from mmkeras.export.model_folder import check_model_folder
 from mmkeras.export.saved_model import export_saved_model, written_signatures
 from mmkeras.export.space import preprocessing_settings, space_id
 
+if TYPE_CHECKING:
+    from mmkeras.models.image_text_model import ImageTextModel
+    from mmkeras.training.run import Run
+
 WITHOUT_CATEGORY_WORD = (
     'The word that names a glyph\'s category, such as "GREEK", was taken out of its text: leave it out of queries too.'
 )
@@ -32,7 +40,7 @@ FEATURES_ONLY = (
 )
 
 
-def export_run(run, to, model=None):
+def export_run(run: Run, to: str | os.PathLike[str], model: ImageTextModel | None = None) -> Path:
     """Write a finished run as the next version below `to`.
 
         <to>/<version>/saved_model.pb, variables/    what TensorFlow Serving loads
@@ -87,7 +95,7 @@ def export_run(run, to, model=None):
     return version
 
 
-def next_version(folder):
+def next_version(folder: str | os.PathLike[str]) -> int:
     """Return one more than the highest version number below a model's folder, 1 where there is none."""
     names = [child.name for child in Path(folder).glob("*")]
     versions = [int(name) for name in names if name.isascii() and name.isdecimal()]

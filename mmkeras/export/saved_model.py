@@ -1,7 +1,11 @@
 """A SavedModel with a signature per encoder."""
 
+from __future__ import annotations
+
+import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
@@ -10,8 +14,11 @@ from tensorflow.core.protobuf import saved_model_pb2
 from mmkeras.errors import MmkerasError
 from mmkeras.export.signatures import model_signatures
 
+if TYPE_CHECKING:
+    from mmkeras.models.image_text_model import ImageTextModel
 
-def export_saved_model(model, folder):
+
+def export_saved_model(model: ImageTextModel, folder: str | os.PathLike[str]) -> None:
     """Write a model's encoders as a SavedModel that takes bytes and strings.
 
     Every signature takes a batch and returns a dict with the batch first; floats are float32, also where the model
@@ -71,7 +78,7 @@ def export_saved_model(model, folder):
         raise MmkerasError(f"The SavedModel {folder} could not be written: {reason}") from error
 
 
-def written_signatures(folder):
+def written_signatures(folder: str | os.PathLike[str]) -> dict[str, dict[str, dict[str, str]]]:
     """Return what a SavedModel's signatures take and give, in words, for people.
 
     Returns:

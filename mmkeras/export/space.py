@@ -1,12 +1,18 @@
 """The identity of an embedding space."""
 
+from __future__ import annotations
+
 import hashlib
 import json
+from typing import TYPE_CHECKING, Any
 
 import keras
 
+if TYPE_CHECKING:
+    from mmkeras.models.image_text_model import ImageTextModel
 
-def space_id(model):
+
+def space_id(model: ImageTextModel) -> str:
     """Return a digest of everything that decides what an embedding means: weights and preprocessing.
 
     Embeddings may be compared when their space ids are equal, and only then. Heads that read embeddings, such as that
@@ -27,7 +33,7 @@ def space_id(model):
     return digest.hexdigest()
 
 
-def preprocessing_settings(model):
+def preprocessing_settings(model: ImageTextModel) -> dict[str, Any]:
     """Return the configs of both preprocessors, as they decide the embeddings."""
     return {
         part: keras.saving.serialize_keras_object(getattr(model, part))

@@ -1,36 +1,36 @@
 """Keras layers; they know nothing of the other rooms."""
 
+from typing import TYPE_CHECKING
+
 from mmkeras._lazy import lazy_exports
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "BatchNormalization": "batch_normalization",
-        "CategoryHead": "category_head",
-        "CrossModalAutoencoder": "cross_modal_autoencoder",
-        "CrossModalDiscriminators": "cross_modal_discriminators",
-        "Discriminator": "discriminator",
-        "Dropout": "dropout",
-        "FeatureQueue": "feature_queue",
-        "GradientReversal": "gradient_reversal",
-        "LayerNormalization": "layer_normalization",
-        "MaskedMaxPooling": "masked_pooling",
-        "MaskedMeanPooling": "masked_pooling",
-        "MaskedLanguageHead": "masked_language_head",
-        "ModalityClassifier": "modality_classifier",
-        "MultiHeadAttention": "multi_head_attention",
-        "PatchEmbedding": "patch_embedding",
-        "PrependToken": "prepend_token",
-        "ProjectionBlock": "projection_block",
-        "SoftMasking": "soft_masking",
-        "TokenAndPositionEmbedding": "token_and_position_embedding",
-        "TokenMasking": "token_masking",
-        "TransformerBlock": "transformer_block",
-        "gathered_from_replicas": "replica_gathering",
-        "masked_image_tokens": "soft_masking",
-        "momentum_copy": "momentum",
-        "momentum_update": "momentum",
-        "normalized_attention": "soft_masking",
-        "word_attention": "soft_masking",
-    },
-)
+if TYPE_CHECKING:
+    from .category_head import CategoryHead as CategoryHead
+    from .cross_modal_autoencoder import CrossModalAutoencoder as CrossModalAutoencoder
+    from .cross_modal_discriminators import CrossModalDiscriminators as CrossModalDiscriminators
+    from .discriminator import Discriminator as Discriminator
+    from .feature_queue import FeatureQueue as FeatureQueue
+    from .fused.fused_batch_normalization import FusedBatchNormalization as FusedBatchNormalization
+    from .fused.fused_layer_normalization import FusedLayerNormalization as FusedLayerNormalization
+    from .fused.head_dense import HeadDense as HeadDense
+    from .gradient_reversal import GradientReversal as GradientReversal
+    from .masked_language_head import MaskedLanguageHead as MaskedLanguageHead
+    from .masked_pooling import MaskedMaxPooling as MaskedMaxPooling
+    from .masked_pooling import MaskedMeanPooling as MaskedMeanPooling
+    from .modality_classifier import ModalityClassifier as ModalityClassifier
+    from .momentum import momentum_copy as momentum_copy
+    from .momentum import momentum_update as momentum_update
+    from .multi_head_attention import MultiHeadAttention as MultiHeadAttention
+    from .patch_embedding import PatchEmbedding as PatchEmbedding
+    from .prepend_token import PrependToken as PrependToken
+    from .projection_block import ProjectionBlock as ProjectionBlock
+    from .replica_gathering import gathered_from_replicas as gathered_from_replicas
+    from .soft_masking import SoftMasking as SoftMasking
+    from .soft_masking import masked_image_tokens as masked_image_tokens
+    from .soft_masking import normalized_attention as normalized_attention
+    from .soft_masking import word_attention as word_attention
+    from .token_and_position_embedding import TokenAndPositionEmbedding as TokenAndPositionEmbedding
+    from .token_masking import TokenMasking as TokenMasking
+    from .transformer_block import TransformerBlock as TransformerBlock
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

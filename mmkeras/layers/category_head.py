@@ -1,13 +1,19 @@
 """The category head that both modalities share."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
+from mmkeras.tensors import Shape, Tensor, TensorLike
+
 
 @keras.saving.register_keras_serializable("mmkeras")
-class CategoryHead(keras.layers.Layer):
+class CategoryHead(ConfigFromSignature, keras.layers.Layer):
     """Category logits as cosines: how far an embedding points along the direction of each category.
 
         logit_c = scale * <z, w_c> / |w_c| + b_c
@@ -40,7 +46,7 @@ class CategoryHead(keras.layers.Layer):
         its start as in Lin et al. 2017, Focal loss (arXiv 1708.02002), section 3.3.
     """
 
-    def __init__(self, classes, scale=10.0, initial_bias=0.0, **kwargs):
+    def __init__(self, classes: int, scale: float = 10.0, initial_bias: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if classes < 2:
             raise ValueError(f"Expected at least two classes. Received: classes={classes}")
@@ -50,21 +56,17 @@ class CategoryHead(keras.layers.Layer):
         self.scale = scale
         self.initial_bias = float(initial_bias)
 
-    def build(self, embedding_shape):
+    def build(self, embedding_shape: Shape) -> None:
         self.directions = self.add_weight(
             shape=(embedding_shape[-1], self.classes), initializer="orthogonal", name="directions"
         )
         start = keras.initializers.Constant(self.initial_bias)
         self.bias = self.add_weight(shape=(self.classes,), initializer=start, name="bias")
 
-    def call(self, embedding):
+    def call(self, embedding: TensorLike) -> Tensor:
         # float32, as the embedding is under any policy: a softmax over halves would round the small probabilities away.
         embedding, directions, bias = (ops.cast(x, "float32") for x in (embedding, self.directions, self.bias))
         return self.scale * ops.matmul(embedding, ops.normalize(directions, axis=0)) + bias
 
-    def compute_output_spec(self, embedding):
+    def compute_output_spec(self, embedding: keras.KerasTensor) -> keras.KerasTensor:
         return keras.KerasTensor((*embedding.shape[:-1], self.classes), "float32")
-
-    def get_config(self):
-        config = {"classes": self.classes, "scale": self.scale, "initial_bias": self.initial_bias}
-        return {**super().get_config(), **config}

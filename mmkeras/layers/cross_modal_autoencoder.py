@@ -1,10 +1,15 @@
 """The generators of a cross-modal GAN: two pathways into one representation and back."""
 
+from __future__ import annotations
+
+from typing import Any, Literal
+
 import keras
 
 from mmkeras._config import ConfigFromSignature
 from mmkeras.layers.linear import linear
 from mmkeras.layers.projection_block import ProjectionBlock
+from mmkeras.tensors import Tensor, TensorLike
 
 STREAMS = {"image": 0, "text": 1}
 
@@ -42,15 +47,15 @@ class CrossModalAutoencoder(ConfigFromSignature, keras.layers.Layer):
 
     def __init__(
         self,
-        image_features,
-        text_features,
-        classes,
-        units=1024,
-        share_weights=True,
-        share_category_head=False,
-        dropout=0.0,
-        **kwargs,
-    ):
+        image_features: int,
+        text_features: int,
+        classes: int,
+        units: int = 1024,
+        share_weights: bool = True,
+        share_category_head: bool = False,
+        dropout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if units < 1:
             raise ValueError(f"Expected units of 1 or more. Received: units={units}")
@@ -86,7 +91,7 @@ class CrossModalAutoencoder(ConfigFromSignature, keras.layers.Layer):
             self.text_category_head = linear(classes, units, dtype="float32", name="text_category_head")
         self.built = True
 
-    def encode(self, modality, feature, training=None):
+    def encode(self, modality: Literal["image", "text"], feature: TensorLike, training: bool | None = None) -> Tensor:
         """Return the common representation s of features h: float32 (B, units).
 
         Args:
@@ -97,16 +102,20 @@ class CrossModalAutoencoder(ConfigFromSignature, keras.layers.Layer):
         x = self._layer(modality, "encoder_1")(feature, training=training)
         return self._layer(modality, "encoder_2")(x, stream=STREAMS[modality], training=training)
 
-    def decode(self, modality, representation, training=None):
+    def decode(
+        self, modality: Literal["image", "text"], representation: TensorLike, training: bool | None = None
+    ) -> Tensor:
         """Return the features r that a representation stands for: float32 (B, F)."""
         x = self._layer(modality, "decoder")(representation, training=training)
         return self._layer(modality, "output")(x)
 
-    def category_logits(self, modality, representation):
+    def category_logits(self, modality: Literal["image", "text"], representation: TensorLike) -> Tensor:
         """Return the category logits of representations: float32 (B, C)."""
         return self._layer(modality, "category_head")(representation)
 
-    def variables_of(self, modality, decoder=True, category_head=True):
+    def variables_of(
+        self, modality: Literal["image", "text"], decoder: bool = True, category_head: bool = True
+    ) -> list[keras.Variable]:
         """Return the trainable variables of a pathway: the encoders' (a shared layer is in both pathways), and more.
 
         Args:

@@ -1,10 +1,15 @@
 """The discriminators of a cross-modal GAN: within a modality, and between the two."""
 
+from __future__ import annotations
+
+from typing import Any, Literal
+
 import keras
 from keras import ops
 
 from mmkeras._config import ConfigFromSignature
 from mmkeras.layers.discriminator import Discriminator
+from mmkeras.tensors import Array, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -28,7 +33,9 @@ class CrossModalDiscriminators(ConfigFromSignature, keras.layers.Layer):
         Peng, Qi & Yuan 2019 (arXiv 1710.05106): the cross-modal adversarial mechanism; sizes as in the authors' code.
     """
 
-    def __init__(self, image_features, text_features, representation_dim, hidden=512, **kwargs):
+    def __init__(
+        self, image_features: int, text_features: int, representation_dim: int, hidden: int = 512, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.image_features = image_features
         self.text_features = text_features
@@ -46,7 +53,7 @@ class CrossModalDiscriminators(ConfigFromSignature, keras.layers.Layer):
         self.text_inter = discriminator("text_inter", representation_dim + text_features, hidden)
         self.built = True
 
-    def intra(self, modality, feature, training=None):
+    def intra(self, modality: Literal["image", "text"], feature: TensorLike, training: bool | None = None) -> Tensor:
         """Return how much like real features these look: logits, float32 (B,).
 
         Args:
@@ -56,7 +63,13 @@ class CrossModalDiscriminators(ConfigFromSignature, keras.layers.Layer):
         """
         return getattr(self, f"{modality}_intra")(feature, training=training)
 
-    def inter(self, modality, representation, feature, training=None):
+    def inter(
+        self,
+        modality: Literal["image", "text"],
+        representation: Array,
+        feature: TensorLike,
+        training: bool | None = None,
+    ) -> Tensor:
         """Return how much each representation looks like that of the feature beside it: logits, float32 (B,).
 
         Args:

@@ -1,14 +1,21 @@
 """The queue of a teacher's embeddings: candidates of earlier batches beside those of the present one."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import ops
+
+from mmkeras._config import ConfigFromSignature
+from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
 NO_PICTURE = -(2**63)  # the id of a place that no batch has filled yet
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class FeatureQueue(keras.layers.Layer):
+class FeatureQueue(ConfigFromSignature, keras.layers.Layer):
     """First in, first out: embeddings of pictures and texts with the ids of their pictures.
 
     Everything is a weight, and saved with the model. Until batches have filled it the queue holds random unit vectors
@@ -43,7 +50,7 @@ class FeatureQueue(keras.layers.Layer):
         2107.07651), section 3.2.
     """
 
-    def __init__(self, size, embedding_dim, seed=0, **kwargs):
+    def __init__(self, size: int, embedding_dim: int, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)  # an int64 id and a float32 embedding stay what they are
         if min(size, embedding_dim) < 1:
             raise ValueError(f"Expected sizes of 1 or more. Received: size={size}, embedding_dim={embedding_dim}")
@@ -56,10 +63,10 @@ class FeatureQueue(keras.layers.Layer):
         self.pointer = self._add_state("pointer", (), "zeros", "int64")
         self.built = True
 
-    def build(self, *shapes):
+    def build(self, *shapes: Shape) -> None:
         self.built = True
 
-    def check_batch_size(self, batch_size):
+    def check_batch_size(self, batch_size: int) -> None:
         """Raise unless a batch, of all replicas together, may be queued.
 
         Raises:
@@ -71,14 +78,14 @@ class FeatureQueue(keras.layers.Layer):
                 f"{self._nearest_sizes(batch_size)}. Received: batch_size={batch_size}"
             )
 
-    def call(self, image_embedding, text_embedding, image_id):
+    def call(self, image_embedding: TensorLike, text_embedding: TensorLike, image_id: TensorLike) -> dict[str, Tensor]:
         return {
             "image_embedding": ops.concatenate([ops.cast(image_embedding, "float32"), self.image_queue], axis=0),
             "text_embedding": ops.concatenate([ops.cast(text_embedding, "float32"), self.text_queue], axis=0),
             "image_id": ops.concatenate([ops.cast(image_id, "int64"), self.id_queue], axis=0),
         }
 
-    def enqueue(self, image_embedding, text_embedding, image_id):
+    def enqueue(self, image_embedding: Array, text_embedding: Array, image_id: Array) -> None:
         """Put a batch in the place of the oldest one. Arguments as of the call; no gradient comes through."""
         batch = image_embedding.shape[0]
         if batch is None:
@@ -117,7 +124,9 @@ class FeatureQueue(keras.layers.Layer):
         sizes = [size for size in (below, below + batch_size) if size]
         return f"; of that batch it holds {' or '.join(map(str, sizes))}"
 
-    def compute_output_spec(self, image_embedding, text_embedding, image_id):
+    def compute_output_spec(
+        self, image_embedding: keras.KerasTensor, text_embedding: keras.KerasTensor, image_id: keras.KerasTensor
+    ) -> dict[str, keras.KerasTensor]:
         batch = image_embedding.shape[0]
         rows = None if batch is None else batch + self.size
         embedding = keras.KerasTensor((rows, self.embedding_dim), "float32")
@@ -125,14 +134,6 @@ class FeatureQueue(keras.layers.Layer):
             "image_embedding": embedding,
             "text_embedding": embedding,
             "image_id": keras.KerasTensor((rows,), "int64"),
-        }
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "size": self.size,
-            "embedding_dim": self.embedding_dim,
-            "seed": self.seed,
         }
 
 

@@ -1,9 +1,14 @@
 """Gradient reversal: the way in which a classifier's loss teaches the network below to defeat it."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import keras
 from keras import ops
+
+from mmkeras.tensors import Shape, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -38,7 +43,7 @@ class GradientReversal(keras.layers.Layer):
         Ganin & Lempitsky 2015 (arXiv 1409.7495), section 3.1 and equations 9 and 10.
     """
 
-    def __init__(self, strength=1.0, **kwargs):
+    def __init__(self, strength: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not 0 <= strength < math.inf:
             raise ValueError(f"Expected a finite strength of 0 or more. Received: strength={strength}")
@@ -52,10 +57,10 @@ class GradientReversal(keras.layers.Layer):
             name="strength",
         )
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Shape | None = None) -> None:
         self.built = True
 
-    def call(self, inputs, share=1.0):
+    def call(self, inputs: TensorLike, share: TensorLike = 1.0) -> Tensor:
         strength = share * ops.convert_to_tensor(self.strength)
 
         @ops.custom_gradient
@@ -69,8 +74,8 @@ class GradientReversal(keras.layers.Layer):
 
         return reverse(inputs)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "strength": self.initial_strength}

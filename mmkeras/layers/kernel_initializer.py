@@ -1,9 +1,11 @@
 """How the kernels of transformers start."""
 
+from __future__ import annotations
+
 import keras
 
 
-def kernel_initializer(initializer_range):
+def kernel_initializer(initializer_range: float | None) -> keras.initializers.Initializer:
     """Return how a kernel starts.
 
     Args:

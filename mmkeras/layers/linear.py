@@ -1,9 +1,13 @@
 """Linear layers as the older GAN literature starts them."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 
 
-def linear(units, inputs, **kwargs):
+def linear(units: int, inputs: int, **kwargs: Any) -> keras.layers.Dense:
     """A built `keras.layers.Dense` whose kernel and bias both start uniform within +-1 / sqrt(inputs).
 
     Keras' own start (Glorot, a bias of 0) draws the kernel by the mean of inputs and units; where a published network

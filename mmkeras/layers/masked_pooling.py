@@ -1,7 +1,11 @@
 """Pooling over the tokens that are there."""
 
+from __future__ import annotations
+
 import keras
 from keras import ops
+
+from mmkeras.tensors import Array, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -16,7 +20,7 @@ class MaskedMeanPooling(keras.layers.Layer):
         (B, W).
     """
 
-    def call(self, tokens, mask):
+    def call(self, tokens: Array, mask: TensorLike) -> Tensor:
         mask = ops.expand_dims(mask, -1)  # (B, L, 1)
         # Summed in float32: from 257 on, bfloat16 cannot count tokens. `where`, as 0 times infinity is no 0.
         total = ops.sum(ops.where(mask, ops.cast(tokens, "float32"), 0.0), axis=1)
@@ -36,7 +40,7 @@ class MaskedMaxPooling(keras.layers.Layer):
         (B, W).
     """
 
-    def call(self, tokens, mask):
+    def call(self, tokens: Array, mask: TensorLike) -> Tensor:
         mask = ops.expand_dims(mask, -1)  # (B, L, 1)
         lowest = ops.cast(-1e4, tokens.dtype)  # within float16
         pooled = ops.max(ops.where(mask, tokens, lowest), axis=1)

@@ -1,11 +1,19 @@
 """The modality classifier: the adversary of the encoders."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
+from mmkeras.tensors import Shape, Tensor, TensorLike
+
 
 @keras.saving.register_keras_serializable("mmkeras")
-class ModalityClassifier(keras.layers.Layer):
+class ModalityClassifier(ConfigFromSignature, keras.layers.Layer):
     """An MLP that tells embeddings of pictures from embeddings of texts.
 
     At least one hidden layer: a linear classifier sees a difference of means only. No normalisation over the batch,
@@ -28,7 +36,7 @@ class ModalityClassifier(keras.layers.Layer):
         >>> logits = ModalityClassifier((256, 256))(reversal(embedding))
     """
 
-    def __init__(self, hidden=(256, 256), dropout=0.0, **kwargs):
+    def __init__(self, hidden: Sequence[int] = (256, 256), dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not hidden or min(hidden) < 1:
             raise ValueError(f"Expected the units of one hidden layer or more. Received: hidden={hidden}")
@@ -37,7 +45,7 @@ class ModalityClassifier(keras.layers.Layer):
         self.hidden = hidden
         self.dropout = dropout
 
-    def build(self, embedding_shape):
+    def build(self, embedding_shape: Shape) -> None:
         policy = self.dtype_policy
         self.hidden_layers = []
         width = embedding_shape[-1]
@@ -50,14 +58,11 @@ class ModalityClassifier(keras.layers.Layer):
         self.logit = keras.layers.Dense(1, dtype="float32", name="logit")
         self.logit.build((None, width))
 
-    def call(self, embedding, training=None):
+    def call(self, embedding: TensorLike, training: bool | None = None) -> Tensor:
         x = embedding
         for layer in self.hidden_layers:
             x = self.hidden_dropout(layer(x), training=training)
         return ops.squeeze(self.logit(x), axis=-1)
 
-    def compute_output_spec(self, embedding, training=None):
+    def compute_output_spec(self, embedding: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
         return keras.KerasTensor(embedding.shape[:-1], "float32")
-
-    def get_config(self):
-        return {**super().get_config(), "hidden": list(self.hidden), "dropout": self.dropout}

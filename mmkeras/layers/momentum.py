@@ -1,10 +1,18 @@
 """Momentum models: a slow copy of a model, which teaches it."""
 
+from __future__ import annotations
+
+from typing import TypeVar
+
 import keras
 import tensorflow as tf
 
+from mmkeras.tensors import TensorLike
 
-def momentum_copy(model):
+LayerOrModel = TypeVar("LayerOrModel", bound=keras.layers.Layer)
+
+
+def momentum_copy(model: LayerOrModel) -> LayerOrModel:
     """Return a copy of a functional model that no optimizer trains and that starts with the same weights.
 
     Args:
@@ -31,7 +39,7 @@ def momentum_copy(model):
     return copy
 
 
-def momentum_update(model, teacher, momentum):
+def momentum_update(model: keras.layers.Layer, teacher: keras.layers.Layer, momentum: TensorLike) -> None:
     """Move the teacher's weights towards the model's.
 
         teacher = momentum teacher + (1 - momentum) model

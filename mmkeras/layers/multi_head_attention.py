@@ -1,16 +1,21 @@
 """Multi-head attention whose probabilities can be read and differentiated."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import ops
 
-from mmkeras.layers.dropout import Dropout
-from mmkeras.layers.head_dense import HeadDense
+from mmkeras._config import ConfigFromSignature
+from mmkeras.layers.fused.head_dense import HeadDense
 from mmkeras.layers.kernel_initializer import kernel_initializer
+from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class MultiHeadAttention(keras.layers.Layer):
+class MultiHeadAttention(ConfigFromSignature, keras.layers.Layer):
     """Scaled dot-product attention in several heads, from tokens to themselves or to a context.
 
     Outputs and weights are those of `keras.layers.MultiHeadAttention`; what that one lacks is a way to the derivative
@@ -48,7 +53,7 @@ class MultiHeadAttention(keras.layers.Layer):
         Vaswani et al. 2017 (arXiv 1706.03762), section 3.2.
     """
 
-    def __init__(self, heads, dropout=0.0, initializer_range=None, **kwargs):
+    def __init__(self, heads: int, dropout: float = 0.0, initializer_range: float | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if heads < 1:
             raise ValueError(f"Expected at least one attention head. Received: heads={heads}")
@@ -58,7 +63,7 @@ class MultiHeadAttention(keras.layers.Layer):
         self.dropout = dropout
         self.initializer_range = initializer_range
 
-    def build(self, tokens_shape, context_shape=None):
+    def build(self, tokens_shape: Shape, context_shape: Shape | None = None) -> None:
         width = tokens_shape[-1]
         if width % self.heads:
             raise ValueError(f"Expected a width that {self.heads} heads divide. Received: width={width}")
@@ -68,7 +73,7 @@ class MultiHeadAttention(keras.layers.Layer):
         self.key_dense = self._dense("blw,whd->blhd", (None, self.heads, size), "hd", "key")
         self.value_dense = self._dense("blw,whd->blhd", (None, self.heads, size), "hd", "value")
         self.output_dense = self._dense("blhd,hdw->blw", (None, width), "w", "output")
-        self.probability_dropout = Dropout(self.dropout, dtype=self.dtype_policy, name="dropout")
+        self.probability_dropout = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy, name="dropout")
         self.query_dense.build(tokens_shape)
         self.key_dense.build(context_shape)
         self.value_dense.build(context_shape)
@@ -84,7 +89,15 @@ class MultiHeadAttention(keras.layers.Layer):
             name=name,
         )
 
-    def call(self, tokens, context=None, attention_mask=None, probe=None, return_probabilities=False, training=None):
+    def call(
+        self,
+        tokens: TensorLike,
+        context: TensorLike | None = None,
+        attention_mask: Array | None = None,
+        probe: TensorLike | None = None,
+        return_probabilities: bool = False,
+        training: bool | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         context = tokens if context is None else context
         query, key, value = self.query_dense(tokens), self.key_dense(context), self.value_dense(context)
         query = query * ops.cast(query.shape[-1] ** -0.5, query.dtype)
@@ -101,11 +114,3 @@ class MultiHeadAttention(keras.layers.Layer):
         weights = self.probability_dropout(weights, training=training)
         attended = self.output_dense(ops.einsum("bhln,bnhd->blhd", weights, value))  # (B, L, W)
         return (attended, probabilities) if return_probabilities else attended
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "heads": self.heads,
-            "dropout": self.dropout,
-            "initializer_range": self.initializer_range,
-        }

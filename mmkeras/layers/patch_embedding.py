@@ -1,13 +1,19 @@
 """Pictures as sequences of patches."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.layers.kernel_initializer import kernel_initializer
+from mmkeras.tensors import Shape, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class PatchEmbedding(keras.layers.Layer):
+class PatchEmbedding(ConfigFromSignature, keras.layers.Layer):
     """Cut pictures into patches, project each, put a learnt class token before them and add learnt positions.
 
     Patches are read row by row from the top left. `grid` is their number, (rows, columns); the first row of
@@ -31,7 +37,7 @@ class PatchEmbedding(keras.layers.Layer):
         Dosovitskiy et al. 2021 (arXiv 2010.11929), section 3.1.
     """
 
-    def __init__(self, patch, width, initializer_range=0.02, **kwargs):
+    def __init__(self, patch: int, width: int, initializer_range: float | None = 0.02, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if min(patch, width) < 1:
             raise ValueError(f"Expected sizes of 1 or more. Received: patch={patch}, width={width}")
@@ -39,7 +45,7 @@ class PatchEmbedding(keras.layers.Layer):
         self.width = width
         self.initializer_range = initializer_range
 
-    def build(self, image_shape):
+    def build(self, image_shape: Shape) -> None:
         height, width = image_shape[1:3]
         if height % self.patch or width % self.patch:
             raise ValueError(
@@ -64,18 +70,10 @@ class PatchEmbedding(keras.layers.Layer):
             name="position_embedding",
         )
 
-    def call(self, image):
+    def call(self, image: TensorLike) -> Tensor:
         patches = self.projection(image)  # (B, rows, columns, W)
         patches = ops.reshape(patches, (-1, self.grid[0] * self.grid[1], self.width))
         class_token = ops.cast(self.class_token, patches.dtype)[None, None]
         class_token = ops.broadcast_to(class_token, (ops.shape(patches)[0], 1, self.width))
         tokens = ops.concatenate([class_token, patches], axis=1)
         return tokens + ops.cast(self.position_embedding, tokens.dtype)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "patch": self.patch,
-            "width": self.width,
-            "initializer_range": self.initializer_range,
-        }

@@ -1,11 +1,18 @@
 """A token before every text."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
+from mmkeras.tensors import Tensor, TensorLike
+
 
 @keras.saving.register_keras_serializable("mmkeras")
-class PrependToken(keras.layers.Layer):
+class PrependToken(ConfigFromSignature, keras.layers.Layer):
     """Put one id before every row of token ids.
 
     Args:
@@ -25,14 +32,11 @@ class PrependToken(keras.layers.Layer):
         [[2, 7, 9, 0]]
     """
 
-    def __init__(self, token_id, **kwargs):
+    def __init__(self, token_id: int, **kwargs: Any) -> None:
         super().__init__(**{"autocast": False, **kwargs})
         if token_id < 0:
             raise ValueError(f"Expected an id of 0 or more. Received: token_id={token_id}")
         self.token_id = token_id
 
-    def call(self, token_ids):
+    def call(self, token_ids: TensorLike) -> Tensor:
         return ops.pad(token_ids, ((0, 0), (1, 0)), constant_values=self.token_id)
-
-    def get_config(self):
-        return {**super().get_config(), "token_id": self.token_id}

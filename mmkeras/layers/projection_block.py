@@ -1,14 +1,20 @@
 """The block that cross-modal GANs are built of, with batch statistics for each modality that goes through it."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
+from mmkeras.layers.fused.normalize_by_batch import normalize_by_batch
 from mmkeras.layers.linear import linear
-from mmkeras.layers.normalize_by_batch import normalize_by_batch
+from mmkeras.tensors import Shape, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class ProjectionBlock(keras.layers.Layer):
+class ProjectionBlock(ConfigFromSignature, keras.layers.Layer):
     """A linear layer, batch normalisation and a leaky ReLU; several streams may share it.
 
         y = Dropout( LeakyReLU( gamma * (Wx + b - mean_k) / sqrt(variance_k + epsilon) + beta ) )
@@ -44,7 +50,16 @@ class ProjectionBlock(keras.layers.Layer):
         N(1, 0.02). The moving variance is the batch's own, as in Keras, and not scaled by B / (B - 1), as in Torch.
     """
 
-    def __init__(self, units, streams=1, momentum=0.9, epsilon=1e-5, negative_slope=0.2, dropout=0.0, **kwargs):
+    def __init__(
+        self,
+        units: int,
+        streams: int = 1,
+        momentum: float = 0.9,
+        epsilon: float = 1e-5,
+        negative_slope: float = 0.2,
+        dropout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if units < 1 or streams < 1:
             raise ValueError(f"Expected one unit and one stream or more. Received: units={units}, streams={streams}")
@@ -61,7 +76,7 @@ class ProjectionBlock(keras.layers.Layer):
         if dropout:
             self.seed_generator = keras.random.SeedGenerator()
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.projection = linear(self.units, input_shape[-1], dtype=self.dtype_policy, name="projection")
 
         def add(name, initializer, trainable=True):
@@ -79,7 +94,7 @@ class ProjectionBlock(keras.layers.Layer):
         self.moving_means = [add(f"moving_mean_{stream}", "zeros", False) for stream in range(self.streams)]
         self.moving_variances = [add(f"moving_variance_{stream}", "ones", False) for stream in range(self.streams)]
 
-    def call(self, inputs, stream=0, training=None):
+    def call(self, inputs: TensorLike, stream: int = 0, training: bool | None = None) -> Tensor:
         x = ops.cast(self.projection(inputs), "float32")
         moving = self.moving_means[stream], self.moving_variances[stream]
         if training and self.trainable:
@@ -91,9 +106,7 @@ class ProjectionBlock(keras.layers.Layer):
         x = ops.leaky_relu(x, self.negative_slope)
         return keras.random.dropout(x, self.dropout, seed=self.seed_generator) if training and self.dropout else x
 
-    def compute_output_spec(self, inputs, stream=0, training=None):
+    def compute_output_spec(
+        self, inputs: keras.KerasTensor, stream: int = 0, training: bool | None = None
+    ) -> keras.KerasTensor:
         return keras.KerasTensor((*inputs.shape[:-1], self.units), "float32")
-
-    def get_config(self):
-        names = ("units", "streams", "momentum", "epsilon", "negative_slope", "dropout")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -1,9 +1,13 @@
 """Rows of all replicas, for losses over the whole batch under `tf.distribute`."""
 
+from __future__ import annotations
+
 import tensorflow as tf
 
+from mmkeras.tensors import Array, Tensor
 
-def gathered_from_replicas(rows):
+
+def gathered_from_replicas(rows: Array) -> Tensor:
     """Rows of the whole batch, in every replica the same and in the same order.
 
     For what has no gradient: a teacher's embeddings, ids.

@@ -1,16 +1,23 @@
 """Text-driven soft masks: where a model looks for a word is dimmed, and the rest has to answer."""
 
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias, get_args
+
 import keras
 from keras import ops
 
 from mmkeras._config import ConfigFromSignature
+from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
-MASK_MODES = ("soft", "hard", "random", "none")
+MaskMode: TypeAlias = Literal["soft", "hard", "random", "none"]
+
+MASK_MODES = get_args(MaskMode)
 OUT = -1e9  # a logit that is never drawn beside another
 NO_WORD = -1
 
 
-def word_attention(probabilities, gradient):
+def word_attention(probabilities: Array, gradient: Array) -> Tensor:
     """Grad-CAM of each word over the picture's patches.
 
         cam_lp = mean over heads h of  relu(gradient_hlp) probabilities_hlp
@@ -32,7 +39,7 @@ def word_attention(probabilities, gradient):
     return ops.stop_gradient(ops.mean(ops.relu(gradient) * probabilities, axis=1))
 
 
-def normalized_attention(attention, epsilon=1e-12):
+def normalized_attention(attention: TensorLike, epsilon: float = 1e-12) -> Tensor:
     """Stretch each row to [0, 1], from its least to its greatest value.
 
     Args:
@@ -50,7 +57,7 @@ def normalized_attention(attention, epsilon=1e-12):
     return ops.where(known, (attention - low) / ops.where(known, spread, 1.0), 0.0)
 
 
-def masked_image_tokens(image_tokens, mask):
+def masked_image_tokens(image_tokens: Array, mask: TensorLike) -> Tensor:
     """Attenuate patches, and leave the class token, which is first, as it is.
 
     Args:
@@ -104,7 +111,13 @@ class SoftMasking(ConfigFromSignature, keras.layers.Layer):
         class token left alone and the draw among words only are our choice.
     """
 
-    def __init__(self, mask_mode="soft", threshold=0.5, seed=0, **kwargs):
+    def __init__(
+        self,
+        mask_mode: MaskMode = "soft",
+        threshold: float = 0.5,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(autocast=False, **kwargs)  # half precision would turn small attentions into 0
         if mask_mode not in MASK_MODES:
             raise ValueError(f"Expected mask_mode to be one of {', '.join(MASK_MODES)}. Received: {mask_mode!r}")
@@ -116,10 +129,10 @@ class SoftMasking(ConfigFromSignature, keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
-    def build(self, *shapes):
+    def build(self, *shapes: Shape) -> None:
         self.built = True
 
-    def call(self, image_tokens, attention, words):
+    def call(self, image_tokens: Array, attention: TensorLike, words: TensorLike) -> dict[str, Tensor]:
         word = self._drawn(words)
         mask = self.mask_of(attention, word)
         tokens = image_tokens if self.mask_mode == "none" else masked_image_tokens(image_tokens, mask)
@@ -132,7 +145,7 @@ class SoftMasking(ConfigFromSignature, keras.layers.Layer):
         word = keras.random.categorical(logits, 1, dtype="int32", seed=self.seed_generator)
         return ops.where(ops.any(words, axis=1), ops.squeeze(word, axis=1), NO_WORD)
 
-    def mask_of(self, attention, word, seed=None):
+    def mask_of(self, attention: TensorLike, word: TensorLike, seed: int | None = None) -> Tensor:
         """Return the mask of given words.
 
         Args:
@@ -157,7 +170,9 @@ class SoftMasking(ConfigFromSignature, keras.layers.Layer):
             mask = ops.zeros_like(mask)
         return ops.stop_gradient(mask)
 
-    def compute_output_spec(self, image_tokens, attention, words):
+    def compute_output_spec(
+        self, image_tokens: keras.KerasTensor, attention: keras.KerasTensor, words: keras.KerasTensor
+    ) -> dict[str, keras.KerasTensor]:
         batch, tokens = image_tokens.shape[:2]
         patches = None if tokens is None else tokens - 1
         return {

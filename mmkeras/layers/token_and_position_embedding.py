@@ -1,11 +1,18 @@
 """Token embedding plus learnt position embedding."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
+from mmkeras.tensors import Array, Shape, Tensor
+
 
 @keras.saving.register_keras_serializable("mmkeras")
-class TokenAndPositionEmbedding(keras.layers.Layer):
+class TokenAndPositionEmbedding(ConfigFromSignature, keras.layers.Layer):
     """Sum of a token's, its position's and, if asked, its segment type's learnt vectors.
 
     Args:
@@ -29,7 +36,7 @@ class TokenAndPositionEmbedding(keras.layers.Layer):
         BERT, Devlin et al. 2019 (arXiv 1810.04805), section 3.
     """
 
-    def __init__(self, vocabulary_size, sequence_length, width, types=0, **kwargs):
+    def __init__(self, vocabulary_size: int, sequence_length: int, width: int, types: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if min(vocabulary_size, sequence_length, width) < 1:
             raise ValueError(
@@ -46,7 +53,7 @@ class TokenAndPositionEmbedding(keras.layers.Layer):
             vocabulary_size, width, _initializer(), dtype=self.dtype_policy, name="token_embedding"
         )
 
-    def build(self, token_ids_shape):
+    def build(self, token_ids_shape: Shape) -> None:
         self.token_embedding.build(token_ids_shape)
         self.position_embedding = self.add_weight(
             shape=(self.sequence_length, self.width), initializer=_initializer(), name="position_embedding"
@@ -56,7 +63,7 @@ class TokenAndPositionEmbedding(keras.layers.Layer):
                 shape=(self.types, self.width), initializer=_initializer(), name="type_embedding"
             )
 
-    def call(self, token_ids):
+    def call(self, token_ids: Array) -> Tensor:
         length = token_ids.shape[1]
         if length is not None and length > self.sequence_length:
             raise ValueError(f"Expected at most {self.sequence_length} token ids a row. Received: {length}")
@@ -64,15 +71,6 @@ class TokenAndPositionEmbedding(keras.layers.Layer):
         if self.types:
             added = added + self.type_embedding[0]
         return self.token_embedding(token_ids) + ops.cast(added, self.compute_dtype)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "sequence_length": self.sequence_length,
-            "width": self.width,
-            "types": self.types,
-        }
 
 
 def _initializer():

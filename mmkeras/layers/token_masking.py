@@ -1,10 +1,16 @@
 """Hiding words of a text, for a model to guess and to learn not to lean on them."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from mmkeras._config import ConfigFromSignature
+from mmkeras.tensors import Shape, Tensor, TensorLike
 
 IGNORED = -1  # the target of a position at which nothing is hidden
 
@@ -49,15 +55,15 @@ class TokenMasking(ConfigFromSignature, keras.layers.Layer):
 
     def __init__(
         self,
-        vocabulary_size,
-        mask_id,
-        special_ids=(0,),
-        rate=0.15,
-        mask_share=0.8,
-        random_share=0.1,
-        seed=0,
-        **kwargs,
-    ):
+        vocabulary_size: int,
+        mask_id: int,
+        special_ids: Sequence[int] = (0,),
+        rate: float = 0.15,
+        mask_share: float = 0.8,
+        random_share: float = 0.1,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not (0 <= rate <= 1 and mask_share >= 0 and random_share >= 0 and mask_share + random_share <= 1):
             raise ValueError(
@@ -82,16 +88,16 @@ class TokenMasking(ConfigFromSignature, keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
-    def build(self, token_ids_shape):
+    def build(self, token_ids_shape: Shape) -> None:
         self.built = True
 
-    def is_word(self, token_ids):
+    def is_word(self, token_ids: TensorLike) -> Tensor:
         """Which tokens are words that may be hidden: no special id, no mask. Bool, of the shape of `token_ids`."""
         ordinary = np.zeros(self.vocabulary_size, "bool")
         ordinary[self._ordinary] = True
         return ops.take(ops.convert_to_tensor(ordinary), token_ids, axis=0)
 
-    def call(self, token_ids):
+    def call(self, token_ids: TensorLike) -> tuple[Tensor, Tensor]:
         token_ids = ops.cast(token_ids, "int32")
         shape = ops.shape(token_ids)
         draw = keras.random.uniform((2, *shape), dtype="float32", seed=self.seed_generator)
@@ -102,5 +108,5 @@ class TokenMasking(ConfigFromSignature, keras.layers.Layer):
         hidden = ops.where(draw[1] < self.mask_share, self.mask_id, hidden)
         return ops.where(chosen, hidden, token_ids), ops.where(chosen, token_ids, IGNORED)
 
-    def compute_output_spec(self, token_ids):
+    def compute_output_spec(self, token_ids: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         return tuple(keras.KerasTensor(token_ids.shape, "int32") for _ in range(2))

@@ -1,15 +1,20 @@
 """Transformer blocks."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 
-from mmkeras.layers.dropout import Dropout
+from mmkeras._config import ConfigFromSignature
+from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 from mmkeras.layers.kernel_initializer import kernel_initializer
-from mmkeras.layers.layer_normalization import LayerNormalization
 from mmkeras.layers.multi_head_attention import MultiHeadAttention
+from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class TransformerBlock(keras.layers.Layer):
+class TransformerBlock(ConfigFromSignature, keras.layers.Layer):
     """Self-attention and feed-forward block, if asked with attention to another modality's tokens between the two.
 
     Normalised before each part (Xiong et al. 2020, figure 1b), as ViT is, which trains without a long warm-up; or after
@@ -49,15 +54,15 @@ class TransformerBlock(keras.layers.Layer):
 
     def __init__(
         self,
-        heads,
-        feed_forward,
-        dropout=0.0,
-        post_norm=False,
-        cross_attention=False,
-        epsilon=1e-6,
-        initializer_range=None,
-        **kwargs,
-    ):
+        heads: int,
+        feed_forward: int,
+        dropout: float = 0.0,
+        post_norm: bool = False,
+        cross_attention: bool = False,
+        epsilon: float = 1e-6,
+        initializer_range: float | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if heads < 1:
             raise ValueError(f"Expected at least one attention head. Received: heads={heads}")
@@ -75,7 +80,7 @@ class TransformerBlock(keras.layers.Layer):
         self.epsilon = epsilon
         self.initializer_range = initializer_range
 
-    def build(self, tokens_shape, context_shape=None):
+    def build(self, tokens_shape: Shape, context_shape: Shape | None = None) -> None:
         self._check_context(context_shape)
         width, policy = tokens_shape[-1], self.dtype_policy
         self.attention_norm = self._norm("attention_norm")
@@ -83,7 +88,7 @@ class TransformerBlock(keras.layers.Layer):
         self.feed_forward_norm = self._norm("feed_forward_norm")
         self.expand = self._dense(self.feed_forward, "gelu", "expand")
         self.contract = self._dense(width, None, "contract")
-        self.residual_dropout = Dropout(self.dropout, dtype=policy, name="residual_dropout")
+        self.residual_dropout = keras.layers.Dropout(self.dropout, dtype=policy, name="residual_dropout")
         self.attention_norm.build(tokens_shape)
         self.attention.build(tokens_shape)
         if self.cross_attention:
@@ -96,7 +101,7 @@ class TransformerBlock(keras.layers.Layer):
         self.contract.build((*tokens_shape[:-1], self.feed_forward))
 
     def _norm(self, name):
-        return LayerNormalization(epsilon=self.epsilon, dtype=self.dtype_policy, name=name)
+        return FusedLayerNormalization(epsilon=self.epsilon, dtype=self.dtype_policy, name=name)
 
     def _dense(self, units, activation, name):
         kernel = kernel_initializer(self.initializer_range)
@@ -114,14 +119,14 @@ class TransformerBlock(keras.layers.Layer):
 
     def call(
         self,
-        tokens,
-        mask=None,
-        context=None,
-        probe=None,
-        return_probabilities=False,
-        class_only=False,
-        training=None,
-    ):
+        tokens: Array,
+        mask: TensorLike | None = None,
+        context: TensorLike | None = None,
+        probe: TensorLike | None = None,
+        return_probabilities: bool = False,
+        class_only: bool = False,
+        training: bool | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         self._check_context(context)
         if return_probabilities and not self.cross_attention:
             raise ValueError("Expected cross_attention with return_probabilities. Received: cross_attention=False")
@@ -151,17 +156,5 @@ class TransformerBlock(keras.layers.Layer):
         tokens = tokens + self.residual_dropout(branch, training=training)
         return norm(tokens, training=training) if self.post_norm else tokens
 
-    def compute_mask(self, inputs, previous_mask):
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
         return None  # masks go by argument; attached to a tensor, Keras would hand them to layers that take none
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "heads": self.heads,
-            "feed_forward": self.feed_forward,
-            "dropout": self.dropout,
-            "post_norm": self.post_norm,
-            "cross_attention": self.cross_attention,
-            "epsilon": self.epsilon,
-            "initializer_range": self.initializer_range,
-        }

@@ -1,10 +1,16 @@
 """The modality loss: is an embedding a picture's or a text's?"""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
+from mmkeras.tensors import Tensor, TensorLike
 
-def modality_crossentropy(is_image, modality_logits):
+
+def modality_crossentropy(is_image: TensorLike, modality_logits: TensorLike) -> Tensor:
     """Binary cross-entropy of a modality classifier.
 
         loss_i = -[ y_i log s(l_i) + (1 - y_i) log(1 - s(l_i)) ]
@@ -43,8 +49,8 @@ class ModalityCrossentropy(keras.losses.Loss):
         >>> loss = ModalityCrossentropy()([1, 1, 0, 0], classifier(reversal(embeddings)))
     """
 
-    def __init__(self, name="modality_crossentropy", **kwargs):
+    def __init__(self, name: str = "modality_crossentropy", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: TensorLike, y_pred: TensorLike) -> Tensor:
         return modality_crossentropy(y_true, y_pred)

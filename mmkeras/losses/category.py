@@ -1,10 +1,16 @@
 """The category loss: one head over both modalities, single labels or multi-hot ones."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
+from mmkeras.tensors import Array, Tensor, TensorLike
 
-def category_crossentropy(label, logits):
+
+def category_crossentropy(label: Array, logits: TensorLike) -> Tensor:
     """Cross-entropy of category logits.
 
     Single labels (softmax) and multi-hot labels (a sigmoid a class, summed over the classes):
@@ -46,9 +52,9 @@ class CategoryCrossentropy(keras.losses.Loss):
         >>> loss = CategoryCrossentropy()([2, 0], category_logits)
     """
 
-    def __init__(self, name="category_crossentropy", **kwargs):
+    def __init__(self, name: str = "category_crossentropy", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: TensorLike, y_pred: TensorLike) -> Tensor:
         # Keras makes float32 of labels; class numbers are exact in it.
         return category_crossentropy(ops.cast(y_true, "int32"), y_pred)

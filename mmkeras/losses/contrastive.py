@@ -1,12 +1,21 @@
 """Contrastive losses over the pairs of a batch."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
+
+from mmkeras.tensors import Tensor, TensorLike
 
 EXCLUDED = -1e9  # a logit that softmax turns into exactly 0 in float32
 
 
-def info_nce(image_embedding, text_embedding, temperature, image_id=None):
+def info_nce(
+    image_embedding: TensorLike, text_embedding: TensorLike, temperature: TensorLike, image_id: TensorLike | None = None
+) -> Tensor:
     """Symmetric InfoNCE over the pairs of a batch.
 
     With s_ij = <v_i, t_j> / temperature,
@@ -41,14 +50,14 @@ def info_nce(image_embedding, text_embedding, temperature, image_id=None):
     return 0.5 * (image_to_text + text_to_image)
 
 
-def is_negative(similarity, image_id=None):
+def is_negative(similarity: TensorLike, image_id: TensorLike | None = None) -> Tensor:
     """Which columns are negatives of which rows: bool (B, B), those of another `image_id`, or all but the row's own."""
     if image_id is None:
         return ops.logical_not(ops.eye(ops.shape(similarity)[0], dtype="bool"))
     return ops.not_equal(ops.expand_dims(image_id, 1), ops.expand_dims(image_id, 0))
 
 
-def id_as_row(image_id):
+def id_as_row(image_id: TensorLike) -> Tensor:
     """Each id as the first row that has it, int32 (B,), for Keras casts what a loss compares to float32.
 
     There 16777216 and 16777217 would be one id; a number below B is exact.
@@ -77,12 +86,14 @@ class InfoNCE(keras.losses.Loss):
         >>> loss = InfoNCE()(image_id, (image_embedding, text_embedding, 0.07))
     """
 
-    def __init__(self, name="info_nce", **kwargs):
+    def __init__(self, name: str = "info_nce", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(
+        self, y_true: TensorLike, y_pred: Sequence[TensorLike], sample_weight: TensorLike | None = None
+    ) -> Tensor:
         return super().__call__(id_as_row(y_true), y_pred, sample_weight)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: TensorLike, y_pred: Sequence[TensorLike]) -> Tensor:
         image_embedding, text_embedding, temperature = y_pred
         return info_nce(image_embedding, text_embedding, temperature, image_id=y_true)

@@ -1,10 +1,17 @@
 """The two sides of a game against a discriminator, from its logits."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
+from mmkeras.tensors import Tensor, TensorLike
 
-def discriminator_crossentropy(real_logits, fake_logits):
+
+def discriminator_crossentropy(real_logits: TensorLike, fake_logits: Sequence[TensorLike]) -> Tensor:
     """Binary cross-entropy of a discriminator, over real rows and over K kinds of fake ones.
 
         loss_i = -log s(real_i) - 1/K sum_k log(1 - s(fake_ki))
@@ -27,7 +34,7 @@ def discriminator_crossentropy(real_logits, fake_logits):
     return fooling_crossentropy(real_logits) + sum(fakes) / len(fakes)
 
 
-def fooling_crossentropy(fake_logits):
+def fooling_crossentropy(fake_logits: TensorLike) -> Tensor:
     """What the generator descends on: the cross-entropy of its fakes with the answer "real".
 
         loss_i = -log s(fake_i)
@@ -61,8 +68,8 @@ class DiscriminatorCrossentropy(keras.losses.Loss):
         >>> loss = DiscriminatorCrossentropy()(discriminator(feature), [discriminator(reconstruction)])
     """
 
-    def __init__(self, name="discriminator_crossentropy", **kwargs):
+    def __init__(self, name: str = "discriminator_crossentropy", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: TensorLike, y_pred: Sequence[TensorLike]) -> Tensor:
         return discriminator_crossentropy(y_true, y_pred)

@@ -1,12 +1,20 @@
 """Image-text contrast against a teacher's candidates, with soft targets and focal weights."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
+
+from mmkeras._config import ConfigFromSignature
+from mmkeras.tensors import Tensor, TensorLike
 
 SMALLEST = 1e-6  # of 1 - p in the focal factor: below it a power under 1 has no finite slope
 
 
-def positive_candidates(image_id, candidate_id):
+def positive_candidates(image_id: TensorLike, candidate_id: TensorLike) -> Tensor:
     """Which candidates show a row's picture, whether they stand in the batch or in the queue.
 
     Args:
@@ -19,7 +27,7 @@ def positive_candidates(image_id, candidate_id):
     return ops.equal(ops.expand_dims(image_id, 1), ops.expand_dims(candidate_id, 0))
 
 
-def candidate_logits(embedding, candidates, temperature):
+def candidate_logits(embedding: TensorLike, candidates: TensorLike, temperature: TensorLike) -> Tensor:
     """Cosines over temperature of each row with each candidate.
 
     Args:
@@ -34,7 +42,7 @@ def candidate_logits(embedding, candidates, temperature):
     return similarity / ops.cast(temperature, "float32")
 
 
-def soft_targets(teacher_logits, positives, alpha):
+def soft_targets(teacher_logits: TensorLike, positives: TensorLike, alpha: TensorLike) -> Tensor:
     """What a row should answer: its own picture, and to a share what the teacher thinks.
 
         y_ij = (1 - alpha) h_ij + alpha softmax_j(teacher_ij)
@@ -60,7 +68,7 @@ def soft_targets(teacher_logits, positives, alpha):
     return ops.stop_gradient((1 - alpha) * hard + alpha * soft)
 
 
-def image_text_contrast(logits, targets, gamma=0.0):
+def image_text_contrast(logits: Sequence[TensorLike], targets: Sequence[TensorLike], gamma: float = 0.0) -> Tensor:
     """Focal cross-entropy of soft targets over candidates, the mean of both directions.
 
     With p = softmax(logits) over the candidates of a row,
@@ -98,7 +106,7 @@ def _focal_crossentropy(logits, targets, gamma):
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class ImageTextContrastive(keras.losses.Loss):
+class ImageTextContrastive(ConfigFromSignature, keras.losses.Loss):
     """`image_text_contrast` as a Keras loss.
 
     The choice where a momentum teacher and a queue give many candidates and a second opinion on each: captions of the
@@ -125,14 +133,11 @@ class ImageTextContrastive(keras.losses.Loss):
         >>> loss = ImageTextContrastive(gamma=2.0)(targets, (to_text, to_image))
     """
 
-    def __init__(self, gamma=0.0, name="image_text_contrastive", **kwargs):
+    def __init__(self, gamma: float = 0.0, name: str = "image_text_contrastive", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         if not gamma >= 0:
             raise ValueError(f"Expected an exponent of 0 or more. Received: gamma={gamma}")
         self.gamma = gamma
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Sequence[TensorLike], y_pred: Sequence[TensorLike]) -> Tensor:
         return image_text_contrast(y_pred, y_true, self.gamma)
-
-    def get_config(self):
-        return {**super().get_config(), "gamma": self.gamma}

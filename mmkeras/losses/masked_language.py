@@ -1,12 +1,21 @@
 """Masked language modelling: the hidden words of a text, and what a teacher thinks they are."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
+
+from mmkeras.tensors import Tensor, TensorLike
 
 IGNORED = -1  # the target of a position at which nothing is to be told
 
 
-def masked_language_crossentropy(targets, logits, teacher_logits=None, alpha=0.0):
+def masked_language_crossentropy(
+    targets: TensorLike, logits: TensorLike, teacher_logits: TensorLike | None = None, alpha: TensorLike = 0.0
+) -> Tensor:
     """Cross-entropy of the hidden words, to a share with the teacher's answer in place of the word.
 
     At a position with a target t, and with q = softmax(teacher_logits),
@@ -55,15 +64,22 @@ class MaskedLanguageCrossentropy(keras.losses.Loss):
         >>> loss = MaskedLanguageCrossentropy()(targets, (logits, teacher_logits, 0.4))
     """
 
-    def __init__(self, name="masked_language_crossentropy", reduction="mean_with_sample_weight", **kwargs):
+    def __init__(
+        self,
+        name: str = "masked_language_crossentropy",
+        reduction: str | None = "mean_with_sample_weight",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, reduction=reduction, **kwargs)
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(
+        self, y_true: TensorLike, y_pred: TensorLike | Sequence[TensorLike], sample_weight: TensorLike | None = None
+    ) -> Tensor:
         weight = ops.cast(ops.not_equal(y_true, IGNORED), "float32")
         if sample_weight is not None:
             weight = weight * ops.cast(sample_weight, "float32")
         return super().__call__(y_true, y_pred, weight)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: TensorLike, y_pred: TensorLike | Sequence[TensorLike]) -> Tensor:
         logits, *teacher = y_pred if isinstance(y_pred, (tuple, list)) else (y_pred,)
         return masked_language_crossentropy(y_true, logits, *teacher)

@@ -1,14 +1,21 @@
 """Image-text matching: does this text describe this picture? And the negatives that make the question hard."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
 from mmkeras.losses.contrastive import EXCLUDED, is_negative
+from mmkeras.tensors import Array, Tensor, TensorLike
 
 MATCHING = 1  # the logit, of two, of "they belong together"
 
 
-def sample_hard_negatives(logits, image_id=None, seed=None):
+def sample_hard_negatives(
+    logits: Array, image_id: TensorLike | None = None, seed: int | keras.random.SeedGenerator | None = None
+) -> tuple[Tensor, Tensor]:
     """Draw a negative for each row, the likelier the closer it is.
 
     Column j is drawn with softmax(logits_i)_j among the columns of another `image_id`.
@@ -37,7 +44,7 @@ def sample_hard_negatives(logits, image_id=None, seed=None):
     return ops.squeeze(drawn, axis=1), ops.any(negative, axis=1)
 
 
-def matching_crossentropy(matches, logits):
+def matching_crossentropy(matches: TensorLike, logits: TensorLike) -> Tensor:
     """Cross-entropy of the matching head, of positives and negatives alike.
 
         loss_i = - log softmax(logits_i)[matches_i]
@@ -78,8 +85,10 @@ class MatchingCrossentropy(keras.losses.Loss):
         >>> loss = MatchingCrossentropy()(ops.zeros(batch), negative_logits, sample_weight=found)
     """
 
-    def __init__(self, name="matching_crossentropy", reduction="mean_with_sample_weight", **kwargs):
+    def __init__(
+        self, name: str = "matching_crossentropy", reduction: str | None = "mean_with_sample_weight", **kwargs: Any
+    ) -> None:
         super().__init__(name=name, reduction=reduction, **kwargs)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: TensorLike, y_pred: TensorLike) -> Tensor:
         return matching_crossentropy(y_true, y_pred)

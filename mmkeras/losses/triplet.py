@@ -1,15 +1,30 @@
 """The bidirectional triplet loss over the pairs of a batch."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias, get_args
+
 import keras
 from keras import ops
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.losses.contrastive import id_as_row, is_negative
+from mmkeras.tensors import Tensor, TensorLike
 
-NEGATIVES = ("sum", "hardest", "semi_hard")
+Negatives: TypeAlias = Literal["sum", "hardest", "semi_hard"]
+
+NEGATIVES = get_args(Negatives)
 FAR = 1e9  # further than any cosine
 
 
-def triplet_loss(image_embedding, text_embedding, margin=0.2, negatives="hardest", image_id=None):
+def triplet_loss(
+    image_embedding: TensorLike,
+    text_embedding: TensorLike,
+    margin: float = 0.2,
+    negatives: Negatives = "hardest",
+    image_id: TensorLike | None = None,
+) -> Tensor:
     """Bidirectional hinge on the cosines of a batch of pairs.
 
     With s_ij = <v_i, t_j>, h(x) = max(0, x) and N(i) every j whose `image_id` differs from i's,
@@ -60,7 +75,7 @@ def _violation(similarity, positive, negative, margin, negatives):
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class Triplet(keras.losses.Loss):
+class Triplet(ConfigFromSignature, keras.losses.Loss):
     """`triplet_loss` as a Keras loss.
 
     The choice for instance-level matching with small batches. `"sum"` starts well from random weights, `"hardest"`
@@ -85,7 +100,13 @@ class Triplet(keras.losses.Loss):
         >>> loss = Triplet(negatives="hardest")(image_id, (image_embedding, text_embedding))
     """
 
-    def __init__(self, margin=0.2, negatives="hardest", name="triplet", **kwargs):
+    def __init__(
+        self,
+        margin: float = 0.2,
+        negatives: Negatives = "hardest",
+        name: str = "triplet",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         if not 0 < margin < 2:
             raise ValueError(f"Expected margin to be more than 0 and below 2. Received: margin={margin}")
@@ -94,11 +115,11 @@ class Triplet(keras.losses.Loss):
         self.margin = margin
         self.negatives = negatives
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(
+        self, y_true: TensorLike, y_pred: Sequence[TensorLike], sample_weight: TensorLike | None = None
+    ) -> Tensor:
         return super().__call__(id_as_row(y_true), y_pred, sample_weight)
 
-    def call(self, y_true, y_pred):
-        return triplet_loss(*y_pred, self.margin, self.negatives, image_id=y_true)
-
-    def get_config(self):
-        return {**super().get_config(), "margin": self.margin, "negatives": self.negatives}
+    def call(self, y_true: TensorLike, y_pred: Sequence[TensorLike]) -> Tensor:
+        image_embedding, text_embedding = y_pred
+        return triplet_loss(image_embedding, text_embedding, self.margin, self.negatives, image_id=y_true)

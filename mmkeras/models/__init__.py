@@ -1,23 +1,23 @@
 """Models that put images and texts into one space."""
 
+from typing import TYPE_CHECKING
+
 from mmkeras._lazy import lazy_exports
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "AdversarialBackprop": "adversarial_backprop",
-        "CMGAN": "cm_gan",
-        "DualEncoder": "dual_encoder",
-        "FusedAdam": "fused_adam",
-        "ImageTextModel": "image_text_model",
-        "LearntTemperature": "learnt_temperature",
-        "ModalityAdversary": "modality_adversary",
-        "ModalityInvariant": "modality_invariant",
-        "MomentumTeacher": "momentum_teacher",
-        "PairFusion": "pair_fusion",
-        "RepeatedSteps": "repeated_steps",
-        "SoftMask": "soft_mask",
-        "Preset": "preset",
-        "list_presets": "preset",
-    },
-)
+if TYPE_CHECKING:
+    from .adversarial_backprop import AdversarialBackprop as AdversarialBackprop
+    from .cm_gan import CMGAN as CMGAN
+    from .dual_encoder import DualEncoder as DualEncoder
+    from .fused_adam import FusedAdam as FusedAdam
+    from .image_text_model import ImageTextModel as ImageTextModel
+    from .learnt_temperature import LearntTemperature as LearntTemperature
+    from .modality_adversary import ModalityAdversary as ModalityAdversary
+    from .modality_invariant import ModalityInvariant as ModalityInvariant
+    from .momentum_teacher import MomentumTeacher as MomentumTeacher
+    from .pair_fusion import PairFusion as PairFusion
+    from .preset import Preset as Preset
+    from .preset import list_presets as list_presets
+    from .repeated_steps import RepeatedSteps as RepeatedSteps
+    from .soft_mask import SoftMask as SoftMask
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

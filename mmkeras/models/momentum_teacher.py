@@ -17,7 +17,7 @@ class MomentumTeacher(ConfigFromSignature, keras.layers.Layer):
     """Copies of a model's parts that follow it slowly, the queue of their embeddings, and the count of steps.
 
     All of them are weights that no optimizer moves. The copies drop nothing out. A step of training calls `follow`
-    first, then the teacher itself, and `remember` at its end.
+    before the teacher itself, and `remember` at its end.
 
     Args:
         momentum: what the copies keep of themselves in a step, in [0, 1].

@@ -306,7 +306,7 @@ class SoftMask(ImageTextModel):
             ids, targets = self.token_masking(self._text_input(batch))
             tokens = self.text_encoder(ids, training=training and self.text_encoder.trainable)["tokens"]
             fused = self.fusion({**encoded, "text_tokens": tokens, "mask": self._mask_of(ids)}, training=training)
-        logits = _word_logits(self.text_encoder, self.language_head, fused, targets)
+        logits = _word_logits(self.text_encoder, self.language_head, fused, targets, training)
         answers = (logits,)
         if self.teacher.alpha:
             copies = self.teacher.copies
@@ -323,8 +323,7 @@ class SoftMask(ImageTextModel):
         batch = batch_of(data)
         with tf.GradientTape() as tape:
             encoded = self(batch, training=True)
-            with tape.stop_recording():
-                # After that pass, which moves the batch statistics: the teacher follows those too.
+            with tape.stop_recording():  # after the pass, as in ALBEF: its batch statistics are the teacher's too
                 self.teacher.follow(self.students, batch["image"].shape[0])
                 taught = self._taught(batch)
             losses = self._measured(batch, encoded, taught, training=True)
@@ -343,8 +342,8 @@ def _both_ways(embeddings, candidates, temperature):
     )
 
 
-def _word_logits(text_encoder, head, tokens, targets):
+def _word_logits(text_encoder, head, tokens, targets, training=False):
     """Logits of the hidden words alone, (P, V): those of every place would be the step's largest tensor."""
     tokens = tokens[:, -targets.shape[1] :]  # without the class token
     table = text_encoder.token_embedding.token_embedding.embeddings
-    return head(tf.boolean_mask(tokens, targets != IGNORED), ops.convert_to_tensor(table))
+    return head(tf.boolean_mask(tokens, targets != IGNORED), ops.convert_to_tensor(table), training=training)

@@ -1,7 +1,12 @@
 """The text encoder and the search where no TensorFlow is: `pip install 'mmkeras-client[on-device]'`."""
 
+from typing import TYPE_CHECKING
+
 from mmkeras._lazy import lazy_exports
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__, {"DeviceSearch": "search", "ModelFile": "model_file", "TextEncoder": "text_encoder"}
-)
+if TYPE_CHECKING:
+    from .model_file import ModelFile as ModelFile
+    from .search import DeviceSearch as DeviceSearch
+    from .text_encoder import TextEncoder as TextEncoder
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

@@ -1,10 +1,15 @@
 """`ModelFile`: a .tflite file that carries its settings and its tokenizer."""
 
+from __future__ import annotations
+
 import hashlib
 import io
 import json
+import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mmkeras.errors import MmkerasError
 
@@ -35,7 +40,11 @@ class ModelFile:
         >>> ModelFile("device/text_encoder_dynamic_ids.tflite").settings["space_id"]
     """
 
-    def __init__(self, file):
+    settings: dict[str, Any]
+    tokenizer: bytes | None
+    network: bytes
+
+    def __init__(self, file: str | os.PathLike[str]) -> None:
         self.file = Path(file)
         try:
             content = self.file.read_bytes()
@@ -58,7 +67,7 @@ class ModelFile:
         self.network = content[:size]
 
 
-def packed(network, settings, tokenizer=None):
+def packed(network: bytes, settings: Mapping[str, Any], tokenizer: bytes | None = None) -> bytes:
     """Return the bytes of a model file: equal for equal arguments.
 
     Args:

@@ -1,7 +1,12 @@
 """`DeviceSearch`: pictures found by a text, on one machine and without TensorFlow."""
 
+from __future__ import annotations
+
+import os
+
 from mmkeras.on_device.text_encoder import TextEncoder
 from mmkeras.search.index import EmbeddingIndex
+from mmkeras.search.search_result import SearchResult
 
 
 class DeviceSearch:
@@ -20,12 +25,14 @@ class DeviceSearch:
         >>> [result.item["id"] for result in search("a dog runs on the beach", k=5)]
     """
 
-    def __init__(self, encoder, index):
+    def __init__(
+        self, encoder: TextEncoder | str | os.PathLike[str], index: EmbeddingIndex | str | os.PathLike[str]
+    ) -> None:
         self.encoder = encoder if isinstance(encoder, TextEncoder) else TextEncoder(encoder)
         self.index = index if isinstance(index, EmbeddingIndex) else EmbeddingIndex(index)
         self.index.check_space(self.encoder.space_id)
 
-    def __call__(self, text, k=5):
+    def __call__(self, text: str | bytes, k: int = 5) -> list[SearchResult]:
         """Find the pictures nearest to a text.
 
         Args:

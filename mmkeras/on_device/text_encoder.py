@@ -1,8 +1,14 @@
 """`TextEncoder`: texts to embeddings on LiteRT, without TensorFlow."""
 
+from __future__ import annotations
+
+import os
 import threading
+from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmkeras.errors import MmkerasError
 from mmkeras.missing_part_error import MissingPartError
@@ -35,7 +41,12 @@ class TextEncoder:
         >>> encoder.encode_text(["a dog runs on the beach"])  # float32 (1, D), unit norm
     """
 
-    def __init__(self, file, threads=1):
+    space_id: str
+    embedding_dim: int
+    sequence_length: int
+    precision: Literal["float32", "float16", "dynamic", "int8"]
+
+    def __init__(self, file: str | os.PathLike[str], threads: int = 1) -> None:
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
             raise MmkerasError(f"Expected one thread or more. Received: threads={threads!r}")
         model = ModelFile(file)
@@ -63,7 +74,7 @@ class TextEncoder:
         except (ValueError, RuntimeError) as error:
             raise MmkerasError(f"{file} does not run on this LiteRT: {error}") from error
 
-    def token_ids(self, texts):
+    def token_ids(self, texts: Iterable[str | bytes]) -> NDArray[np.int32]:
         """Return the ids of texts, int32 (N, L), 0 is padding.
 
         Args:
@@ -74,14 +85,14 @@ class TextEncoder:
         """
         if isinstance(texts, (str, bytes)):
             raise MmkerasError(f"Expected a list of strings. Received: texts={texts[:40]!r}; write [texts]")
-        texts = [_well_formed(text, position) for position, text in enumerate(texts)]
-        ids = np.zeros((len(texts), self.sequence_length), np.int32)
-        for row, found in zip(ids, self._tokenizer.encode(texts) if texts else (), strict=True):
+        strings = [_well_formed(text, position) for position, text in enumerate(texts)]
+        ids = np.zeros((len(strings), self.sequence_length), np.int32)
+        for row, found in zip(ids, self._tokenizer.encode(strings) if strings else (), strict=True):
             found = found[: self.sequence_length]
             row[: len(found)] = found
         return ids
 
-    def encode_text(self, texts):
+    def encode_text(self, texts: Iterable[str | bytes]) -> NDArray[np.float32]:
         """Embed texts, one after the other.
 
         Args:

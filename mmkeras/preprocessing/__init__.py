@@ -1,16 +1,16 @@
 """The only code that turns bytes and strings into tensors: one picture path and one text path, equal everywhere."""
 
+from typing import TYPE_CHECKING
+
 from mmkeras._lazy import lazy_exports
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "ImagePreprocessor": "image",
-        "PictureViews": "picture_views",
-        "RandomCrop": "random_crop",
-        "RandomDistortion": "random_distortion",
-        "RandomShift": "augment",
-        "StringPreprocessor": "strings",
-        "TextPreprocessor": "text",
-    },
-)
+if TYPE_CHECKING:
+    from .augment import RandomShift as RandomShift
+    from .image import ImagePreprocessor as ImagePreprocessor
+    from .picture_views import PictureViews as PictureViews
+    from .random_crop import RandomCrop as RandomCrop
+    from .random_distortion import RandomDistortion as RandomDistortion
+    from .strings import StringPreprocessor as StringPreprocessor
+    from .text import TextPreprocessor as TextPreprocessor
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

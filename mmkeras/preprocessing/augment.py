@@ -1,13 +1,19 @@
 """Augmentation of picture batches, drawn from a seed: the same (seed, batch) always gives the same pictures."""
 
+from __future__ import annotations
+
+from typing import Any, Self
+
 import keras
 import tensorflow as tf
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.errors import MmkerasError
+from mmkeras.tensors import Array, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class RandomShift:
+class RandomShift(ConfigFromSignature):
     """Shift every picture of a batch by its own whole number of pixels; what comes in is `fill`.
 
     Args:
@@ -28,7 +34,7 @@ class RandomShift:
         >>> shifted = RandomShift(2)(images, seed=tf.constant([1, 2]))
     """
 
-    def __init__(self, pixels, fill=255):
+    def __init__(self, pixels: int, fill: int = 255) -> None:
         if not isinstance(pixels, int) or pixels < 0:
             raise MmkerasError(f"Expected a whole number of px, 0 or more. Received: pixels={pixels!r}")
         if not 0 <= fill <= 255:
@@ -36,7 +42,7 @@ class RandomShift:
         self.pixels = pixels
         self.fill = fill
 
-    def __call__(self, images, seed):
+    def __call__(self, images: Array, seed: TensorLike) -> Tensor:
         batch, height, width = tf.unstack(tf.shape(images)[:3])
         border = [[0, 0], [self.pixels, self.pixels], [self.pixels, self.pixels], [0, 0]]
         padded = tf.pad(images, border, constant_values=tf.cast(self.fill, images.dtype))
@@ -45,9 +51,6 @@ class RandomShift:
         shifted = tf.gather(rows, offset[1] + tf.range(width), axis=2, batch_dims=1)
         return tf.ensure_shape(shifted, images.shape)
 
-    def get_config(self):
-        return {"pixels": self.pixels, "fill": self.fill}
-
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)

@@ -1,19 +1,38 @@
 """The one path from picture bytes to the pixels that an image encoder takes."""
 
+from __future__ import annotations
+
 import os
 import re
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias, get_args
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.image_decoding import MAX_SIDE, decode_image
+from mmkeras.tensors import Array, Tensor, TensorLike
 
-ASPECTS = ("squash", "pad", "crop")
-METHODS = ("area", "bicubic", "bilinear", "gaussian", "lanczos3", "lanczos5", "mitchellcubic", "nearest")
+Aspect: TypeAlias = Literal["squash", "pad", "crop"]
+ResizeMethod: TypeAlias = Literal[
+    "area", "bicubic", "bilinear", "gaussian", "lanczos3", "lanczos5", "mitchellcubic", "nearest"
+]
+ASPECTS = get_args(Aspect)
+METHODS = get_args(ResizeMethod)
+
+
+class _Readable(Protocol):
+    def read_bytes(self) -> bytes: ...
+
+
+Picture: TypeAlias = str | os.PathLike[str] | bytes | NDArray[np.uint8] | _Readable
+
 
 # Methods that return a picture of the target size as it is: those need no resize there. The others blur.
 _INTERPOLATING = frozenset(METHODS) - {"gaussian", "mitchellcubic"}
@@ -21,7 +40,7 @@ _POSITIVE = frozenset({"area", "bilinear", "gaussian", "nearest"})
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class ImagePreprocessor:
+class ImagePreprocessor(ConfigFromSignature):
     """Decodes pictures and brings them to one size; the same pixels in `tf.data`, in an exported graph and eagerly.
 
     JPEG, PNG, BMP and the first frame of a GIF. Grey becomes colour, palettes are applied, 16 bits become 8 (rounded),
@@ -66,15 +85,15 @@ class ImagePreprocessor:
 
     def __init__(
         self,
-        height,
-        width,
-        channels=3,
-        aspect="squash",
-        method="bilinear",
-        antialias=True,
-        background=255,
-        max_pixels=50_000_000,
-    ):
+        height: int,
+        width: int,
+        channels: Literal[1, 3] = 3,
+        aspect: Aspect = "squash",
+        method: ResizeMethod = "bilinear",
+        antialias: bool = True,
+        background: int = 255,
+        max_pixels: int = 50_000_000,
+    ) -> None:
         for name, value, low, high in (
             ("height", height, 1, MAX_SIDE),
             ("width", width, 1, MAX_SIDE),
@@ -103,15 +122,17 @@ class ImagePreprocessor:
         self._decode_graph = tf.function(self.decode, [tf.TensorSpec((), tf.string)], autograph=False)
         self._resize_graph = tf.function(self.resize, [tf.TensorSpec((None, None, 3), tf.uint8)], autograph=False)
 
-    def __call__(self, image_bytes):
+    def __call__(self, image_bytes: TensorLike) -> Tensor:
         return self._call_graph(tf.convert_to_tensor(image_bytes, tf.string))
 
-    @tf.autograph.experimental.do_not_convert
-    def decode(self, image_bytes):
+    def decode(self, image_bytes: TensorLike) -> Tensor:
         """Decode one picture: scalar string -> uint8 (height, width, channels). For `tf.data.Dataset.map`."""
         return self._decode_row(tf.convert_to_tensor(image_bytes, tf.string), row=None)
 
-    def resize(self, image):
+    if not TYPE_CHECKING:  # a decorator without types would hide those of the method
+        decode = tf.autograph.experimental.do_not_convert(decode)
+
+    def resize(self, image: Array) -> Tensor:
         """Bring one uint8 picture (h, w, 3) to uint8 (height, width, channels)."""
         target = (self.height, self.width)
         background = float(self.background)
@@ -152,7 +173,7 @@ class ImagePreprocessor:
             pixels = finish(fit())
         return tf.ensure_shape(pixels, (*target, self.channels))
 
-    def load(self, images):
+    def load(self, images: Iterable[Picture] | NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Decode or resize a list of pictures eagerly, telling which one fails.
 
         Args:
@@ -175,16 +196,12 @@ class ImagePreprocessor:
             return np.stack(list(pool.map(self._load_one, images, range(len(images)))))
 
     @property
-    def output_shape(self):
+    def output_shape(self) -> tuple[int, int, int]:
         """Shape of one picture that comes out."""
         return self.height, self.width, self.channels
 
-    def get_config(self):
-        names = ("height", "width", "channels", "aspect", "method", "antialias", "background", "max_pixels")
-        return {name: getattr(self, name) for name in names}
-
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)
 
     def _load_one(self, image, position):
@@ -217,7 +234,7 @@ class ImagePreprocessor:
         return self.resize(decode_image(image_bytes, self.background, self.max_pixels, row))
 
 
-def read_picture(picture, position=0):
+def read_picture(picture: Any, position: int = 0) -> tuple[str, Any]:
     """Return a name for messages, and the content of a file or of what has `read_bytes()`; others are left as they are.
 
     Raises:

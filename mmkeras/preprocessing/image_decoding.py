@@ -4,17 +4,20 @@ TensorFlow's decoders are stateless operations, so nothing but data orders them 
 the bytes that the decoder takes.
 """
 
+from __future__ import annotations
+
 import functools
 
 import tensorflow as tf
 
 from mmkeras.preprocessing import image_header
+from mmkeras.tensors import Tensor, TensorLike
 
 # No JPEG or GIF can be longer; a PNG or BMP of one pixel by millions would make a resize's intermediate huge.
 MAX_SIDE = 65_535
 
 
-def decode_image(image_bytes, background, max_pixels, row=None):
+def decode_image(image_bytes: TensorLike, background: int, max_pixels: int, row: TensorLike | None = None) -> Tensor:
     """Decode a JPEG, PNG, BMP or the first frame of a GIF.
 
     Args:

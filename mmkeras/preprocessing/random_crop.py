@@ -1,16 +1,22 @@
 """Random crops of pictures: the weak view."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.picture_operations import as_dtype
+from mmkeras.tensors import Array, Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class RandomCrop:
+class RandomCrop(ConfigFromSignature):
     """Cut a part out of every picture of a batch and stretch it to the picture's size, some mirrored.
 
     Args:
@@ -34,7 +40,9 @@ class RandomCrop:
         >>> weak = RandomCrop(scale=(0.5, 1.0), flip=0.5)(images, seed=tf.constant([1, 2]))
     """
 
-    def __init__(self, scale=(0.2, 1.0), ratio=(3 / 4, 4 / 3), flip=0.5):
+    def __init__(
+        self, scale: Sequence[float] = (0.2, 1.0), ratio: Sequence[float] = (3 / 4, 4 / 3), flip: float = 0.5
+    ) -> None:
         if not (len(scale) == 2 and 0 < scale[0] <= scale[1] <= 1):
             raise MmkerasError(f"Expected two shares of the area in (0, 1], in order. Received: scale={scale}")
         if not (len(ratio) == 2 and 0 < ratio[0] <= ratio[1]):
@@ -45,7 +53,7 @@ class RandomCrop:
         self.ratio = tuple(ratio)
         self.flip = flip
 
-    def __call__(self, images, seed):
+    def __call__(self, images: Array, seed: TensorLike) -> Tensor:
         draw = tf.random.stateless_uniform((5, tf.shape(images)[0]), seed)
         area = self.scale[0] + draw[0] * (self.scale[1] - self.scale[0])
         low, high = math.log(self.ratio[0]), math.log(self.ratio[1])
@@ -60,9 +68,6 @@ class RandomCrop:
         cut = tf.image.crop_and_resize(images, boxes, tf.range(tf.shape(images)[0]), tf.shape(images)[1:3])
         return tf.ensure_shape(as_dtype(cut, images.dtype), images.shape)
 
-    def get_config(self):
-        return {"scale": list(self.scale), "ratio": list(self.ratio), "flip": self.flip}
-
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)

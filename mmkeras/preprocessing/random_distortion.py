@@ -1,10 +1,16 @@
 """Random distortions of pictures: the strong view."""
 
+from __future__ import annotations
+
+from typing import Any, Self
+
 import keras
 import tensorflow as tf
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing import picture_operations as operations
+from mmkeras.tensors import Array, Tensor, TensorLike
 
 # Name to a function of images, an amount (B,) in [-1, 1] at strength 1, and what enters at the border. The ranges are
 # about those of RandAugment.
@@ -33,7 +39,7 @@ COLOURS = {
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class RandomDistortion:
+class RandomDistortion(ConfigFromSignature):
     """Distort every picture of a batch by operations of its own: light and shape, and colour where it is allowed.
 
     In this order, each picture by its own draws: `count` operations out of a list; then, where `colour` is set,
@@ -74,8 +80,16 @@ class RandomDistortion:
     """
 
     def __init__(
-        self, count=2, strength=0.7, probability=0.5, colour=True, jitter=0.8, grayscale=0.2, blur=0.5, fill=128
-    ):
+        self,
+        count: int = 2,
+        strength: float = 0.7,
+        probability: float = 0.5,
+        colour: bool = True,
+        jitter: float = 0.8,
+        grayscale: float = 0.2,
+        blur: float = 0.5,
+        fill: int = 128,
+    ) -> None:
         if isinstance(count, bool) or not isinstance(count, int) or count < 0:
             raise MmkerasError(f"Expected a whole number of operations, 0 or more. Received: count={count!r}")
         shares = {
@@ -99,7 +113,7 @@ class RandomDistortion:
         self.blur = blur
         self.fill = fill
 
-    def __call__(self, images, seed):
+    def __call__(self, images: Array, seed: TensorLike) -> Tensor:
         if self.colour and images.shape[-1] != 3:
             raise MmkerasError(f"Expected pictures of 3 channels, or colour=False. Received: {images.shape[-1]}")
         x = tf.cast(images, tf.float32)
@@ -145,18 +159,6 @@ class RandomDistortion:
         done = [left, operations.blurred(taken, tf.gather(sigma, rows[1]))]
         return tf.ensure_shape(tf.dynamic_stitch(rows, done), images.shape)
 
-    def get_config(self):
-        return {
-            "count": self.count,
-            "strength": self.strength,
-            "probability": self.probability,
-            "colour": self.colour,
-            "jitter": self.jitter,
-            "grayscale": self.grayscale,
-            "blur": self.blur,
-            "fill": self.fill,
-        }
-
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)

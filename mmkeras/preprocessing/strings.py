@@ -1,13 +1,19 @@
 """The path from strings to a text encoder that takes strings."""
 
+from __future__ import annotations
+
+from typing import Any, Self
+
 import keras
 import tensorflow as tf
 
+from mmkeras._config import ConfigFromSignature
 from mmkeras.errors import MmkerasError
+from mmkeras.tensors import Tensor, TensorLike
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class StringPreprocessor:
+class StringPreprocessor(ConfigFromSignature):
     """Hands strings on to an encoder that holds its own tokenizer, as sentence encoders of TensorFlow Hub do.
 
     It changes nothing but what is asked for here. It has the attributes of `TextPreprocessor` that encoders are built
@@ -31,26 +37,23 @@ class StringPreprocessor:
         array([b'a dog'], dtype=object)
     """
 
-    vocabulary_size = None
-    sequence_length = None
+    vocabulary_size: None = None
+    sequence_length: None = None
 
-    def __init__(self, lower=False, strip=False):
+    def __init__(self, lower: bool = False, strip: bool = False) -> None:
         for name, value in (("lower", lower), ("strip", strip)):
             if not isinstance(value, bool):
                 raise MmkerasError(f"Expected a bool. Received: {name}={value!r}")
         self.lower = lower
         self.strip = strip
 
-    def __call__(self, texts):
+    def __call__(self, texts: TensorLike) -> Tensor:
         # A scalar or a matrix of strings must not reach a kernel of a server, which checks no shapes itself.
         texts = tf.ensure_shape(tf.convert_to_tensor(texts, tf.string), [None])
         if self.strip:
             texts = tf.strings.strip(texts)
         return tf.strings.lower(texts, encoding="utf-8") if self.lower else texts
 
-    def get_config(self):
-        return {"lower": self.lower, "strip": self.strip}
-
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)

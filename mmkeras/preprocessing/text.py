@@ -1,17 +1,23 @@
 """The one path from strings to the token ids that a text encoder takes."""
 
+from __future__ import annotations
+
 import base64
 import functools
 import io
 import re
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, Self
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from mmkeras.errors import MmkerasError
+from mmkeras.tensors import Tensor, TensorLike
 
 PAD, UNKNOWN, BEGIN, END = range(4)
 SPACE, UNKNOWN_TEXT = "\u2581", "\u2047"  # as SentencePiece writes them
@@ -54,7 +60,7 @@ class TextPreprocessor:
     "SentencePiece", EMNLP 2018.
     """
 
-    def __init__(self, model, sequence_length):
+    def __init__(self, model: bytes | str, sequence_length: int) -> None:
         if (
             isinstance(sequence_length, bool)
             or not isinstance(sequence_length, (int, np.integer))
@@ -71,7 +77,9 @@ class TextPreprocessor:
         self.vocabulary_size = _check_model(self.model)
 
     @classmethod
-    def train(cls, texts, vocabulary_size, sequence_length, character_coverage=1.0):
+    def train(
+        cls, texts: Iterable[str], vocabulary_size: int, sequence_length: int, character_coverage: float = 1.0
+    ) -> Self:
         """Learn a model from texts: the same texts in the same order give the same bytes.
 
         Args:
@@ -129,13 +137,13 @@ class TextPreprocessor:
                 raise MmkerasError(_training_problem(error, vocabulary_size)) from error
         return cls(_without_paths(model.getvalue()), sequence_length)
 
-    def __call__(self, texts):
+    def __call__(self, texts: TensorLike) -> Tensor:
         # A scalar or a matrix of strings must not reach a kernel of a server, which checks no shapes itself.
         texts = tf.ensure_shape(tf.convert_to_tensor(texts, tf.string), [None])
         # One to_tensor cuts and pads: slicing a ragged tensor needs ops that no device runtime has.
         return self._tokenizer.tokenize(texts).to_tensor(PAD, shape=[None, self.sequence_length])
 
-    def words(self, token_ids):
+    def words(self, token_ids: ArrayLike) -> list[tuple[str, range]]:
         """Tell which ids of a text make up each of its words, as spaces part them.
 
         Args:
@@ -162,11 +170,11 @@ class TextPreprocessor:
                 words[-1] = (word + piece, range(places.start, place + 1))
         return words
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"model": base64.b64encode(self.model).decode("ascii"), "sequence_length": self.sequence_length}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)
 
     @functools.cached_property

@@ -1,12 +1,21 @@
 """Decoding a batch in which some pictures may be broken, inside a TensorFlow graph."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
+
+from mmkeras.tensors import Tensor, TensorLike
+
+if TYPE_CHECKING:
+    from mmkeras.preprocessing.image import ImagePreprocessor
 
 _PARALLEL = 10  # pictures at once, as many as `tf.map_fn` decodes for a call of the preprocessor
 _FEW = 2  # pictures that are decoded one after the other: to start the threads takes two milliseconds
 
 
-def decode_tolerantly(preprocessor, image_bytes):
+def decode_tolerantly(preprocessor: ImagePreprocessor, image_bytes: TensorLike) -> tuple[Tensor, Tensor]:
     """Decode pictures and tell which ones could be; those that could not are black.
 
     A graph has no way to catch an error but a tf.data pipeline that leaves failed elements out. One pipeline decodes

@@ -1,7 +1,12 @@
 """Search over embedded items: one index format for queries, clients, devices and the web. No TensorFlow."""
 
+from typing import TYPE_CHECKING
+
 from mmkeras._lazy import lazy_exports
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__, {"EmbeddingIndex": "index", "IndexWriter": "writer", "SearchResult": "search_result"}
-)
+if TYPE_CHECKING:
+    from .index import EmbeddingIndex as EmbeddingIndex
+    from .search_result import SearchResult as SearchResult
+    from .writer import IndexWriter as IndexWriter
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

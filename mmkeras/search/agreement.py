@@ -1,13 +1,21 @@
 """How much of what an exact search finds a search by rounded embeddings finds too."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import NDArray
 
 from mmkeras.errors import MmkerasError
 from mmkeras.search.nearest import nearest
-from mmkeras.search.precision import rounded
+from mmkeras.search.precision import Precision, rounded
 
 
-def recall_of_rounded(embeddings, queries, precision, k=10):
+def recall_of_rounded(
+    embeddings: NDArray[np.float32],
+    queries: NDArray[np.float32],
+    precision: Precision,
+    k: int = 10,
+) -> float:
     """Search by embeddings as they are and by rounded ones, and compare.
 
     Args:

@@ -1,19 +1,27 @@
 """`EmbeddingIndex`: embedded items in a folder, memory-mapped, searched exactly."""
 
+from __future__ import annotations
+
 import functools
 import json
+import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mmkeras.errors import MmkerasError
 from mmkeras.search.nearest import nearest
-from mmkeras.search.precision import PRECISIONS
+from mmkeras.search.precision import PRECISIONS, Precision
 from mmkeras.search.search_result import SearchResult
 
 INDEX_FORMAT = 1  # of the folder's layout; raised when an older reader could misread it
-MODALITIES = ("image", "text")
+Modality: TypeAlias = Literal["image", "text"]
+
+MODALITIES = get_args(Modality)
 
 
 class EmbeddingIndex:
@@ -39,7 +47,13 @@ class EmbeddingIndex:
         >>> index.search(client.encode_text(["greek small letter omega"]), "image", k=5)[0][0].item["text"]
     """
 
-    def __init__(self, folder):
+    space_id: str
+    dim: int
+    count: int
+    precision: Precision
+    modalities: tuple[Modality, ...]
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         try:
             info = json.loads((self.folder / "index.json").read_text())
@@ -60,11 +74,11 @@ class EmbeddingIndex:
         if not self.modalities:
             raise MmkerasError(f"{folder} is no whole index: it has neither image nor text embeddings")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.count
 
     @functools.cached_property
-    def items(self):
+    def items(self) -> list[dict[str, Any]]:
         """The items' entries, a list of dicts."""
         file = self.folder / "items.jsonl"
         try:
@@ -76,7 +90,7 @@ class EmbeddingIndex:
             raise MmkerasError(f"{file}: expected {self.count} items. Received: {len(items)}")
         return items
 
-    def check_space(self, space_id):
+    def check_space(self, space_id: str) -> None:
         """Refuse embeddings of another space.
 
         Raises:
@@ -88,7 +102,7 @@ class EmbeddingIndex:
                 f"{space_id[:12]}: their embeddings cannot be compared. Use the index exported with that model"
             )
 
-    def search(self, queries, modality, k=10):
+    def search(self, queries: ArrayLike, modality: Modality, k: int = 10) -> list[list[SearchResult]]:
         """Find the items nearest to each query by cosine.
 
         Args:
@@ -117,12 +131,13 @@ class EmbeddingIndex:
         if k < 1:
             raise MmkerasError(f"Expected at least one result. Received: k={k}")
         found = []
-        for rows, scores in nearest(queries, *gallery, min(k, self.count)):
+        embeddings, scales = gallery
+        for rows, scores in nearest(queries, embeddings, scales, min(k, self.count)):
             best = enumerate(zip(rows.tolist(), scores.tolist(), strict=True), 1)
             found.append([SearchResult(rank, score, self.items[row]) for rank, (row, score) in best])
         return found
 
-    def picture(self, item):
+    def picture(self, item: Mapping[str, Any]) -> bytes | None:
         """Return an item's picture as encoded bytes, or `None` where it has none.
 
         Raises:

@@ -1,6 +1,10 @@
 """The nearest rows to a query: found by a matrix product, then each scored by itself."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from mmkeras.search.precision import cosines
 
@@ -8,7 +12,12 @@ _QUERIES = 256  # whose products are held at once: 4 bytes for each of them and 
 _ROWS = 512  # scored at a time, in float64: a megabyte at 256 dimensions
 
 
-def nearest(queries, embeddings, scales, k):
+def nearest(
+    queries: NDArray[np.float32],
+    embeddings: NDArray[Any],
+    scales: NDArray[np.float32] | None,
+    k: int,
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Return the k rows nearest to each query, best first; rows of equal score in their order, at the k-th place too.
 
     BLAS sums an element of a product in an order that depends on where it stands and on the processor, so that equal

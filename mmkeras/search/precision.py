@@ -1,13 +1,24 @@
 """How an index holds embeddings: as they are, in half the bytes, or in a quarter."""
 
-import numpy as np
+from __future__ import annotations
 
-PRECISIONS = {"float32": np.dtype(np.float32), "float16": np.dtype(np.float16), "int8": np.dtype(np.int8)}
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Precision: TypeAlias = Literal["float32", "float16", "int8"]
+
+PRECISIONS: dict[Precision, np.dtype[Any]] = {
+    "float32": np.dtype(np.float32),
+    "float16": np.dtype(np.float16),
+    "int8": np.dtype(np.int8),
+}
 # Rows brought to float32 at a time: half a megabyte at 256 dimensions, which stays in a core's own cache.
 _ROWS = 512
 
 
-def rounded(embeddings, precision):
+def rounded(embeddings: NDArray[np.float32], precision: Precision) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
     """Return embeddings in a precision, and for `int8` the scale of each row.
 
     Args:
@@ -25,7 +36,9 @@ def rounded(embeddings, precision):
     return np.rint(embeddings / scales[:, np.newaxis]).astype(np.int8), scales.astype(np.float32)
 
 
-def cosines(queries, embeddings, scales=None):
+def cosines(
+    queries: NDArray[np.float32], embeddings: NDArray[Any], scales: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Return the products of queries with embeddings of any precision.
 
     Args:

@@ -1,6 +1,7 @@
 """`SearchResult`: one found item."""
 
 import dataclasses
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,5 +17,5 @@ class SearchResult:
 
     rank: int
     score: float
-    item: dict
+    item: dict[str, Any]
     match: float | None = None

@@ -1,14 +1,20 @@
 """Writing an index folder."""
 
+from __future__ import annotations
+
 import json
+import os
 import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mmkeras.atomic import new_folder
 from mmkeras.errors import MmkerasError
 from mmkeras.search.index import INDEX_FORMAT
-from mmkeras.search.precision import PRECISIONS, rounded
+from mmkeras.search.precision import PRECISIONS, Precision, rounded
 
 
 class IndexWriter:
@@ -25,13 +31,20 @@ class IndexWriter:
         >>> IndexWriter(space_id).write("index", items, image_embeddings=image_embeddings, pictures={"a.png": png})
     """
 
-    def __init__(self, space_id, precision="float32"):
+    def __init__(self, space_id: str, precision: Precision = "float32") -> None:
         if precision not in PRECISIONS:
             raise MmkerasError(f"Expected one of {', '.join(PRECISIONS)}. Received: precision={precision!r}")
         self.space_id = space_id
         self.precision = precision
 
-    def write(self, folder, items, image_embeddings=None, text_embeddings=None, pictures=None):
+    def write(
+        self,
+        folder: str | os.PathLike[str],
+        items: Sequence[Mapping[str, Any]],
+        image_embeddings: ArrayLike | None = None,
+        text_embeddings: ArrayLike | None = None,
+        pictures: Mapping[str, bytes] | None = None,
+    ) -> None:
         """Write the index beside `folder` and rename it.
 
         Args:

@@ -1,10 +1,33 @@
 """`Client` for asyncio."""
 
-import asyncio
-import time
+from __future__ import annotations
 
+import asyncio
+import functools
+import inspect
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from mmkeras.serving.client import Client
 from mmkeras.serving.errors import ServingError
 from mmkeras.serving.model_client import ModelClient
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _awaited(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """A method of `Client`, declared as what it is where `_run` is a coroutine function."""
+
+    @functools.wraps(method)
+    def called(self, *args, **kwargs):
+        return method(self, *args, **kwargs)
+
+    signature = inspect.signature(method)
+    returned = f"Coroutine[Any, Any, {signature.return_annotation}]"
+    called.__signature__ = signature.replace(return_annotation=returned)  # type: ignore[attr-defined]
+    return called
 
 
 class AsyncClient(ModelClient):
@@ -24,16 +47,36 @@ class AsyncClient(ModelClient):
         ...     texts, pictures = await asyncio.gather(client.encode_text(["snowman"]), client.encode_image(["a.png"]))
     """
 
-    async def close(self):
+    predict = _awaited(Client.predict)
+    encode_text = _awaited(Client.encode_text)
+    encode_image = _awaited(Client.encode_image)
+    encode_image_tolerant = _awaited(Client.encode_image_tolerant)
+    encode_pixels = _awaited(Client.encode_pixels)
+    encode_features = _awaited(Client.encode_features)
+    encode_text_features = _awaited(Client.encode_text_features)
+    match = _awaited(Client.match)
+    classify_text = _awaited(Client.classify_text)
+    classify_image = _awaited(Client.classify_image)
+    classify_features = _awaited(Client.classify_features)
+    classify_text_features = _awaited(Client.classify_text_features)
+    classify = _awaited(Client.classify)
+    space_id = _awaited(Client.space_id)
+    check_space = _awaited(Client.check_space)
+    metadata = _awaited(Client.metadata)
+    status = _awaited(Client.status)
+    models = _awaited(Client.models)
+    wait_until_ready = _awaited(Client.wait_until_ready)
+
+    async def close(self) -> None:
         """Close the connections; calls that run or come raise."""
         self._closed = True
         if self._transport is not None:
             await self._transport.close()
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *exception):
+    async def __aexit__(self, *exception: object) -> None:
         await self.close()
 
     def _prepare(self):

@@ -1,6 +1,10 @@
 """A model server in this process, for machines without TensorFlow Serving."""
 
+from __future__ import annotations
+
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 from mmkeras.errors import MmkerasError
 from mmkeras.serving.server.config_files import (
@@ -12,6 +16,10 @@ from mmkeras.serving.server.config_files import (
 )
 from mmkeras.serving.server.loopback import bound_socket, check_port_number
 from mmkeras.serving.versions import find_versions
+
+if TYPE_CHECKING:
+    from mmkeras.serving.server.running_server import RunningServer
+    from mmkeras.serving.server.served_models import ServedModels
 
 _DRAIN_SECONDS = 10.0
 
@@ -64,24 +72,29 @@ class EmbeddedServer:
         (1, 128)
     """
 
+    address: str
+    rest_address: str | None
+    models: ServedModels | None
+    _parts: RunningServer | None
+
     def __init__(
         self,
-        base_path=None,
-        name=None,
-        port=0,
-        version=None,
+        base_path: str | os.PathLike[str] | None = None,
+        name: str | None = None,
+        port: int = 0,
+        version: int | None = None,
         *,
-        config_file=None,
-        rest_port=None,
-        batching_file=None,
-        monitoring_file=None,
-        ssl_file=None,
-        poll_seconds=1.0,
-        max_threads=None,
-        max_message_bytes=None,
-        socket_path=None,
-        rest_timeout=30.0,
-    ):
+        config_file: str | os.PathLike[str] | None = None,
+        rest_port: int | None = None,
+        batching_file: str | os.PathLike[str] | None = None,
+        monitoring_file: str | os.PathLike[str] | None = None,
+        ssl_file: str | os.PathLike[str] | None = None,
+        poll_seconds: float = 1.0,
+        max_threads: int | None = None,
+        max_message_bytes: int | None = None,
+        socket_path: str | os.PathLike[str] | None = None,
+        rest_timeout: float = 30.0,
+    ) -> None:
         check_port_number("port", port)
         if rest_port is not None:
             check_port_number("rest_port", rest_port)
@@ -128,12 +141,12 @@ class EmbeddedServer:
         self._parts = None
 
     @property
-    def version(self):
+    def version(self) -> int | None:
         if self.models is not None:
             return self.models.newest(self.name)
         return self._first_version
 
-    def start(self):
+    def start(self) -> Self:
         """Load the models, warm them up, then listen; return this server."""
         from mmkeras.serving.server.running_server import RunningServer
 
@@ -160,7 +173,7 @@ class EmbeddedServer:
         self.address, self.rest_address = self._parts.address, self._parts.rest_address
         return self
 
-    def stop(self):
+    def stop(self) -> None:
         """Answer the running requests, at most for ten seconds, and close; does nothing where it is not running."""
         if self._parts is not None:
             parts, self._parts = self._parts, None
@@ -168,14 +181,14 @@ class EmbeddedServer:
             parts.stop(_DRAIN_SECONDS)
             self.models = None
 
-    def wait(self, timeout=None):
+    def wait(self, timeout: float | None = None) -> bool:
         """Block until the server is stopped; return False where it still runs after `timeout` seconds."""
         return self._parts is None or self._parts.wait(timeout)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.stop()
 
     def _read_configs(self, name):

@@ -1,5 +1,9 @@
 """The error of a served model: a gRPC status code and the text that goes with it."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from mmkeras.errors import MmkerasError
 
 # gRPC's canonical codes by name; TensorFlow numbers its errors alike.
@@ -38,7 +42,7 @@ class ServingError(MmkerasError):
         'NOT_FOUND'
     """
 
-    def __init__(self, code, details, request=""):
+    def __init__(self, code: str, details: str, request: str = "") -> None:
         if code not in STATUS_CODES:
             raise ValueError(f"Expected code to be one of {sorted(STATUS_CODES)}. Received: code={code!r}")
         self.code = code
@@ -46,5 +50,5 @@ class ServingError(MmkerasError):
         self.request = request
         super().__init__(f"{request} failed: {code}: {details}" if request else f"{code}: {details}")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.code, self.details, self.request)

@@ -1,7 +1,12 @@
 """A server's answers as Python and NumPy values."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from mmkeras.errors import MmkerasError
 from mmkeras.serving import protos
+from mmkeras.serving.answer_types import ModelMetadata, VersionStatus
 from mmkeras.serving.errors import STATUS_NAMES
 from mmkeras.serving.tensors import decode_tensor, numpy_dtype_name
 
@@ -25,7 +30,7 @@ def check_rows(outputs, names, rows, signature):
             )
 
 
-def read_metadata(response):
+def read_metadata(response: Any) -> ModelMetadata:
     """Return a dict of model, version and signatures from a GetModelMetadataResponse."""
     signatures = protos.SignatureDefMap.FromString(response.metadata["signature_def"].value).signature_def
     return {
@@ -48,7 +53,7 @@ def _tensor_info(info):
     return {"dtype": numpy_dtype_name(info.dtype), "shape": None if info.tensor_shape.unknown_rank else shape}
 
 
-def read_status(response):
+def read_status(response: Any) -> list[VersionStatus]:
     """Return the entries of a GetModelStatusResponse as dicts."""
     return [
         {

@@ -1,13 +1,26 @@
 """A caller's pictures as a column of encoded files."""
 
+from __future__ import annotations
+
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmkeras.errors import MmkerasError
 from mmkeras.serving.png import encode_png
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# A list of pictures in any mix, or one array (N, H, W, C).
+Images: TypeAlias = (
+    "Iterable[str | Path | bytes | bytearray | memoryview | NDArray[np.uint8] | Image] | NDArray[np.uint8]"
+)
 
 
 class Pictures:
@@ -31,7 +44,9 @@ class Pictures:
         dtype('O')
     """
 
-    def __init__(self, images):
+    sizes: list[int]
+
+    def __init__(self, images: Images) -> None:
         if isinstance(images, str | bytes | bytearray | memoryview | Path) or hasattr(images, "convert"):
             raise MmkerasError(f"Expected images to be a list of paths or bytes. Received: one {type(images).__name__}")
         if isinstance(images, np.ndarray) and images.dtype != object and images.ndim != 4:
@@ -40,10 +55,10 @@ class Pictures:
         self._images = list(images)
         self.sizes = [_checked_size(image, f"images[{position}]") for position, image in enumerate(self._images)]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._images)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
         contents = [_content(image, f"images[{position}]") for position, image in list(enumerate(self._images))[rows]]
         return object_array(contents)
 

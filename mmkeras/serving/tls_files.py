@@ -1,9 +1,15 @@
 """The files of an encrypted connection, on the client's side."""
 
+from __future__ import annotations
+
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmkeras.errors import MmkerasError
+
+if TYPE_CHECKING:
+    import ssl
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,25 +32,22 @@ class TlsFiles:
     client_certificate: str | Path | None = None
     client_key: str | Path | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if (self.client_certificate is None) != (self.client_key is None):
             raise MmkerasError(
                 "Expected client_certificate and client_key together. Received: "
                 f"client_certificate={self.client_certificate!r}, client_key={self.client_key!r}"
             )
 
-    def read(self):
+    def read(self) -> tuple[bytes | None, bytes | None, bytes | None]:
         """Return (root certificates, client key, client certificate) as bytes, None for what was not given."""
-        return tuple(
-            None if file is None else _read(name, file)
-            for name, file in (
-                ("root_certificate", self.root_certificate),
-                ("client_key", self.client_key),
-                ("client_certificate", self.client_certificate),
-            )
+        return (
+            _read("root_certificate", self.root_certificate),
+            _read("client_key", self.client_key),
+            _read("client_certificate", self.client_certificate),
         )
 
-    def ssl_context(self):
+    def ssl_context(self) -> ssl.SSLContext:
         """Return an `ssl.SSLContext` that checks the server's certificate and name."""
         import ssl
 
@@ -58,7 +61,9 @@ class TlsFiles:
         return context
 
 
-def _read(name, file):
+def _read(name: str, file: str | Path | None) -> bytes | None:
+    if file is None:
+        return None
     try:
         return Path(file).read_bytes()
     except OSError as error:

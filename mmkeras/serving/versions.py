@@ -1,11 +1,14 @@
 """Which versions of a model there are on disk."""
 
+from __future__ import annotations
+
+import os
 from pathlib import Path
 
 from mmkeras.errors import MmkerasError
 
 
-def list_versions(base_path):
+def list_versions(base_path: str | os.PathLike[str]) -> dict[int, Path]:
     """Return a dict from version number to folder of a model's base path, the newest last; it may be empty.
 
     Only folders whose name is a number count, as on TensorFlow Serving: a half-written `.tmp-1` is passed over.
@@ -20,7 +23,7 @@ def list_versions(base_path):
     return {int(path.name): path for path in folders}
 
 
-def find_versions(base_path):
+def find_versions(base_path: str | os.PathLike[str]) -> dict[int, Path]:
     """Return `list_versions` of a base path, of which there must be one.
 
     Raises:
@@ -47,7 +50,7 @@ def find_versions(base_path):
     return folders
 
 
-def latest_version(folder):
+def latest_version(folder: str | os.PathLike[str]) -> Path:
     """Return the folder of a model's newest version; a version's own folder is returned as it is.
 
     Raises:

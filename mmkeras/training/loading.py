@@ -1,15 +1,24 @@
 """Loading a trained model in a process that has imported none of its classes."""
 
+from __future__ import annotations
+
 import json
+import os
 import re
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmkeras.errors import MmkerasError
 from mmkeras.training.run import Run
 
+if TYPE_CHECKING:
+    import keras
 
-def load_model(path):
+    from mmkeras.models.image_text_model import ImageTextModel
+
+
+def load_model(path: str | os.PathLike[str]) -> ImageTextModel:
     """Load a trained model from its run folder, or from a `.keras` file that holds one.
 
     Keras' own function of this name finds only classes that were imported before; this one imports those of mmkeras. A
@@ -40,7 +49,7 @@ def load_model(path):
     return load_model_file(path)
 
 
-def load_model_file(file):
+def load_model_file(file: str | os.PathLike[str]) -> keras.Model:
     """Load the model of a `.keras` file, as `load_model` does.
 
     Raises:

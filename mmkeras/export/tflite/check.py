@@ -1,5 +1,11 @@
 """Whether a preset's text encoder will run on devices, before it is trained."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
 import mmkeras.models
 from mmkeras.encoders.image import build_image_encoder
 from mmkeras.errors import MmkerasError
@@ -12,7 +18,7 @@ from mmkeras.preprocessing.text import TextPreprocessor
 _TEXTS = ("latin small letter a", "greek capital letter omega", "upwards arrow", "a dog runs on the beach") * 3
 
 
-def check_preset(preset):
+def check_preset(preset: str | os.PathLike[str] | Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Convert the untrained text encoder of a preset, with a vocabulary of a few words.
 
     Args:

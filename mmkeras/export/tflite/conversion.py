@@ -1,8 +1,12 @@
 """Converting a text encoder to TFLite: the one route that keeps the weights, and what is refused."""
 
+from __future__ import annotations
+
 import re
 import string
 import tempfile
+from collections.abc import Iterable
+from typing import Any, Literal, TypeAlias, get_args
 
 import keras
 import numpy as np
@@ -22,14 +26,16 @@ from mmkeras.export.tflite.preparation import prepared_for_devices
 from mmkeras.export.tflite.trimming import trimmed
 from mmkeras.preprocessing.text import TextPreprocessor
 
-KINDS = ("ids", "text", "mediapipe")
-PRECISIONS = ("float32", "float16", "dynamic", "int8")
+Kind: TypeAlias = Literal["ids", "text", "mediapipe"]
+Precision: TypeAlias = Literal["float32", "float16", "dynamic", "int8"]
+KINDS = get_args(Kind)
+PRECISIONS = get_args(Precision)
 SIGNATURE = "encode_text"
 # Of the texts that ranges of values are measured on beside the training texts.
 _WORDS, _REPEATED = 40, 40
 
 
-def check_takes_ids(text_encoder, text_preprocessor):
+def check_takes_ids(text_encoder: keras.Model, text_preprocessor: Any) -> None:
     """Refuse a text encoder that is no network over the ids of a `TextPreprocessor`.
 
     Raises:
@@ -45,12 +51,18 @@ def check_takes_ids(text_encoder, text_preprocessor):
         raise MmkerasError(f"Expected a text encoder over the ids of a TextPreprocessor. Received: {has}")
 
 
-def has_loop(text_encoder):
+def has_loop(text_encoder: keras.Model) -> bool:
     """Return whether a text encoder has a recurrent layer, which becomes a loop with subgraphs of its own."""
     return any(isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional)) for layer in text_encoder.layers)
 
 
-def convert(text_encoder, text_preprocessor, kind="ids", precision="dynamic", texts=()):
+def convert(
+    text_encoder: keras.Model,
+    text_preprocessor: TextPreprocessor,
+    kind: Kind = "ids",
+    precision: Precision = "dynamic",
+    texts: Iterable[str] = (),
+) -> bytes:
     """Convert a text encoder to a TFLite network of batch 1 with the signature `encode_text`.
 
     Args:

@@ -1,8 +1,13 @@
 """What a device gets: the text encoder of a run in files, with a card."""
 
+from __future__ import annotations
+
 import functools
 import json
 import math
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,11 +19,15 @@ from mmkeras.errors import MmkerasError
 from mmkeras.export.item_index import write_item_index
 from mmkeras.export.space import space_id
 from mmkeras.export.tflite.card import device_card
-from mmkeras.export.tflite.conversion import KINDS, check_takes_ids, convert, has_loop
+from mmkeras.export.tflite.conversion import KINDS, Precision, check_takes_ids, convert, has_loop
 from mmkeras.export.tflite.execution import NetworkRunner
 from mmkeras.export.tflite.operators import operators
 from mmkeras.on_device.model_file import packed
 from mmkeras.search.agreement import recall_of_rounded
+
+if TYPE_CHECKING:
+    from mmkeras.models.image_text_model import ImageTextModel
+    from mmkeras.training.run import Run
 
 SET_UP_TEXTS = 400  # training texts by which the 8-bit precisions are set up
 GOLDEN_TEXTS = 64
@@ -40,7 +49,13 @@ EDGES = (
 LEAST_COSINE = {"float32": 0.9999, "float16": 0.9999, "dynamic": 0.999, "int8": 0.995}
 
 
-def export_tflite(run, to, precisions=("dynamic",), index="", model=None):
+def export_tflite(
+    run: Run,
+    to: str | os.PathLike[str],
+    precisions: Iterable[Precision] = ("dynamic",),
+    index: Literal["", "float16", "int8"] = "",
+    model: ImageTextModel | None = None,
+) -> dict[str, Any]:
     """Write the text encoder of a finished run for devices.
 
         <to>/text_encoder_<precision>_ids.tflite        int32 ids in, builtin operators; the tokenizer inside

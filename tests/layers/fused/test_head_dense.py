@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmkeras.layers.head_dense import HeadDense
+from mmkeras.layers.fused import HeadDense
 
 INTO = ("blw,whd->blhd", (None, 2, 3), (5, 4, 8))
 OUT_OF = ("blhd,hdw->blw", (None, 8), (5, 4, 2, 3))

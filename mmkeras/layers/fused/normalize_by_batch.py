@@ -1,10 +1,14 @@
 """Normalisation by the statistics of a batch, one kernel each way."""
 
+from __future__ import annotations
+
 import tensorflow as tf
 from keras import ops
 
+from mmkeras.tensors import Array, Tensor, TensorLike
 
-def normalize_by_batch(x, gamma, beta, epsilon):
+
+def normalize_by_batch(x: Array, gamma: TensorLike, beta: TensorLike, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
     """Normalise feature maps or rows by their own mean and variance.
 
         y = gamma (x - mean) / sqrt(variance + epsilon) + beta

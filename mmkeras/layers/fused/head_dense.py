@@ -1,9 +1,13 @@
 """The linear layers around attention's heads, as one matrix product each."""
 
+from __future__ import annotations
+
 import math
 
 import keras
 from keras import ops
+
+from mmkeras.tensors import Array, Tensor
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -29,7 +33,7 @@ class HeadDense(keras.layers.EinsumDense):
         >>> HeadDense("blw,whd->blhd", (None, 4, 16), bias_axes="hd")(tokens)  # (B, L, 4, 16)
     """
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Array, training: bool | None = None) -> Tensor:
         summed = len(inputs.shape) - 2  # axes of the kernel that the product is over
         inner, outer = (math.prod(shape) for shape in (self.kernel.shape[:summed], self.kernel.shape[summed:]))
         outputs = ops.matmul(ops.reshape(inputs, (-1, inner)), ops.reshape(self.kernel, (inner, outer)))

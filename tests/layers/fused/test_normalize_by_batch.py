@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmkeras.layers.normalize_by_batch import normalize_by_batch
+from mmkeras.layers.fused.normalize_by_batch import normalize_by_batch
 
 GAMMA, BETA = np.array([1.0, 2.0], "float32"), np.array([0.0, 1.0], "float32")
 

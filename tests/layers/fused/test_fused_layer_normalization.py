@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmkeras.layers import LayerNormalization
+from mmkeras.layers import FusedLayerNormalization
 
-from ..model_checks import check_layer
+from ...model_checks import check_layer
 
 TOKENS = np.random.default_rng(0).normal(2, 3, (4, 3, 6)).astype("float32")
-CLASSES = (LayerNormalization, keras.layers.LayerNormalization)
+CLASSES = (FusedLayerNormalization, keras.layers.LayerNormalization)
 
 
 def trained(layer_class, inputs, jit_compile=None, **arguments):
@@ -22,7 +22,7 @@ def trained(layer_class, inputs, jit_compile=None, **arguments):
     slope = tf.constant(generator.normal(size=inputs.shape), "float32")
 
     def step(inputs):
-        training = {"training": True} if layer_class is LayerNormalization else {}
+        training = {"training": True} if layer_class is FusedLayerNormalization else {}
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             outputs = layer(inputs, **training)
@@ -35,7 +35,7 @@ def trained(layer_class, inputs, jit_compile=None, **arguments):
 
 
 def test_is_a_sound_layer(tmp_path):
-    check_layer(LayerNormalization, {"epsilon": 1e-4}, [TOKENS], TOKENS.shape, tmp_path, weights=2)
+    check_layer(FusedLayerNormalization, {"epsilon": 1e-4}, [TOKENS], TOKENS.shape, tmp_path, weights=2)
 
 
 @pytest.mark.parametrize("jit_compile", [None, False, True], ids=["eager", "graph", "xla"])
@@ -51,8 +51,8 @@ def test_equal_numbers_in_a_row_become_the_offset_with_a_finite_slope():
     tokens = np.full((2, 6), 7, "float32")
     for one, other in zip(*(trained(each, tokens, epsilon=1e-3) for each in CLASSES), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)  # Keras' own rounds 7 times the inverse deviation
-    outputs, *gradients = trained(LayerNormalization, tokens, epsilon=1e-12)
-    np.testing.assert_allclose(outputs, trained(LayerNormalization, tokens, epsilon=1e-3)[0], rtol=1e-6)
+    outputs, *gradients = trained(FusedLayerNormalization, tokens, epsilon=1e-12)
+    np.testing.assert_allclose(outputs, trained(FusedLayerNormalization, tokens, epsilon=1e-3)[0], rtol=1e-6)
     assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 

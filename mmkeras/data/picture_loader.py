@@ -1,0 +1,17 @@
+"""`PictureLoader`: what data sets hand their pictures to."""
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+
+class PictureLoader(Protocol):
+    """What makes one array of pictures, of pixels as `ImagePreprocessor` does, or of features as `FrozenFeatures`."""
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of what one picture becomes."""
+
+    def load(self, pictures: Iterable[Any], /) -> NDArray[Any]:
+        """Return what a list of pictures becomes, (N, *output_shape)."""
