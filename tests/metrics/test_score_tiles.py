@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from mmkeras.evaluation.relevance import best_ranks
 
+from mmkeras.evaluation.measuring.relevance import best_ranks
 from mmkeras.metrics import mean_average_precision, ranks, reranked_metrics, retrieval_metrics
 from mmkeras.metrics.score_tiles import score_blocks
 
