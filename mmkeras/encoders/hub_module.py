@@ -24,8 +24,8 @@ class HubModule:
         output_key: which entry of a dict of outputs is taken. It may be left out where there is one alone, or one that
             is called "default".
         folder: where the files lie, in place of where the handle leads.
-        placeholders: dict from a variable's position, as `variables` tells it, to the `tf.Variable` that takes its place.
-            It keeps its value.
+        placeholders: dict from a variable's position, as `variables` tells it, to the `tf.Variable` that takes its
+            place and keeps its value.
 
     Call arguments:
         inputs: tensor.

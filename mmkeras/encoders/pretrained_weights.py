@@ -204,9 +204,11 @@ def _fill(places, arrays, source):
     """Assign all arrays, or none where one is missing, too many or of another shape."""
     wanted = {place.name for place in places}
     if missing := sorted(wanted - set(arrays)):
-        raise MmkerasError(f"Expected {_named(missing)} in {source}. The file may hold fewer blocks than the encoders have")
+        hint = "The file may hold fewer blocks than the encoders have"
+        raise MmkerasError(f"Expected {_named(missing)} in {source}. {hint}")
     if extra := sorted(set(arrays) - wanted):
-        raise MmkerasError(f"There is no place for {_named(extra)} of {source}. The file may hold more blocks than the encoders have")
+        hint = "The file may hold more blocks than the encoders have"
+        raise MmkerasError(f"There is no place for {_named(extra)} of {source}. {hint}")
     for place in places:
         if (shape := np.shape(arrays[place.name])) != place.shape:
             raise MmkerasError(
