@@ -21,8 +21,8 @@ def replacing_file(target: str | os.PathLike[str]) -> Iterator[Path]:
             then untouched.
     """
     target = Path(target)
-    with _told(target):
-        beside = _beside(target, target.suffix)
+    with _write_errors_as_ours(target):
+        beside = _temporary_neighbour(target, target.suffix)
         try:
             beside.touch(exist_ok=False)
             yield beside
@@ -43,9 +43,9 @@ def new_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
             be written.
     """
     target = Path(target)
-    with _told(target):
+    with _write_errors_as_ours(target):
         refuse_existing(target)
-        beside = _beside(target)
+        beside = _temporary_neighbour(target)
         try:
             beside.mkdir()
             yield beside
@@ -60,7 +60,7 @@ def new_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
             shutil.rmtree(beside, ignore_errors=True)
 
 
-def _beside(target, suffix=""):
+def _temporary_neighbour(target, suffix=""):
     """Return an unused path in the folder of `target`, which is made; unlike `tempfile`'s it leaves rights to umask."""
     target.parent.mkdir(parents=True, exist_ok=True)
     return target.parent / f".tmp-{secrets.token_hex(8)}{suffix}"
@@ -73,7 +73,7 @@ def refuse_existing(target: str | os.PathLike[str]) -> None:
 
 
 @contextlib.contextmanager
-def _told(target):
+def _write_errors_as_ours(target):
     """Raise what the system says of a failed write as a `MmkerasError` that names `target`."""
     try:
         yield

@@ -14,6 +14,9 @@ MMKERAS_VENV="$MMKERAS_ROOT/.venv"
 # The lock is made on 3.11, so 3.11 comes first.
 MMKERAS_PYTHON_NAMES="python3.11 python3.12 python3.13 python3 python"
 
+# What `test.sh --pytorch` compares with, in no lock for its size.
+MMKERAS_PYTORCH="torch==2.13.0"
+
 NEWLINE=$'\n'
 
 say() { printf 'mmkeras: %s\n' "$*"; }
@@ -165,6 +168,28 @@ set_up_environment() (
   fi
   verdict="$(probe_python "$MMKERAS_VENV/bin/python")"
   say "ready: $MMKERAS_VENV with Python ${verdict#fits }"
+)
+
+# pytorch_version: prints the version of the PyTorch in .venv; 1 where there is none that can be imported.
+pytorch_version() {
+  "$MMKERAS_VENV/bin/python" -c 'import torch; print(torch.__version__)' 2>/dev/null
+}
+
+# set_up_pytorch: PyTorch in a ready .venv, whichever version is there before. It is not part of the stamp: it stays for
+# as long as .venv does, and goes with it.
+set_up_pytorch() (
+  cd -- "$MMKERAS_ROOT"
+  if ! pytorch_version >/dev/null; then
+    say "installing $MMKERAS_PYTORCH into .venv: a build for the CPU is about 190 MB to download and 0.9 GB on disk, where"
+    say "  pip finds one (PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL names its place); the one for CUDA is several GB"
+    # The lock holds back what it pins, setuptools above all: TensorFlow Hub needs an old one.
+    install_quietly --only-binary :all: -c "$MMKERAS_ROOT/requirements.lock" "$MMKERAS_PYTORCH"
+  fi
+  if ! version="$(pytorch_version)"; then
+    say "error: PyTorch is installed and cannot be imported: .venv/bin/python -c 'import torch' says why" >&2
+    return 1
+  fi
+  say "PyTorch: $version"
 )
 
 if [[ "${BASH_SOURCE[0]}" == "$0" ]]; then

@@ -3,6 +3,7 @@
 #
 #     scripts/test.sh                      # lint, and every test that takes seconds
 #     scripts/test.sh --slow               # the end-to-end ones too; so does CI=true
+#     scripts/test.sh --pytorch            # compared with PyTorch too, which it installs (190 MB; several GB with CUDA)
 #     scripts/test.sh tests/metrics -k recall -x
 #     scripts/test.sh -n 0 -s tests/data   # in one process, for a debugger or to see what is printed
 #
@@ -13,14 +14,26 @@ set -euo pipefail
 # shellcheck source=setup.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
 
-slow=no
+slow=no pytorch=no
 [[ -z "${CI:-}" || "$CI" == false || "$CI" == 0 ]] || slow=yes
 arguments=("--color=auto")
 for argument in "$@"; do
-  if [[ "$argument" == --slow ]]; then slow=yes; else arguments+=("$argument"); fi
+  case "$argument" in
+    --slow) slow=yes ;;
+    --pytorch) pytorch=yes ;;
+    *) arguments+=("$argument") ;;
+  esac
 done
 
 set_up_environment
+if [[ "$pytorch" == yes ]]; then
+  set_up_pytorch
+  export MMKERAS_TEST_PYTORCH=1 # a comparison that finds no PyTorch fails, and is not skipped
+elif pytorch="$(pytorch_version)"; then
+  say "PyTorch: $pytorch, which .venv has"
+else
+  say "PyTorch: none (the comparisons with it are skipped; --pytorch installs it and runs them)"
+fi
 python="$MMKERAS_VENV/bin/python"
 
 cd -- "$MMKERAS_ROOT"

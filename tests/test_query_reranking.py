@@ -191,8 +191,8 @@ def test_a_served_soft_mask_re_ranks_as_keras_matches(tmp_path):
     text = build_text_encoder(
         "bert", vocabulary_size=tokenizer.vocabulary_size, sequence_length=4, width=8, depth=1, **small
     )
-    head = {"fusion_depth": 2, "fusion_heads": 2, "attention_block": 0, "queue_size": 12, "initializer_range": 0.5}
-    model = SoftMask(encoders()[0], text, ImagePreprocessor(8, 8), tokenizer, **head)
+    fusion = {"depth": 2, "heads": 2, "attention_block": 0, "initializer_range": 0.5}
+    model = SoftMask(encoders()[0], text, ImagePreprocessor(8, 8), tokenizer, fusion=fusion, teacher={"queue_size": 12})
     rows = np.arange(6)
     pairs = np.column_stack([rows, rows]).astype(np.int32)
     data = PairedData(name="six", images=IMAGES, texts=texts, image_id=rows, text_image_id=rows, pairs=pairs)

@@ -1,6 +1,7 @@
-"""The set-up that both scripts share: which Python it takes, what it says where none fits, when it reuses `.venv`.
+"""The set-up that both scripts share: which Python it takes, what it says where none fits, when it reuses `.venv`; and
+what scripts/test.sh makes of its arguments.
 
-Nothing is installed here: bash functions of scripts/setup.sh are called in a copy of the scripts, with made-up Pythons.
+Nothing is installed here: the scripts, or bash functions of scripts/setup.sh, run in a copy, with made-up Pythons.
 """
 
 import os
@@ -239,6 +240,84 @@ def test_an_environment_of_the_users_own_is_moved_aside(tree, programs, recorded
     (aside,) = tree.glob(".venv-moved-aside-*")
     assert (aside / "precious").exists()
     assert str(aside) in done.stdout
+
+
+@pytest.fixture
+def run_script(tree, programs, tmp_path):
+    """A function that runs .ci/run or scripts/test.sh with a Python that only writes down what it is to run.
+
+    It has a PyTorch from the moment that pip is asked for one, if pip brings any.
+    """
+    shutil.copytree(Path(__file__).parent.parent / ".ci", tree / ".ci")
+    venv, calls = ready_environment(tree, programs), tmp_path / "calls"
+    write_program(
+        venv / "bin" / "python",
+        f"""#!{BASH}
+case "$*" in
+  *"import torch"*) if [[ -f "$CALLS.torch" ]]; then echo 2.13.0+cpu; else exit 1; fi ;;
+  *os.cpu_count*) echo 3 ;;
+  "-m pip"*) printf '%s\\n' "$*" >>"$CALLS"; [[ -z "${{PIP_FAILS:-}}" ]] || exit 1; : >"$CALLS.torch" ;;
+  "-m ruff"*) ;;
+  "-m pytest"*) printf '%s\\n' "$*, MMKERAS_TEST_PYTORCH=${{MMKERAS_TEST_PYTORCH:-}}" >>"$CALLS" ;;
+  *) exec "{sys.executable}" "$@" ;;
+esac
+""",
+    )
+
+    def run(*arguments, script="scripts/test.sh", **variables):
+        calls.write_text("")
+        environment = {"PATH": str(programs), "CALLS": str(calls), **variables}
+        done = subprocess.run(
+            [BASH, tree / script, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        return done, calls.read_text().splitlines()
+
+    return run
+
+
+PYTEST = "-m pytest -n 3 --dist loadfile"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "asked"),
+    [
+        ([], {}, f"{PYTEST} -m not slow --color=auto"),
+        (["--slow"], {}, f"{PYTEST} --color=auto"),
+        ([], {"CI": "true"}, f"{PYTEST} --color=auto"),
+        (["tests/metrics", "-x", "--slow"], {"CI": "0"}, f"{PYTEST} --color=auto tests/metrics -x"),
+        (["-n", "0"], {"CI": "false"}, f"{PYTEST} -m not slow --color=auto -n 0"),
+    ],
+)
+def test_arguments_of_the_tests_go_to_pytest(run_script, arguments, variables, asked):
+    done, [call] = run_script(*arguments, **variables)
+    assert done.returncode == 0, done.stderr
+    assert call == f"{asked}, MMKERAS_TEST_PYTORCH="
+    assert "PyTorch: none (the comparisons with it are skipped; --pytorch installs it and runs them)" in done.stdout
+
+
+def test_pytorch_is_installed_once_with_its_size_told_first(run_script, tree):
+    done, [installed, tests] = run_script("--pytorch", "tests/pytorch")
+    assert done.returncode == 0, done.stderr
+    assert installed.endswith(f"--only-binary :all: -c {tree}/requirements.lock torch==2.13.0")
+    assert tests == f"{PYTEST} -m not slow --color=auto tests/pytorch, MMKERAS_TEST_PYTORCH=1"
+    told = done.stdout.index("190 MB"), done.stdout.index("several GB"), done.stdout.index("PyTorch: 2.13.0+cpu")
+    assert list(told) == sorted(told)
+    again, [tests] = run_script("--pytorch")
+    assert tests.endswith("MMKERAS_TEST_PYTORCH=1") and "installing" not in again.stdout
+    without, [tests] = run_script()
+    assert tests.endswith("MMKERAS_TEST_PYTORCH=") and "PyTorch: 2.13.0+cpu, which .venv has" in without.stdout
+
+
+def test_no_test_runs_where_pytorch_was_asked_for_and_cannot_be_had(run_script):
+    done, calls = run_script("--pytorch", PIP_FAILS="yes")
+    assert done.returncode == 1 and "pip could not install" in done.stderr
+    assert len(calls) == 1
+
+
+def test_continuous_integration_runs_the_slow_cases_and_those_with_pytorch(run_script):
+    done, [_, tests] = run_script("-x", script=".ci/run")
+    assert done.returncode == 0, done.stderr
+    assert tests == f"{PYTEST} --color=auto -x, MMKERAS_TEST_PYTORCH=1"
 
 
 def test_scripts_can_be_run(repository):

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import re
 import subprocess
 import sys
 
@@ -42,6 +43,16 @@ def test_the_help_is_told(repository, name):
     assert done.returncode == 0 and "usage:" in done.stdout, done.stderr
 
 
+def test_the_list_of_studies_names_each_with_as_many_variants_as_it_has(study, repository):
+    folder = repository / "scripts" / "studies"
+    told = (folder / "README.md").read_text(encoding="utf-8")
+    assert [file.name for file in sorted(folder.glob("*.py")) if f"`{file.name}`" not in told] == []
+    variants = re.findall(r"^\| `(\w+)\.py` .* (\d+) variants", told, re.MULTILINE)
+    assert len(variants) == 7
+    for name, count in variants:
+        assert len(getattr(study(name), "TRAINED", study(name).VARIANTS)) == int(count), name
+
+
 @pytest.mark.parametrize("name, epochs", [("modality_invariant", 10), ("modality_invariant_flickr8k", 8)])
 def test_every_variant_of_the_stages_has_as_many_epochs_in_all(study, name, epochs):
     for variant, parts in study(name).VARIANTS.items():
@@ -52,7 +63,7 @@ def test_every_variant_of_the_stages_has_as_many_epochs_in_all(study, name, epoc
 
 def test_the_method_of_the_study_is_the_recipe(study):
     recipe = Recipe.load("glyphs_modality_invariant")
-    settings = {"preset": recipe.preset, "learning_rate": recipe.learning_rate, "warmup_steps": recipe.warmup_steps}
+    settings = study("ablation").recipe_settings("glyphs_modality_invariant")
     measured = Recipe.from_settings(settings | {"stages": study("modality_invariant").ALL_NEGATIVES}).stages
     for one, other in zip(measured, recipe.stages, strict=True):
         # Arguments that a stage before has set hold on.
@@ -60,8 +71,66 @@ def test_the_method_of_the_study_is_the_recipe(study):
         assert one == other
 
 
+def test_changes_are_laid_over_settings_at_every_depth(study):
+    settings = {"arguments": {"margin": 0.5, "adversary": {"weight": 0.1, "objective": "fooling"}}, "model": "A"}
+    changed = study("ablation").laid_over(settings, {"arguments": {"adversary": {"weight": 0.0}}, "model": "B"})
+    assert changed == {"arguments": {"margin": 0.5, "adversary": {"weight": 0.0, "objective": "fooling"}}, "model": "B"}
+    assert settings["arguments"]["adversary"]["weight"] == 0.1 and settings["model"] == "A"
+
+
+def preset_and_recipe(study, monkeypatch, name, variant, folder):
+    """What a variant of a study would train: a `Preset` and a `Recipe`."""
+    from mmkeras.models import Preset
+
+    runs = []
+    module = study(name)
+    for holder in (module, study("ablation")):
+        monkeypatch.setattr(
+            holder, "train_run", lambda folder, name, recipe, kind=None: runs.append(recipe), raising=False
+        )
+    module._train(variant, 0, folder / f"{variant}-seed0")
+    return Preset.load(runs[0].preset), runs[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["adversarial_backprop", "modality_invariant", "modality_invariant_flickr8k", "cm_gan"]
+)
+def test_a_modality_classifier_has_the_recipes_optimizer_wherever_it_has_one(study, monkeypatch, tmp_path, name):
+    """Quick and without a long memory, in every stage, whatever learning rate the encoders have."""
+    monkeypatch.setenv("MMKERAS_DATA", str(tmp_path))
+    (tmp_path / "hub" / "mobilenet_v2").mkdir(parents=True)
+    published = Recipe.load("glyphs_modality_invariant").optimizers["classifier"]
+    for variant in study(name).VARIANTS:
+        preset, recipe = preset_and_recipe(study, monkeypatch, name, variant, tmp_path)
+        steps = preset.arguments.get("adversary", {}).get("classifier_steps")
+        expected = {"classifier": published} if steps else {}
+        for stage in recipe.training_stages:
+            assert stage.optimizers == expected, (variant, stage.name)
+
+
+def test_the_control_with_un_normalised_embeddings_shows_those_to_the_classifier(study, monkeypatch, tmp_path):
+    import keras
+
+    import mmkeras.models
+
+    preset, _ = preset_and_recipe(study, monkeypatch, "modality_invariant", "B6", tmp_path)
+    texts = ["one word", "two words", "a word", "words"]
+    model = getattr(mmkeras.models, preset.model).from_preset(preset, texts=texts)
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), "uint8")
+    batch = {"image": images, "token_ids": model.text_preprocessor(texts), "image_id": np.arange(4)}
+    shown = model(batch, training=True)
+    assert (np.linalg.norm(shown["image_embedding"], axis=-1) > 2).all()
+    plain = mmkeras.models.ModalityInvariant(model.image_encoder, model.text_encoder, adversary=model.adversary)
+    unit = plain(batch, training=True)
+    np.testing.assert_allclose(keras.ops.normalize(shown["image_embedding"]), unit["image_embedding"], atol=1e-5)
+    plain.margin = model.margin
+    ours, theirs = (one.compute_losses(batch, outputs) for one, outputs in ((model, shown), (plain, unit)))
+    assert float(ours["triplet_loss"]) == pytest.approx(float(theirs["triplet_loss"]), rel=1e-5)
+    assert float(ours["modality_loss"]) != pytest.approx(float(theirs["modality_loss"]), rel=1e-3)
+
+
 def test_every_variant_of_cm_gan_is_built_and_differs_from_the_others(study):
-    from mmkeras.models import CMGAN, load_preset
+    from mmkeras.models import CMGAN, Preset
 
     module = study("cm_gan")
     presets = {variant: module.preset_of(variant) for variant in module.VARIANTS}
@@ -70,10 +139,9 @@ def test_every_variant_of_cm_gan_is_built_and_differs_from_the_others(study):
     for variant, preset in presets.items():
         Recipe.load(module.RECIPE, [f"{key}={value}" for key, value in module.VARIANTS[variant][1].items()])
         if preset["model"] == "CMGAN":
-            small = preset["arguments"] | {"representation_dim": 2, "discriminator_hidden": 2}
-            assert CMGAN.from_preset(preset | {"arguments": small}, label_names=("art", "war"))
-    Recipe.load(module.RECIPE, [f"{key}={value}" for key, value in module.BACKPROP_SETTINGS.items()])
-    assert presets["full"]["arguments"] == load_preset("cm_gan_wikipedia")["arguments"]
+            small = {"autoencoder": {"units": 2}, "discriminators": {"hidden": 2}}
+            assert CMGAN.from_preset(preset, label_names=("art", "war"), **small)
+    assert presets["full"]["arguments"] == Preset.load("cm_gan_wikipedia").arguments
 
 
 def test_variants_of_a_preset_differ_from_each_other_and_train(study):
@@ -89,7 +157,8 @@ def test_variants_of_a_preset_differ_from_each_other_and_train(study):
         preset = module.preset_of(variant)
         names = {"label_names": ("art", "war")} if recipe.targets else {}
         model = getattr(models, preset["model"]).from_preset(preset, texts=["one word", "two words"], **names)
-        assert {key: getattr(model, key) for key in arguments} == arguments
+        assert model.autoencoder.share_category_head == arguments["autoencoder"]["share_category_head"]
+        assert model.adversarial == arguments.get("adversarial", True)
 
 
 @pytest.mark.parametrize("name, data", [("glyphs_soft_mask", {}), ("flickr8k_soft_mask", {"image_folder": "a"})])
@@ -116,7 +185,7 @@ def test_variants_of_soft_mask_are_the_recipes_stages_after_its_first(study, tmp
         for stage in recipe.stages:
             model.set_stage(stage.trains, **stage.arguments)
         masks = {"hard": "hard", "random": "random", "none": "none"}.get(variant, "soft")
-        assert (model.soft_masking.mask_mode, bool(model.soft_matching_weight)) == (
+        assert (model.soft_masking.mask_mode, bool(model.loss_weights["soft_matching"])) == (
             masks,
             variant not in ("plain", "focal", "views"),
         )
@@ -170,13 +239,15 @@ def test_the_aligned_encoders_are_trained_before_what_begins_with_them(study, mo
 def test_the_authors_settings_are_the_defaults_of_cm_gan(study):
     import inspect
 
+    from mmkeras.layers import CrossModalAutoencoder, CrossModalDiscriminators
     from mmkeras.models import CMGAN
 
-    defaults = {name: one.default for name, one in inspect.signature(CMGAN).parameters.items()}
     authors = study("cm_gan").preset_of("authors")
-    sizes = {"representation_dim", "discriminator_hidden"}
-    assert {k: v for k, v in authors["arguments"].items() if k not in sizes | set(defaults)} == {}
-    assert all(defaults[key] == value for key, value in authors["arguments"].items() if key not in sizes)
+    parts = {"autoencoder": CrossModalAutoencoder, "discriminators": CrossModalDiscriminators}
+    for name, given in ({"": authors["arguments"]} | {part: authors["arguments"][part] for part in parts}).items():
+        signature = inspect.signature(parts.get(name, CMGAN)).parameters
+        given = {key: value for key, value in given.items() if key not in (*parts, "units", "hidden")}  # sizes apart
+        assert {key: signature[key].default for key in given} == given
     assert authors["image_encoder"]["scale"] == authors["text_encoder"]["scale"] == 1
 
 

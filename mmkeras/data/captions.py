@@ -22,7 +22,7 @@ Targets: TypeAlias = Literal["", "category", "tags"]
 def load_captions(
     file: str | os.PathLike[str],
     split: str,
-    image_preprocessor: PictureLoader | None,
+    loader: PictureLoader | None,
     image_folder: str | os.PathLike[str] | None = None,
     limit: int = 0,
     targets: Targets = "",
@@ -41,7 +41,7 @@ def load_captions(
         file: path of the file.
         split: name of the split, as it stands in the file, or `all`; `dev` finds `val` where the file has no `dev`.
             Several are joined by `+`: `train+restval`.
-        image_preprocessor: `ImagePreprocessor` of the model, or `FrozenFeatures`: what has `load(pictures)`.
+        loader: `ImagePreprocessor` of the model, or `FrozenFeatures`: what has `load(pictures)`.
         image_folder: where the pictures lie, a folder or a zip, see `PictureFiles`; by default the folder of the file.
             Or their features, see `FeatureFile`, where the model takes such ones or its frozen backbone makes them.
         limit: only the first so many pictures, and of the lines without a picture the first so many; 0 is all.
@@ -90,10 +90,10 @@ def load_captions(
 
     where_of = {name: items[name][0]["where"] for name in row_of}
     if str(image_folder).endswith(".npz"):
-        images, on_demand = _load_features(file, FeatureFile(image_folder), where_of, image_preprocessor), None
+        images, on_demand = _load_features(file, FeatureFile(image_folder), where_of, loader), None
     else:
         files = PictureFiles(image_folder or file.parent)
-        images, on_demand = _load_pictures(file, files, where_of, image_preprocessor)
+        images, on_demand = _load_pictures(file, files, where_of, loader)
     return PairedData(
         name=f"{file.name}/{split}",
         images=images,
@@ -132,9 +132,9 @@ def _label_array(labels, label_names, targets):
     return multi_hot
 
 
-def _load_features(file, features, where_of, image_preprocessor):
+def _load_features(file, features, where_of, loader):
     """Load the features of the pictures named in `where_of`, where the model takes such ones."""
-    takes = None if image_preprocessor is None else image_preprocessor.output_shape
+    takes = None if loader is None else loader.output_shape
     if takes not in (None, (features.size,)):
         raise MmkerasError(
             f"{features.file} holds {features.size} features a picture, for a model on such features or on a frozen "
@@ -148,7 +148,7 @@ def _load_features(file, features, where_of, image_preprocessor):
     return features.load(where_of)
 
 
-def _load_pictures(file, files, where_of, image_preprocessor):
+def _load_pictures(file, files, where_of, loader):
     """Load the pictures named in `where_of`, a dict from a picture's name to the record that an error names.
 
     Returns:
@@ -163,15 +163,15 @@ def _load_pictures(file, files, where_of, image_preprocessor):
             raise MmkerasError(f"{file}, {where}: {error}. {what_to_do}") from error
     pictures = list(found.values())
     try:
-        images = image_preprocessor.load(pictures)
+        images = loader.load(pictures)
     except MmkerasError:
         # Pictures are decoded in parallel; only where one fails are they tried one by one, to name its record.
         for name, picture in found.items():
             try:
-                image_preprocessor.load([picture])
+                loader.load([picture])
             except MmkerasError as error:
                 raise MmkerasError(f"{file}, {where_of[name]}: {error}") from error
         raise
     if images.ndim == 4:
         return images, None
-    return images, PicturesOnDemand(pictures, image_preprocessor.image_preprocessor)
+    return images, PicturesOnDemand(pictures, loader.pixels)

@@ -13,5 +13,9 @@ class PictureLoader(Protocol):
     def output_shape(self) -> tuple[int, ...]:
         """Shape of what one picture becomes."""
 
+    @property
+    def pixels(self) -> "PictureLoader":
+        """What makes the pixels to be looked at: itself, or what comes before a backbone."""
+
     def load(self, pictures: Iterable[Any], /) -> NDArray[Any]:
         """Return what a list of pictures becomes, (N, *output_shape)."""

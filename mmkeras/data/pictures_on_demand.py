@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from mmkeras.preprocessing.image import ImagePreprocessor
+from mmkeras.data.picture_loader import PictureLoader
 
 
 class PicturesOnDemand:
@@ -17,17 +16,17 @@ class PicturesOnDemand:
     Data of features have it beside them: a model reads the features, a report shows a few pictures.
 
     Args:
-        pictures: list of what `image_preprocessor.load` takes: paths, members of a zip, bytes or arrays.
-        image_preprocessor: `ImagePreprocessor`.
+        pictures: list of what `loader.load` takes: paths, members of a zip, bytes or arrays.
+        loader: `PictureLoader` of pixels, such as `ImagePreprocessor`.
 
     Example:
         >>> PicturesOnDemand(paths, ImagePreprocessor(224, 224))[3].shape
         (224, 224, 3)
     """
 
-    def __init__(self, pictures: Sequence[Any], image_preprocessor: ImagePreprocessor) -> None:
+    def __init__(self, pictures: Sequence[Any], loader: PictureLoader) -> None:
         self.pictures = pictures
-        self.image_preprocessor = image_preprocessor
+        self.loader = loader
 
     def __len__(self):
         return len(self.pictures)
@@ -35,5 +34,5 @@ class PicturesOnDemand:
     def __getitem__(self, rows):
         """Return one picture, uint8 (H, W, C), or for an array of rows the sequence of those."""
         if np.ndim(rows):
-            return PicturesOnDemand([self.pictures[row] for row in rows], self.image_preprocessor)
-        return self.image_preprocessor.load([self.pictures[rows]])[0]
+            return PicturesOnDemand([self.pictures[row] for row in rows], self.loader)
+        return self.loader.load([self.pictures[rows]])[0]

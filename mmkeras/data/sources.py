@@ -19,18 +19,18 @@ from mmkeras.errors import MmkerasError
 def load_source(
     source: str | os.PathLike[str],
     split: str,
-    image_preprocessor: PictureLoader | None = None,
+    loader: PictureLoader | None = None,
     image_folder: str | os.PathLike[str] | None = None,
     limit: int = 0,
     targets: Targets = "",
 ) -> PairedData:
-    """Return one split of a data set, its pictures as `image_preprocessor` makes them.
+    """Return one split of a data set, its pictures as `loader` makes them.
 
     Args:
         source: `glyphs`, the path of a captions file, `.jsonl` or Karpathy's `.json`, or that of a feature set, an
             `.npz` file or a folder, see `load_features`.
         split: `train`, `dev`, `test` or `all`; `dev` finds a file's `val` too.
-        image_preprocessor: `ImagePreprocessor` of the model, or `FrozenFeatures`, which returns features in place of
+        loader: `ImagePreprocessor` of the model, or `FrozenFeatures`, which returns features in place of
             pictures; without it the glyphs keep their 32 x 32 px, and of captions only features can be read.
         image_folder: for a captions file, where its pictures lie, a folder or a zip, or their features, an `.npz` file.
         limit: only the first so many texts (glyphs), pictures (captions) or pairs (features); 0 is all.
@@ -47,13 +47,13 @@ def load_source(
     if source == "glyphs":
         data = Glyphs().split(split, targets or None)  # type: ignore[arg-type]
         data = data.first_texts(limit) if limit else data
-        return _resized(data, image_preprocessor)
+        return _resized(data, loader)
     if str(source).endswith(".npz") or (source and is_feature_folder(source)):
         data = load_features(source, split, limit, targets)  # type: ignore[arg-type]
-        return _fitting(data, source, image_preprocessor)
-    if image_preprocessor is None and not str(image_folder).endswith(".npz"):
-        raise MmkerasError(f"Expected an image_preprocessor to read the pictures of {source}. Received: None")
-    return load_captions(source, split, image_preprocessor, image_folder, limit, targets)
+        return _fitting(data, source, loader)
+    if loader is None and not str(image_folder).endswith(".npz"):
+        raise MmkerasError(f"Expected a loader to read the pictures of {source}. Received: None")
+    return load_captions(source, split, loader, image_folder, limit, targets)
 
 
 def check_source(source: str | os.PathLike[str], split: str = "all") -> None:
@@ -72,9 +72,9 @@ def check_source(source: str | os.PathLike[str], split: str = "all") -> None:
         raise MmkerasError(f"There is no captions file {source}")
 
 
-def _fitting(data, source, image_preprocessor):
+def _fitting(data, source, loader):
     """Return `data` of features, where a model takes such ones of its pictures."""
-    takes = None if image_preprocessor is None else image_preprocessor.output_shape
+    takes = None if loader is None else loader.output_shape
     if takes not in (None, data.images.shape[1:]):
         raise MmkerasError(
             f"{source} holds {data.images.shape[1]} features a picture, for a model on such features. "
@@ -83,12 +83,12 @@ def _fitting(data, source, image_preprocessor):
     return data
 
 
-def _resized(data, image_preprocessor):
+def _resized(data, loader):
     """Return `data` as the preprocessor makes them; pictures of the size that it makes it leaves as they are."""
-    if image_preprocessor is None or data.images.shape[1:] == image_preprocessor.output_shape:
+    if loader is None or data.images.shape[1:] == loader.output_shape:
         return data
-    images = image_preprocessor.load(data.images)
+    images = loader.load(data.images)
     on_demand = None
     if images.ndim == 2:
-        on_demand = PicturesOnDemand(data.images, image_preprocessor.image_preprocessor)
+        on_demand = PicturesOnDemand(data.images, loader.pixels)
     return dataclasses.replace(data, images=images, pictures_on_demand=on_demand)

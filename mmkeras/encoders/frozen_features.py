@@ -79,6 +79,11 @@ class FrozenFeatures:
         pixels = tf.TensorSpec((BATCH, *image_preprocessor.output_shape), tf.uint8)
         self._compute = tf.function(self._forward, input_signature=[pixels])
 
+    @property
+    def pixels(self) -> ImagePreprocessor:
+        """What decodes the pictures: the `PictureLoader` of their pixels."""
+        return self.image_preprocessor
+
     def load(self, pictures: Iterable[Any]) -> NDArray[np.float32]:
         """Return the features of pictures.
 

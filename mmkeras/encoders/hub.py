@@ -81,11 +81,11 @@ class HubLayer(layers.Layer):
             self._load(folder)
         else:
             weights = contents["weights"]
-            stand_ins = [
+            placeholders = [
                 tf.Variable(tf.zeros(shape, dtype), name=name.partition(":")[0], trainable=trains)
                 for _, name, shape, dtype, trains in weights
             ]
-            self._add_weights(stand_ins, [trains for *_, trains in weights])
+            self._add_weights(placeholders, [trains for *_, trains in weights])
         if trainable and (used := self._module.signature if self._module else signature):
             raise MmkerasError(
                 f"Hub handle {handle!r}: expected a module that can be called, to train it: a signature knows no "
@@ -159,9 +159,9 @@ class HubLayer(layers.Layer):
 
     def _load(self, folder):
         places = [weight[0] for weight in self.contents["weights"]] if self._module_weights else []
-        stand_ins = dict(zip(places, (weight.value for weight in self._module_weights), strict=True))
-        stand_ins.pop(None, None)  # variables of the TF1 format have no position
-        module = HubModule(self.handle, self.signature, self.output_key, folder, stand_ins)
+        placeholders = dict(zip(places, (weight.value for weight in self._module_weights), strict=True))
+        placeholders.pop(None, None)  # variables of the TF1 format have no position
+        module = HubModule(self.handle, self.signature, self.output_key, folder, placeholders)
         variables = module.variables
         if not self._module_weights:
             self._add_weights([variable for _, variable, _ in variables], [trains for _, _, trains in variables])

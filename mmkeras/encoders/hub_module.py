@@ -24,8 +24,8 @@ class HubModule:
         output_key: which entry of a dict of outputs is taken. It may be left out where there is one alone, or one that
             is called "default".
         folder: where the files lie, in place of where the handle leads.
-        stand_ins: dict from a variable's position, as `variables` tells it, to the `tf.Variable` that takes its place.
-            It keeps its value.
+        placeholders: dict from a variable's position, as `variables` tells it, to the `tf.Variable` that takes its
+            place and keeps its value.
 
     Call arguments:
         inputs: tensor.
@@ -38,20 +38,20 @@ class HubModule:
         MmkerasError: no SavedModel there, no such signature or output, or inputs that the function does not take.
     """
 
-    def __init__(self, handle, signature=None, output_key=None, folder=None, stand_ins=None):
+    def __init__(self, handle, signature=None, output_key=None, folder=None, placeholders=None):
         import tensorflow_text  # noqa: F401  registers the operations that many sentence encoders hold
 
         tensorflow_hub = _tensorflow_hub()
         self.handle = handle
         self.folder = Path(folder) if folder else _resolve(handle)
         self._created = []
-        stand_ins = stand_ins or {}
-        values = {position: variable.numpy() for position, variable in stand_ins.items()}
+        placeholders = placeholders or {}
+        values = {position: variable.numpy() for position, variable in placeholders.items()}
 
         def create(next_creator, **kwargs):
             # The order of a file's variables is the file's own, so that positions in it are names that never clash.
-            stand_in = stand_ins.get(len(self._created))
-            self._created.append(next_creator(**kwargs) if stand_in is None else stand_in)
+            placeholder = placeholders.get(len(self._created))
+            self._created.append(next_creator(**kwargs) if placeholder is None else placeholder)
             return self._created[-1]
 
         try:
@@ -60,7 +60,7 @@ class HubModule:
         except Exception as error:  # protobuf's, TensorFlow's and Python's own, by what is wrong with the files
             raise MmkerasError(f"Hub handle {handle!r}: the SavedModel cannot be loaded: {_line(error)}") from error
         for position, value in values.items():
-            stand_ins[position].assign(value)
+            placeholders[position].assign(value)
         self.output_key = output_key
         self.signature = self._choose(signature)
         self._function = self.loaded.signatures[self.signature] if self.signature else self.loaded.__call__

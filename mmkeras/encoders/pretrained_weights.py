@@ -204,9 +204,11 @@ def _fill(places, arrays, source):
     """Assign all arrays, or none where one is missing, too many or of another shape."""
     wanted = {place.name for place in places}
     if missing := sorted(wanted - set(arrays)):
-        raise MmkerasError(f"Expected {_some(missing)} in {source}. Have the encoders more blocks than it?")
+        hint = "The file may hold fewer blocks than the encoders have"
+        raise MmkerasError(f"Expected {_named(missing)} in {source}. {hint}")
     if extra := sorted(set(arrays) - wanted):
-        raise MmkerasError(f"There is no place for {_some(extra)} of {source}. Have the encoders fewer blocks than it?")
+        hint = "The file may hold more blocks than the encoders have"
+        raise MmkerasError(f"There is no place for {_named(extra)} of {source}. {hint}")
     for place in places:
         if (shape := np.shape(arrays[place.name])) != place.shape:
             raise MmkerasError(
@@ -216,5 +218,5 @@ def _fill(places, arrays, source):
         place.variable.assign(place.convert(np.asarray(arrays[place.name])))
 
 
-def _some(names):
+def _named(names):
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

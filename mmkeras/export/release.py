@@ -70,7 +70,7 @@ def export_run(run: Run, to: str | os.PathLike[str], model: ImageTextModel | Non
     model = model or run.load_model()
     identity = space_id(model)
     loader = picture_loader(model.image_encoder, model.image_preprocessor)
-    load = functools.partial(run.load_data, image_preprocessor=loader)
+    load = functools.partial(run.load_data, loader=loader)
     metrics = _metrics(run.file("metrics.json"))
     version = to / str(next_version(to))
     with new_folder(version) as beside:

@@ -173,6 +173,11 @@ class ImagePreprocessor(ConfigFromSignature):
             pixels = finish(fit())
         return tf.ensure_shape(pixels, (*target, self.channels))
 
+    @property
+    def pixels(self) -> ImagePreprocessor:
+        """Itself: the one that makes pixels, where features of a backbone are the other choice."""
+        return self
+
     def load(self, images: Iterable[Picture] | NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Decode or resize a list of pictures eagerly, telling which one fails.
 

@@ -140,12 +140,12 @@ class Run:
                 "weights of an uninterrupted run. Restore the data, or start a new run"
             )
 
-    def load_data(self, split: str, image_preprocessor: PictureLoader | None) -> PairedData:
+    def load_data(self, split: str, loader: PictureLoader | None) -> PairedData:
         """Load one split of the data that the run is about, as `load_source` does.
 
         Args:
             split: `train` (the recipe's `train_split`), `dev`, `test` or `all`.
-            image_preprocessor: what `picture_loader` returns for the model, or its `ImagePreprocessor`; `None` for a
+            loader: what `picture_loader` returns for the model, or its `ImagePreprocessor`; `None` for a
                 model over feature vectors.
         """
         from mmkeras.data.sources import load_source
@@ -154,7 +154,7 @@ class Run:
         folder = recipe.image_folder or None
         split = recipe.train_split if split == "train" else split
         targets: Any = recipe.targets
-        return load_source(recipe.data, split, image_preprocessor, folder, recipe.limit, targets)
+        return load_source(recipe.data, split, loader, folder, recipe.limit, targets)
 
     def check_finished(self) -> None:
         """Raise a `MmkerasError` that says how to go on, where training has not finished."""

@@ -57,16 +57,16 @@ def measure():
 
 def _models(preset, data):
     """All forms and the yardstick, by their names, compiled."""
-    from mmkeras.models import AdversarialBackprop, load_preset
+    from mmkeras.models import AdversarialBackprop, Preset
 
-    settings = load_preset(preset)
+    settings = Preset.load(preset).settings
     arguments = {"texts": data.texts, "label_names": data.label_names, "multi_label": data.label.ndim == 2}
     plain = {**settings, "model": "CategoryLossAlone", "arguments": {}}
     models = {WITHOUT: _category_loss_alone().from_preset(plain, **arguments)}
     arguments["text_preprocessor"] = models[WITHOUT].text_preprocessor
     del arguments["texts"]
     for name, form in FORMS.items():
-        models[name] = AdversarialBackprop.from_preset(preset, **arguments, **form)
+        models[name] = AdversarialBackprop.from_preset(preset, **arguments, adversary=form)
     for model in models.values():
         model.compile()
     return models
@@ -90,10 +90,10 @@ def _category_loss_alone():
             self.category_head.build((None, self.embedding_dim))
             self.category_loss = CategoryCrossentropy()
 
-        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-            label = ops.concatenate([x["image_label"], x["text_label"]])
-            logits = self.category_head(ops.concatenate([y_pred["image_embedding"], y_pred["text_embedding"]]))
-            return 2 * self.category_loss(label, logits)
+        def compute_losses(self, batch, outputs, training=True):
+            label = ops.concatenate([batch["image_label"], batch["text_label"]])
+            logits = self.category_head(ops.concatenate([outputs["image_embedding"], outputs["text_embedding"]]))
+            return {"loss": 2 * self.category_loss(label, logits)}
 
     return CategoryLossAlone
 

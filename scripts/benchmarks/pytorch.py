@@ -10,7 +10,7 @@ arithmetic beside the speed of a matrix product. Needs PyTorch, whose build with
 `pip install -e ".[pytorch]"`.
 
 Both sides take the recipe's network, batch and settings. That they train as many numbers is checked here, that their
-losses agree is a test, tests/test_pytorch_*.py. Ours does what it does in a run, its log's figures included; PyTorch's
+losses agree is a test, tests/pytorch. Ours does what it does in a run, its log's figures included; PyTorch's
 only trains. Each has a process of its own, and these take turns, a few steps at a time, so that another load on the
 machine meets both. With one thread a process' own CPU time is taken, which such a load stretches least, else the wall
 clock. Values are medians over the rounds, the ratio is that of the rounds' ratios, and beside it stands between which

@@ -1,4 +1,4 @@
-"""What `benchmarks/pytorch.py` measures: a system's step in one form or several, ours and PyTorch's.
+"""What `pytorch.py` beside it measures: a system's step in one form or several, ours and PyTorch's.
 
 `ours` and `theirs` each return a dict from a form's name to a `Form`. They run in processes of their own, `ours` first:
 what it leaves in the file of the batch is there for `theirs`.
@@ -33,7 +33,7 @@ class ModalityInvariant:
             model = models[form] = ModalityInvariant.from_preset(recipe.preset, texts=data.texts)
             parameters = count_parameters(model)
             if form == cls.TRIPLET:
-                model.set_stage(["image_encoder", "text_encoder"], modality_weight=0.0)
+                model.set_stage(["image_encoder", "text_encoder"], adversary={"weight": 0.0})
             model.compile()
             steps[form] = parameters, model.train_on_batch
         preprocessor = model.text_preprocessor
@@ -46,14 +46,13 @@ class ModalityInvariant:
     def theirs(cls, batch_file):
         import numpy as np
         import torch
-        from pytorch_modality_invariant import PyTorchModalityInvariant
 
-        from mmkeras.models import load_preset
         from mmkeras.training import Recipe
+        from tests.pytorch.modality_invariant import PyTorchModalityInvariant
 
         arrays = np.load(batch_file)
         batch = {name: torch.from_numpy(arrays[name]) for name in ("image", "token_ids", "image_id")}
-        preset = load_preset(Recipe.load(cls.RECIPE).preset)
+        preset = Recipe.load(cls.RECIPE).load_preset().settings
         steps = {}
         for form, method in ((cls.TRIPLET, "triplet"), (cls.JOINT, "joint")):
             side = PyTorchModalityInvariant.from_preset(preset, int(arrays["vocabulary_size"]))
@@ -70,7 +69,7 @@ class CMGAN:
     RECIPE, CLASSES = "wikipedia_cm_gan", 10
     FORMS = {
         "as in the recipe": {},
-        "as published": {"generator_steps": 5, "dropout": 0.0, "share_category_head": False},
+        "as published": {"generator_steps": 5, "autoencoder": {"dropout": 0.0, "share_category_head": False}},
     }
 
     @classmethod
@@ -103,7 +102,8 @@ class CMGAN:
     def theirs(cls, batch_file):
         import numpy as np
         import torch
-        from pytorch_cm_gan import PyTorchCMGAN
+
+        from tests.pytorch.cm_gan import PyTorchCMGAN
 
         batch = {name: torch.from_numpy(values) for name, values in np.load(batch_file).items()}
         steps = {}
@@ -118,7 +118,7 @@ class SoftMask:
 
     RECIPE = "glyphs_soft_mask"
     WITHOUT = "without soft masks"
-    FORMS = {"with soft masks": {}, WITHOUT: {"soft_matching_weight": 0.0}}
+    FORMS = {"with soft masks": {}, WITHOUT: {"loss_weights": {"soft_matching": 0.0}}}
 
     @classmethod
     def presets(cls):
@@ -132,13 +132,12 @@ class SoftMask:
 
         from mmkeras.data import Glyphs, training_batches
         from mmkeras.models import SoftMask
-        from mmkeras.models.preset import preset_text_preprocessor
         from mmkeras.training import Recipe
         from mmkeras.training.augmentation import augmentation
 
         recipe, forms = Recipe.load(cls.RECIPE), {}
         data = Glyphs().split("train")
-        preprocessor = preset_text_preprocessor(recipe.preset, data.texts)
+        preprocessor = recipe.load_preset().build_text_preprocessor(data.texts)
         augment = augmentation(recipe, recipe.training_stages[-1])
         batches = training_batches(data, recipe.batch_size, 0, preprocessor, augment=augment)
         batch = next(iter(batches))
@@ -156,7 +155,8 @@ class SoftMask:
     def theirs(cls, batch_file):
         import numpy as np
         import torch
-        from pytorch_soft_mask import PyTorchSoftMask
+
+        from tests.pytorch.soft_mask import PyTorchSoftMask
 
         arrays, forms = dict(np.load(batch_file)), {}
         vocabulary_size = int(arrays.pop("vocabulary_size"))
@@ -168,12 +168,16 @@ class SoftMask:
 
 
 def presets_of(recipe, forms):
-    """The preset of a recipe with each form's arguments: a dict."""
-    from mmkeras.models import load_preset
+    """The preset of a recipe with each form's arguments: a dict of dicts."""
     from mmkeras.training import Recipe
 
-    preset = load_preset(Recipe.load(recipe).preset)
-    return {form: preset | {"arguments": preset["arguments"] | changes} for form, changes in forms.items()}
+    presets = {}
+    for form, changes in forms.items():
+        preset = presets[form] = Recipe.load(recipe).load_preset().settings
+        for name, value in changes.items():
+            part = preset["arguments"].get(name, {})
+            preset["arguments"][name] = part | value if isinstance(value, dict) else value
+    return presets
 
 
 def count_parameters(model):

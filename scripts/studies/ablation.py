@@ -10,6 +10,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -97,8 +98,17 @@ def _measure(run, split, model):
     return evaluate_run(run, split, model=model).metrics
 
 
+def laid_over(settings, changes):
+    """Return a dict of settings with changes over it; a dict in both is changed key by key, and so are those within."""
+    changed = dict(settings)
+    for name, value in changes.items():
+        both = isinstance(value, dict) and isinstance(changed.get(name), dict)
+        changed[name] = laid_over(changed[name], value) if both else value
+    return changed
+
+
 def write_preset(folder, variant, preset):
-    """Keep a variant's preset beside the folders of its runs; return the file's path as a string."""
+    """Keep a variant's preset, a dict, beside the folders of its runs; return the file's path as a string."""
     file = folder.parent / f"{variant}.json"
     file.write_text(json.dumps(preset, indent=2) + "\n")
     return str(file)
@@ -109,7 +119,14 @@ def train_preset(variant, seed, folder, name, preset, settings=None, kind=None):
     from mmkeras.training import Recipe
 
     given = {"preset": write_preset(folder, variant, preset), "seed": seed} | (settings or {})
-    return train_run(folder, name, Recipe.load(name, [f"{key}={value}" for key, value in given.items()]), kind)
+    return train_run(folder, name, Recipe.from_settings(recipe_settings(name) | given), kind)
+
+
+def recipe_settings(name):
+    """Return what the file of the recipe `name` says: a dict, ready to be changed."""
+    from mmkeras.training.recipe import recipe_text
+
+    return tomllib.loads(recipe_text(name))
 
 
 def train_run(folder, name, recipe, kind=None):

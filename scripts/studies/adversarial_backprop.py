@@ -11,33 +11,34 @@ and report; what is there already is not done again, so an interrupted study goe
 table of means and deviations over the seeds, and with --plot the curve of probe against MAP over the strength.
 """
 
-import copy
 import statistics
 from pathlib import Path
 
-from ablation import Ablation, deviation, train_preset
+from ablation import Ablation, deviation, laid_over, train_preset
 
 RECIPE = "glyphs_adversarial_backprop"
-ALONE = {"text_reversal": 0.0}  # the form that A1 to A6 take apart: the pictures' encoder plays alone
+OFF = {"adversary": {"weight": 0.0}}
+ALONE = {"adversary": {"text_reversal": 0.0}}  # the form that A1 to A6 take apart: the pictures' encoder plays alone
+ONE_OPTIMIZER = {"optimizers": {}}  # of a variant in which nothing is updated beside the encoders
 # A variant: what it changes in the recipe, in the preset's model arguments and in both encoders.
 VARIANTS = {
     "method": ("the method: the texts' encoder plays at 0.05", {}, {}, {}),
-    "A0": ("no adversary", {}, {"modality_weight": 0.0}, {}),
+    "A0": ("no adversary", {}, OFF, {}),
     "A1": ("strength constant from the start", {"reversal_ramp": 0.0}, ALONE, {}),
     "A2": ("the pictures' encoder plays alone", {}, ALONE, {}),
     "A3": ("A2, a category head for each modality", {}, ALONE, {}),
     "A4": ("A2, no categories", {}, ALONE | {"category_weight": 0.0}, {}),
-    "A5": ("pairs: InfoNCE, no categories", {}, None, {}),
+    "A5": ("pairs: InfoNCE, no categories", ONE_OPTIMIZER, None, {}),
     "A6": ("A2, pictures of one half of the characters, texts of the other", {}, ALONE, {}),
-    "share-0.1": ("the texts' encoder plays at 0.1", {}, {"text_reversal": 0.1}, {}),
-    "both": ("both encoders play in full", {}, {"text_reversal": 1.0}, {}),
+    "share-0.1": ("the texts' encoder plays at 0.1", {}, {"adversary": {"text_reversal": 0.1}}, {}),
+    "both": ("both encoders play in full", {}, {"adversary": {"text_reversal": 1.0}}, {}),
     "plain": (
         "plain reversal: joint update, both play, strength 1, 256 dimensions",
-        {"reversal_strength": 1.0},
-        {"objective": "minimax", "text_reversal": 1.0, "classifier_steps": 0, "gradient_penalty": 0.0},
+        {"reversal_strength": 1.0} | ONE_OPTIMIZER,
+        {"adversary": {"objective": "minimax", "text_reversal": 1.0, "classifier_steps": 0, "gradient_penalty": 0.0}},
         {"embedding_dim": 256},
     ),
-    "A0-256": ("no adversary, 256 dimensions", {}, {"modality_weight": 0.0}, {"embedding_dim": 256}),
+    "A0-256": ("no adversary, 256 dimensions", {}, OFF, {"embedding_dim": 256}),
     "0.3": ("A2, strength 0.3", {"reversal_strength": 0.3}, ALONE, {}),
     "1": ("A2, strength 1", {"reversal_strength": 1.0}, ALONE, {}),
     "5": ("A2, strength 5", {"reversal_strength": 5.0}, ALONE, {}),
@@ -85,7 +86,7 @@ def _train(variant, seed, folder):
 
     import mmkeras.models
     from mmkeras.layers import CategoryHead
-    from mmkeras.models import AdversarialBackprop, load_preset
+    from mmkeras.models import AdversarialBackprop, Preset
     from mmkeras.training import Run
 
     @keras.saving.register_keras_serializable("mmkeras")
@@ -115,12 +116,12 @@ def _train(variant, seed, folder):
 
     mmkeras.models.SeparateHeads = SeparateHeads  # where a preset's model is looked up
     _, settings, arguments, encoders = VARIANTS[variant]
-    preset = copy.deepcopy(load_preset("adversarial_backprop_glyphs"))
+    preset = Preset.load("adversarial_backprop_glyphs").settings
     if arguments is None:
-        preset |= {"model": "DualEncoder", "arguments": {"initial_temperature": 0.1, "min_temperature": 0.1}}
+        preset |= {"model": "DualEncoder", "arguments": {"temperature": {"initial": 0.1, "lowest": 0.1}}}
         settings = settings | {"epochs": 11}  # of seven times the steps: an epoch of pairs has every style
     else:
-        preset["arguments"] |= arguments
+        preset = laid_over(preset, {"arguments": arguments})
     if variant == "A3":
         preset["model"] = "SeparateHeads"
     for encoder in ("image_encoder", "text_encoder"):

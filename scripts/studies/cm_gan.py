@@ -11,16 +11,15 @@ average precisions: raw, with standardised queries (in the manner of the authors
 scripts/studies/wikipedia_baselines.py prints those of plain methods.
 """
 
-import copy
 import os
 from pathlib import Path
 
-from ablation import Ablation, train_preset
+from ablation import Ablation, laid_over, train_preset
 
 RECIPE, PRESET = "wikipedia_cm_gan", "cm_gan_wikipedia_narrow"
-OFF, TWO_HEADS, UNSCALED = {"adversarial": False}, {"share_category_head": False}, {"scale": 1.0}
+OFF, TWO_HEADS, UNSCALED = {"adversarial": False}, {"autoencoder": {"share_category_head": False}}, {"scale": 1.0}
 LONG = {"epochs": 100, "halving_epochs": 100}
-FULL = {"representation_dim": 1024, "discriminator_hidden": 512, "dropout": 0.9}  # as the preset cm_gan_wikipedia
+FULL = {"autoencoder": {"units": 1024, "dropout": 0.9}, "discriminators": {"hidden": 512}}  # as cm_gan_wikipedia has it
 # A variant: its title, and what it changes in the recipe, in the preset's model arguments and in both encoders.
 VARIANTS = {
     "method": ("the method, mismatch as in the paper", {}, {}, {}),
@@ -28,11 +27,11 @@ VARIANTS = {
     "off": ("no adversary: the semantic constraint alone", {}, OFF, {}),
     "full": ("the method at full width", {}, FULL, {}),
     "full-off": ("the same, no adversary", {}, FULL | OFF, {}),
-    "no-sharing": ("no weights shared between the pathways", {}, {"share_weights": False}, {}),
+    "no-sharing": ("no weights shared between the pathways", {}, {"autoencoder": {"share_weights": False}}, {}),
     "no-semantic": ("no semantic constraint", {}, {"semantic_constraint": False}, {}),
     "no-intra": ("no intra-modality discriminators", {}, {"use_intra_discriminator": False}, {}),
     "no-inter": ("no inter-modality discriminators", {}, {"use_inter_discriminator": False}, {}),
-    "no-dropout": ("no dropout", {}, {"dropout": 0.0}, {}),
+    "no-dropout": ("no dropout", {}, {"autoencoder": {"dropout": 0.0}}, {}),
     "five-steps": ("five generator steps a batch", {}, {"generator_steps": 5}, {}),
     "unscaled": ("features as they are", {}, {}, UNSCALED),
     "two-heads": ("a category head for each modality, 100 epochs", LONG, TWO_HEADS, {}),
@@ -41,7 +40,7 @@ VARIANTS = {
     "authors": (
         "the authors' settings: two heads, no dropout, five generator steps, features as they are, 100 epochs",
         LONG,
-        TWO_HEADS | {"dropout": 0.0, "generator_steps": 5},
+        {"autoencoder": {"share_category_head": False, "dropout": 0.0}, "generator_steps": 5},
         UNSCALED,
     ),
     "backprop": ("AdversarialBackprop on the same features", {}, None, None),
@@ -67,6 +66,17 @@ BACKPROP_SETTINGS = {
     "gradient_clip": 1.0,
     "reversal_strength": 3.0,
     "reversal_ramp": 0.3,
+    # The modality classifier's, as in the recipes with one.
+    "optimizers": {
+        "classifier": {
+            "learning_rate": 1e-3,
+            "decay": "constant",
+            "adam_beta_1": 0.5,
+            "adam_beta_2": 0.99,
+            "weight_decay": 0.0,
+            "gradient_clip": 0.0,
+        }
+    },
 }
 
 
@@ -78,19 +88,15 @@ def main():
 
 def preset_of(variant):
     """Return the preset of a variant: a dict."""
-    from mmkeras.models import load_preset
+    from mmkeras.models import Preset
 
     _, _, arguments, encoders = VARIANTS[variant]
-    preset = copy.deepcopy(load_preset(PRESET))
+    preset = Preset.load(PRESET).settings
     if arguments is None:
-        arguments, encoders = load_preset("adversarial_backprop_glyphs")["arguments"], BACKPROP_ENCODER
-        preset |= {"model": "RepresentingBackprop", "arguments": {}}
-        if variant == "backprop-off":
-            arguments = arguments | {"modality_weight": 0.0}
-    preset["arguments"] |= arguments
-    for encoder in ("image_encoder", "text_encoder"):
-        preset[encoder] |= encoders
-    return preset
+        published = Preset.load("adversarial_backprop_glyphs").arguments
+        preset |= {"model": "RepresentingBackprop", "arguments": published}
+        arguments, encoders = {"adversary": {"weight": 0.0}} if variant == "backprop-off" else {}, BACKPROP_ENCODER
+    return laid_over(preset, {"arguments": arguments, "image_encoder": encoders, "text_encoder": encoders})
 
 
 def _train(variant, seed, folder):

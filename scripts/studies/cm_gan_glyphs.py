@@ -8,17 +8,16 @@ minutes and more on one core. Success is a table of mean average precisions on d
 standardised queries (in the manner of the authors), and to all items.
 """
 
-import copy
-
-from ablation import Ablation, train_preset
+from ablation import Ablation, laid_over, train_preset
 from cm_gan import SHOWN
 
 RECIPE, PRESET = "glyphs_cm_gan", "cm_gan_glyphs"
-ONE_HEAD, OFF = {"share_category_head": True}, {"adversarial": False}
+ONE_HEAD, TWO_HEADS = ({"autoencoder": {"share_category_head": shared}} for shared in (True, False))
+OFF = {"adversarial": False}
 # A variant: its title, and what it changes in the preset's model arguments.
 VARIANTS = {
-    "two-heads": ("a category head for each modality", {"share_category_head": False}),
-    "two-heads-off": ("the same, the semantic constraint alone", {"share_category_head": False} | OFF),
+    "two-heads": ("a category head for each modality", TWO_HEADS),
+    "two-heads-off": ("the same, the semantic constraint alone", TWO_HEADS | OFF),
     "one-head": ("one category head", ONE_HEAD),
     "one-head-off": ("the same, the semantic constraint alone", ONE_HEAD | OFF),
 }
@@ -32,11 +31,9 @@ def main():
 
 def preset_of(variant):
     """Return the preset of a variant: a dict."""
-    from mmkeras.models import load_preset
+    from mmkeras.models import Preset
 
-    preset = copy.deepcopy(load_preset(PRESET))
-    preset["arguments"] |= VARIANTS[variant][1]
-    return preset
+    return laid_over(Preset.load(PRESET).settings, {"arguments": VARIANTS[variant][1]})
 
 
 def _train(variant, seed, folder):

@@ -7,7 +7,7 @@
 Every variant has the same number of epochs in all. A run takes three to four minutes on two cores.
 """
 
-from ablation import Ablation, train_run, write_preset
+from ablation import Ablation, laid_over, recipe_settings, train_run, write_preset
 
 RECIPE = "glyphs_modality_invariant"
 ENCODERS = ["image_encoder", "text_encoder"]
@@ -15,7 +15,7 @@ ENCODERS = ["image_encoder", "text_encoder"]
 
 def stage(name, epochs, negatives, trains=(), weight=0.0, **settings):
     """One of a recipe's `[[stages]]`."""
-    arguments = {"negatives": negatives, "modality_weight": weight}
+    arguments = {"negatives": negatives, "adversary": {"weight": weight}}
     return {"name": name, "epochs": epochs, "trains": list(trains), "arguments": arguments, **settings}
 
 
@@ -69,7 +69,7 @@ VARIANTS = {
     "joint-form": (
         "B3 by plain reversal, one optimizer",
         _method(),
-        {"objective": "minimax", "classifier_steps": 0, "gradient_penalty": 0.0},
+        {"adversary": {"objective": "minimax", "classifier_steps": 0, "gradient_penalty": 0.0}},
     ),
 }
 SHOWN = {
@@ -90,12 +90,10 @@ def main():
 
 
 def _train(variant, seed, folder):
-    import dataclasses
-
     import keras
 
     import mmkeras.models
-    from mmkeras.models import ModalityInvariant, load_preset
+    from mmkeras.models import ModalityInvariant, Preset
     from mmkeras.training import Recipe
 
     @keras.saving.register_keras_serializable("mmkeras")
@@ -104,34 +102,33 @@ def _train(variant, seed, folder):
 
         def __init__(self, image_encoder, text_encoder, *args, **kwargs):
             super().__init__(image_encoder, text_encoder, *args, **kwargs)
-            self.both_outputs = [
-                keras.Model(
-                    encoder.input,
-                    [encoder.output["embedding"], encoder.get_layer("projection_norm").output],
-                    name=f"{encoder.name}_both",
-                )
+            self.unnormalised = [
+                keras.Model(encoder.input, encoder.get_layer("projection_norm").output, name=f"{encoder.name}_raw")
                 for encoder in (image_encoder, text_encoder)
             ]
 
         def call(self, inputs, training=None):
-            given = inputs["image"], inputs["token_ids"]
-            outputs = [model(one, training=training) for model, one in zip(self.both_outputs, given, strict=True)]
-            unit, raw = zip(*outputs, strict=True)
-            names = ("image_embedding", "text_embedding", "image_raw", "text_raw")
-            return dict(zip(names, (*unit, *raw), strict=True))
+            images, texts = (
+                model(one, training=training)
+                for model, one in zip(self.unnormalised, (inputs["image"], inputs["token_ids"]), strict=True)
+            )
+            return {"image_embedding": images, "text_embedding": texts}
 
-        def classified(self, embeddings):
-            return embeddings["image_raw"], embeddings["text_raw"]
+        def compute_losses(self, batch, outputs, training=True):
+            unit = {name: keras.ops.normalize(rows, axis=-1) for name, rows in outputs.items()}
+            losses = super().compute_losses(batch, unit, training)
+            task_loss = self.triplet_weight * losses["triplet_loss"]
+            return losses | self.adversary.losses_with(task_loss, *outputs.values(), training, self.losses)
 
     mmkeras.models.UnnormalisedClassifier = UnnormalisedClassifier  # where a preset's model is looked up
     _, stages, arguments = VARIANTS[variant]
-    preset = load_preset("modality_invariant_glyphs")
-    model = "UnnormalisedClassifier" if variant == "B6" else preset["model"]
-    preset = preset | {"model": model, "arguments": preset["arguments"] | arguments}
-    settings = dataclasses.asdict(Recipe.load(RECIPE))
-    del settings["epochs"]
-    settings |= {"preset": write_preset(folder, variant, preset), "seed": seed, "stages": stages}
-    recipe = Recipe.from_settings(settings)
+    preset = laid_over(Preset.load("modality_invariant_glyphs").settings, {"arguments": arguments})
+    if variant == "B6":
+        preset["model"] = "UnnormalisedClassifier"
+    settings = {"preset": write_preset(folder, variant, preset), "seed": seed, "stages": stages}
+    if variant == "joint-form":
+        settings["optimizers"] = {}  # the encoders' moves the classifier too
+    recipe = Recipe.from_settings(recipe_settings(RECIPE) | settings)
     return train_run(folder, RECIPE, recipe)
 
 

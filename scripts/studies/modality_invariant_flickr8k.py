@@ -9,13 +9,12 @@ of every run holds the MobileNetV2, built into --out/hub, and takes pictures; tr
 has the same number of epochs in all. A run takes about five minutes on one core.
 """
 
-import dataclasses
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from ablation import ROOT, Ablation, train_run
+from ablation import ROOT, Ablation, recipe_settings, train_run
 from modality_invariant import ENCODERS, SHOWN, stage
 
 RECIPE = "flickr8k_modality_invariant"
@@ -60,7 +59,7 @@ def _train(variant, seed, folder):
         build = [sys.executable, ROOT / "scripts" / "build_hub_model.py", backbone]
         subprocess.run([*build, "--weights", place / "mobilenet_v2"], check=True)
     _, name, stages = VARIANTS[variant]
-    settings = dataclasses.asdict(Recipe.load(name)) | {
+    settings = recipe_settings(name) | {
         "backbone": str(backbone),
         "data": str(place / "flickr8k" / "captions.jsonl"),
         "image_folder": str(place / "flickr8k" / "mobilenet_v2_features.npz"),

@@ -12,14 +12,11 @@ Success is a table of recalls on dev, fractions, and their sum in percent: by em
 ranked anew by embeddings and matching head, and by the head alone, as ALBEF does.
 """
 
-import copy
-import dataclasses
-
-from ablation import Ablation, train_run, write_preset
+from ablation import Ablation, laid_over, recipe_settings, train_run, write_preset
 
 RECIPE = "glyphs_soft_mask"
 ALIGN = "align"
-PLAIN = {"gamma": 0.0, "soft_matching_weight": 0.0, "mask_text": False}
+PLAIN = {"gamma": 0.0, "loss_weights": {"soft_matching": 0.0}, "mask_text": False}
 ONE_VIEW, TWO_VIEWS = {"augment_distortion": ""}, {}
 # A variant: its title, what it changes in the arguments of the second stage, which hold on in the third, in other
 # settings of both, and in the preset's model arguments.
@@ -27,12 +24,12 @@ VARIANTS = {
     ALIGN: ("what the others begin with: contrast alone", {}, {}, {}),
     "plain": ("the objectives of ALBEF", PLAIN, ONE_VIEW, {}),
     "focal": ("with focal contrast", PLAIN | {"gamma": 2.0}, ONE_VIEW, {}),
-    "soft": ("with soft masks", PLAIN | {"soft_matching_weight": 1.0}, ONE_VIEW, {}),
+    "soft": ("with soft masks", PLAIN | {"loss_weights": {"soft_matching": 1.0}}, ONE_VIEW, {}),
     "views": ("with hidden words for all losses and distorted pictures", PLAIN | {"mask_text": True}, TWO_VIEWS, {}),
     "all": ("all three, as in the recipe", {}, TWO_VIEWS, {}),
-    "hard": ("all three, hard masks", {}, TWO_VIEWS, {"mask_mode": "hard"}),
-    "random": ("all three, random masks", {}, TWO_VIEWS, {"mask_mode": "random"}),
-    "none": ("all three, the further matching without a mask", {}, TWO_VIEWS, {"mask_mode": "none"}),
+    "hard": ("all three, hard masks", {}, TWO_VIEWS, {"soft_masking": {"mask_mode": "hard"}}),
+    "random": ("all three, random masks", {}, TWO_VIEWS, {"soft_masking": {"mask_mode": "random"}}),
+    "none": ("all three, the further matching without a mask", {}, TWO_VIEWS, {"soft_masking": {"mask_mode": "none"}}),
 }
 SHOWN = {
     "rsum": "rsum",
@@ -63,16 +60,14 @@ def train_variant(variant, seed, folder, name=RECIPE, settings=None):
 
 def variant_of(variant, seed, folder, name, settings):
     """Return the `Recipe` of a variant, whose preset is kept beside the folder of its run."""
-    from mmkeras.models import load_preset
+    from mmkeras.models import Preset
     from mmkeras.training import Recipe
 
-    given = dataclasses.asdict(Recipe.load(name))
-    del given["epochs"]  # of all stages
+    given = recipe_settings(name)
     _, arguments, stage_settings, model_arguments = VARIANTS[variant]
-    preset = copy.deepcopy(load_preset(given["preset"]))
-    preset["arguments"] |= model_arguments
+    preset = laid_over(Preset.load(given["preset"]).settings, {"arguments": model_arguments})
     align, fuse, hard = given["stages"]
-    fuse["arguments"] |= arguments
+    fuse = laid_over(fuse, {"arguments": arguments})
     given |= settings | {"preset": write_preset(folder, variant, preset), "seed": seed}
     if variant == ALIGN:
         return Recipe.from_settings(given | {"stages": [align]})

@@ -17,11 +17,11 @@ class Means:
 
     output_shape = (3,)
 
-    def __init__(self, image_preprocessor):
-        self.image_preprocessor = image_preprocessor
+    def __init__(self, pixels):
+        self.pixels = pixels
 
     def load(self, pictures):
-        return self.image_preprocessor.load(pictures).mean(axis=(1, 2), dtype=np.float32)
+        return self.pixels.load(pictures).mean(axis=(1, 2), dtype=np.float32)
 
 
 @pytest.fixture

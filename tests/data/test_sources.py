@@ -53,7 +53,7 @@ def test_captions(captions):
 
 
 def test_captions_need_a_preprocessor(captions):
-    with pytest.raises(MmkerasError, match="Expected an image_preprocessor to read the pictures of .*captions.jsonl"):
+    with pytest.raises(MmkerasError, match="Expected a loader to read the pictures of .*captions.jsonl"):
         load_source(captions, "dev")
 
 

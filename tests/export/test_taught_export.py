@@ -14,7 +14,7 @@ from ..page import Page
 SMALL = {"depth": 1, "heads": 2, "embedding_dim": 8, "initializer_range": None}
 PRESET = {
     "model": "SoftMask",
-    "arguments": {"fusion_depth": 2, "fusion_heads": 2, "attention_block": 0, "queue_size": 96},
+    "arguments": {"fusion": {"depth": 2, "heads": 2, "attention_block": 0}, "teacher": {"queue_size": 96}},
     "image_preprocessor": {"height": 32, "width": 32, "aspect": "pad"},
     "image_encoder": {"kind": "vit", "patch": 16, "token_width": 8, **SMALL},
     "text_preprocessor": {"vocabulary_size": 200, "sequence_length": 6},
@@ -48,5 +48,5 @@ def test_the_report_shows_words_and_the_export_leaves_teacher_and_queue_behind(t
     version = export_run(run, tmp_path / "served", model=model)
     card = (version / "assets.extra" / "model_card.md").read_text()
     assert f"| Teacher, for training alone | {parts['teacher']:,} |" in card
-    served = (model.image_encoder, model.text_encoder, model.fusion, model.matching_head)
+    served = (model.image_encoder, model.text_encoder, model.fusion)
     assert exported_shapes(version) == sorted(list(variable.shape) for part in served for variable in part.weights)

@@ -3,6 +3,8 @@ import pytest
 
 from mmkeras.losses import Triplet, triplet_loss
 
+from ..pytorch.installed import import_torch
+
 # Cosines of three pairs, rows are pictures: [[.8, .7, .1], [.3, .6, .65], [.2, .5, .9]].
 IMAGES = np.eye(3, dtype="float32")
 TEXTS = np.array([[0.8, 0.3, 0.2], [0.7, 0.6, 0.5], [0.1, 0.65, 0.9]], "float32")
@@ -68,7 +70,7 @@ def test_all_embeddings_in_one_point_lose_twice_the_margin():
 
 
 def test_equal_in_pytorch_with_its_gradient():
-    torch = pytest.importorskip("torch", reason='PyTorch is not installed (pip install -e ".[pytorch]")')
+    torch = import_torch()
     import tensorflow as tf
 
     generator = np.random.default_rng(1)

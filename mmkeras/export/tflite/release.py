@@ -125,7 +125,7 @@ def export_tflite(
         if not described["files"]:
             raise MmkerasError("; ".join(described["left_out"].values()))
         if index:
-            load = functools.partial(run.load_data, image_preprocessor=loader)
+            load = functools.partial(run.load_data, loader=loader)
             pictures = write_item_index(
                 beside / "index", model, identity, load("all"), seen=load("train"), precision=index
             )

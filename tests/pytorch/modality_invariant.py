@@ -1,7 +1,8 @@
 """`ModalityInvariant` on glyphs in PyTorch: the same network, losses and updates, as one would write them there.
 
-`benchmarks/pytorch.py` times it, and `tests/test_pytorch_modality_invariant.py` compares its losses with ours on copied
-weights. PyTorch pads both sides of a picture alike, where TensorFlow gives the odd pixel of a stride of 2 to the right
+`test_modality_invariant.py` compares its losses with ours on copied weights, `scripts/benchmarks/pytorch.py` times it.
+
+PyTorch pads both sides of a picture alike, where TensorFlow gives the odd pixel of a stride of 2 to the right
 and the bottom. Rather than copy every picture into a padded one, this is the mirror image of our network: mirrored
 kernels on mirrored pictures give our values, at PyTorch's own price.
 """
@@ -9,9 +10,10 @@ kernels on mirrored pictures give our values, at PyTorch's own price.
 import math
 
 import torch
-from pytorch_convolutions import conv_stages
 from torch import nn
 from torch.nn import functional
+
+from .convolutions import conv_stages
 
 LOWEST, FAR, EPSILON = -1e4, 1e9, 1e-3
 
@@ -105,13 +107,14 @@ class PyTorchModalityInvariant:
         image_encoder: `ImageEncoder`.
         text_encoder: `TextEncoder`.
         classifier: of `modality_classifier`.
-        settings: dict of the margin, `modality_weight`, `classifier_steps` and `gradient_penalty`, as a preset has it.
+        margin: of the triplet loss.
+        adversary: dict of `weight`, `classifier_steps` and `gradient_penalty`, as a preset has it.
         learning_rate: of the encoders.
     """
 
-    def __init__(self, image_encoder, text_encoder, classifier, settings, learning_rate=1e-3):
+    def __init__(self, image_encoder, text_encoder, classifier, margin, adversary, learning_rate=1e-3):
         self.image_encoder, self.text_encoder, self.classifier = image_encoder, text_encoder, classifier
-        self.settings = settings
+        self.margin, self.adversary = margin, adversary
         self.parameters = [*image_encoder.parameters(), *text_encoder.parameters()]
         decayed = [one for one in self.parameters if one.ndim > 1]
         others = [one for one in self.parameters if one.ndim == 1]  # biases, scales and offsets
@@ -129,8 +132,9 @@ class PyTorchModalityInvariant:
         return cls(
             ImageEncoder(size["height"], size["width"], image["widths"], image["strides"], image["embedding_dim"]),
             TextEncoder(vocabulary_size, text["width"], text["kernel_sizes"], text["filters"], text["embedding_dim"]),
-            modality_classifier(text["embedding_dim"], arguments["classifier_hidden"]),
-            arguments,
+            modality_classifier(text["embedding_dim"], arguments["adversary"]["classifier_hidden"]),
+            arguments["margin"],
+            arguments["adversary"],
         )
 
     def count_parameters(self):
@@ -143,7 +147,7 @@ class PyTorchModalityInvariant:
 
     def triplet(self, batch):
         """Update the encoders on the triplet loss alone, and return it."""
-        loss = triplet_loss(*self.embed(batch), batch["image_id"], self.settings["margin"])
+        loss = triplet_loss(*self.embed(batch), batch["image_id"], self.margin)
         self._update_encoders(loss)
         return {"triplet_loss": loss.detach()}
 
@@ -152,14 +156,14 @@ class PyTorchModalityInvariant:
         image, text = self.embed(batch)
         self.train_classifier(image, text)
         task, modality, fooling = self.losses(batch, image, text)
-        self._update_encoders(task + self.settings["modality_weight"] * fooling)
+        self._update_encoders(task + self.adversary["weight"] * fooling)
         return {"triplet_loss": task.detach(), "modality_loss": modality.detach()}
 
     def losses(self, batch, image, text):
         """The triplet loss, the modality loss, and the modality loss of the wrong answer."""
         logits = self.classifier(torch.cat([image, text])).squeeze(-1)
         is_image = self._is_image(image, text)
-        task = triplet_loss(image, text, batch["image_id"], self.settings["margin"])
+        task = triplet_loss(image, text, batch["image_id"], self.margin)
         modality, fooling = (
             functional.binary_cross_entropy_with_logits(logits, target) for target in (is_image, 1 - is_image)
         )
@@ -169,12 +173,12 @@ class PyTorchModalityInvariant:
         """Update the classifier `classifier_steps` times, with the penalty on its slope."""
         both = torch.cat([image, text]).detach().requires_grad_()
         is_image = self._is_image(image, text)
-        for _ in range(self.settings["classifier_steps"]):
+        for _ in range(self.adversary["classifier_steps"]):
             logits = self.classifier(both).squeeze(-1)
             (slope,) = torch.autograd.grad(logits.sum(), both, create_graph=True)
             penalty = slope.square().sum(dim=-1).mean()
             loss = functional.binary_cross_entropy_with_logits(logits, is_image)
-            loss = loss + self.settings["gradient_penalty"] * penalty
+            loss = loss + self.adversary["gradient_penalty"] * penalty
             _set_gradients(loss, list(self.classifier.parameters()))
             self.classifier_optimizer.step()
 

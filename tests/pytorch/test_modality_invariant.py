@@ -1,7 +1,5 @@
 """The PyTorch step of ModalityInvariant that `scripts/benchmarks/pytorch.py` times computes what ours computes."""
 
-import importlib
-
 import keras
 import numpy as np
 import pytest
@@ -9,18 +7,22 @@ import pytest
 from mmkeras.models import ModalityInvariant
 from mmkeras.preprocessing import TextPreprocessor
 
-torch = pytest.importorskip("torch", reason='PyTorch is not installed (pip install -e ".[pytorch]")')
+from .installed import import_torch
+
+torch = import_torch()
 
 TEXTS = ["latin small letter a", "greek capital omega", "box", "upwards arrow", "leftwards arrow", "a box"]
 PRESET = {
     "model": "ModalityInvariant",
     "arguments": {
         "margin": 0.3,
-        "modality_weight": 0.4,
-        "objective": "fooling",
-        "classifier_hidden": [12, 10],
-        "classifier_steps": 3,
-        "gradient_penalty": 0.1,
+        "adversary": {
+            "weight": 0.4,
+            "objective": "fooling",
+            "classifier_hidden": [12, 10],
+            "classifier_steps": 3,
+            "gradient_penalty": 0.1,
+        },
     },
     "image_preprocessor": {"height": 8, "width": 16},
     "image_encoder": {"kind": "conv", "widths": [4, 6, 8], "strides": [2, 1, 2], "embedding_dim": 10},
@@ -37,14 +39,14 @@ PRESET = {
 
 
 @pytest.fixture
-def sides(repository, monkeypatch):
+def sides():
     """Both implementations at one set of weights, and a batch for each; two rows are of one picture."""
-    monkeypatch.syspath_prepend(str(repository / "scripts" / "benchmarks"))
-    benchmark = importlib.import_module("pytorch_modality_invariant")
+    from .modality_invariant import PyTorchModalityInvariant
+
     keras.utils.set_random_seed(0)
     preprocessor = TextPreprocessor.train(TEXTS, 60, 6)
     ours = ModalityInvariant.from_preset(PRESET, text_preprocessor=preprocessor)
-    theirs = benchmark.PyTorchModalityInvariant.from_preset(PRESET, preprocessor.vocabulary_size)
+    theirs = PyTorchModalityInvariant.from_preset(PRESET, preprocessor.vocabulary_size)
     copy_weights(ours, theirs)
     batch = {
         "image": np.random.default_rng(0).integers(0, 256, (6, 8, 16, 3), "uint8"),
@@ -69,7 +71,7 @@ def copy_weights(ours, theirs):
         kernel, bias = weights(text, f"conv_{size}")
         arrays += [kernel.T, bias]
     arrays.append(weights(text, "projection")[0].T)
-    arrays += [array.T for array in ours.modality_classifier.get_weights()]
+    arrays += [array.T for array in ours.adversary.classifier.get_weights()]
     parameters = [*theirs.parameters, *theirs.classifier.parameters()]
     with torch.no_grad():
         for parameter, array in zip(parameters, arrays, strict=True):
@@ -97,7 +99,7 @@ def test_both_lose_alike_before_and_after_an_update(sides, form):
     """The second losses tell of the encoders' update too; beyond, the places of Adam's epsilon tell the two apart."""
     ours, theirs, batch, mirrored = sides
     if form == "triplet":
-        ours.set_stage(["image_encoder", "text_encoder"], modality_weight=0.0)
+        ours.set_stage(["image_encoder", "text_encoder"], adversary={"weight": 0.0})
     ours.compile(run_eagerly=True)  # two steps take less than tracing one
     for tolerance in (1e-5, 1e-3):
         ours.reset_metrics()

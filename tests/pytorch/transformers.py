@@ -5,9 +5,10 @@ at and what is handed on come of one product where they come of the same tokens.
 """
 
 import torch
-from pytorch_convolutions import conv_stages
 from torch import nn
 from torch.nn import functional
+
+from .convolutions import conv_stages
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # of pixels in 0..1, as `mmkeras.encoders.vit_image_encoder` scales them
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)

@@ -1,36 +1,27 @@
 """`SoftMask` in PyTorch: the same networks, losses and updates, as one would write them there.
 
-`benchmarks/pytorch.py` times it, and `tests/test_pytorch_soft_mask.py` compares its losses with ours on copied weights.
+`test_soft_mask.py` compares its losses with ours on copied weights, `scripts/benchmarks/pytorch.py` times it.
 """
 
 import copy
 import math
 
 import torch
-from pytorch_transformers import Fusion, ImageEncoder, LanguageHead, TextEncoder
 from torch import nn
 from torch.nn import functional
+
+from .transformers import Fusion, ImageEncoder, LanguageHead, TextEncoder
 
 CLASS_ID, IGNORED, NO_WORD, FAR = 2, -1, -1, 1e9
 NO_PICTURE = -(2**63)  # the id of a place in the queue that no batch has filled yet
 # What a preset's arguments for `SoftMask` leave to its constructor.
 DEFAULTS = {
-    "fusion_dropout": 0.1,
-    "mlp_ratio": 4,
-    "momentum": 0.995,
-    "alpha": 0.4,
-    "alpha_ramp_steps": 10_000,
+    "fusion": {"mlp_ratio": 4, "dropout": 0.1},
+    "teacher": {"momentum": 0.995, "alpha": 0.4, "alpha_ramp_steps": 10_000},
+    "temperature": {"initial": 0.07, "lowest": 0.001, "highest": 0.5},
+    "token_masking": {"rate": 0.15, "mask_id": 3, "special_ids": (0, 1, 2, 3)},
+    "loss_weights": {"contrastive": 1.0, "matching": 1.0, "soft_matching": 1.0, "language": 1.0},
     "gamma": 2.0,
-    "hide_rate": 0.15,
-    "mask_id": 3,
-    "special_ids": (0, 1, 2, 3),
-    "contrastive_weight": 1.0,
-    "matching_weight": 1.0,
-    "soft_matching_weight": 1.0,
-    "language_weight": 1.0,
-    "initial_temperature": 0.07,
-    "min_temperature": 0.001,
-    "max_temperature": 0.5,
     "negatives_temperature": 0.0,
 }
 
@@ -47,20 +38,24 @@ class PyTorchSoftMask:
     """
 
     def __init__(self, image_encoder, text_encoder, settings, learning_rate=1e-3):
-        self.settings = settings = DEFAULTS | settings
+        self.settings = settings = DEFAULTS | {
+            name: DEFAULTS[name] | value if isinstance(value, dict) else value for name, value in settings.items()
+        }
         vocabulary, width = text_encoder.token_embedding.weight.shape
-        depth, heads, ratio = settings["fusion_depth"], settings["fusion_heads"], settings["mlp_ratio"]
+        fusion, masking = settings["fusion"], settings["token_masking"]
         patch_width = image_encoder.class_token.numel()
         taught = {
             "image": image_encoder,
             "text": text_encoder,
-            "fusion": Fusion(depth, width, patch_width, heads, ratio, settings["fusion_dropout"]),
+            "fusion": Fusion(
+                fusion["depth"], width, patch_width, fusion["heads"], fusion["mlp_ratio"], fusion["dropout"]
+            ),
             "language": LanguageHead(width, vocabulary),
         }
         self.student = nn.ModuleDict(taught)
         self.teacher = copy.deepcopy(self.student).eval().requires_grad_(False)
         self.matching_head = nn.Linear(width, 2)
-        self.log_temperature = nn.Parameter(torch.tensor(math.log(settings["initial_temperature"])))
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(settings["temperature"]["initial"])))
         self.parameters = [*self.student.parameters(), *self.matching_head.parameters(), self.log_temperature]
         decayed = [one for one in self.parameters if one.ndim > 1 or one is image_encoder.class_token]
         others = [one for one in self.parameters if not any(one is each for each in decayed)]
@@ -71,10 +66,10 @@ class PyTorchSoftMask:
             [[*module.parameters(), *module.buffers()] for module in (part, self.teacher[name])]
             for name, part in self.student.items()
         ]
-        special = {*settings["special_ids"], settings["mask_id"]}
+        special = {*masking["special_ids"], masking["mask_id"]}
         self.is_word = torch.tensor([number not in special for number in range(vocabulary)])
         self.words = self.is_word.nonzero().squeeze(1)
-        self._start_queue(settings["queue_size"], image_encoder.head[0].out_features)
+        self._start_queue(settings["teacher"]["queue_size"], image_encoder.head[0].out_features)
         self.steps = 0
 
     @classmethod
@@ -118,13 +113,14 @@ class PyTorchSoftMask:
             self._move_teacher()
             taught = self._encode(self.teacher, batch.get("weak_image", batch["image"]), whole)
         losses = self._losses(encoded, taught, targets, batch["image_id"].long())
-        total = sum(self.settings[name.replace("_loss", "_weight")] * loss for name, loss in losses.items())
+        weights = self.settings["loss_weights"]
+        total = sum(weights[name.removesuffix("_loss")] * loss for name, loss in losses.items())
         self.optimizer.zero_grad()
         total.backward()
         nn.utils.clip_grad_norm_(self.parameters, 1.0, foreach=True)
         self.optimizer.step()
         with torch.no_grad():
-            lowest, highest = (math.log(self.settings[f"{limit}_temperature"]) for limit in ("min", "max"))
+            lowest, highest = (math.log(self.settings["temperature"][limit]) for limit in ("lowest", "highest"))
             self.log_temperature.clamp_(lowest, highest)
         self._enqueue(taught, batch["image_id"])
         self.steps += 1
@@ -135,9 +131,10 @@ class PyTorchSoftMask:
     def hide_words(self, token_ids):
         """Texts with words hidden, and the hidden words, -1 elsewhere; see `mmkeras.layers.TokenMasking`."""
         chosen, how = torch.rand(2, *token_ids.shape)
-        chosen = self.is_word[token_ids] & (chosen < self.settings["hide_rate"])
+        masking = self.settings["token_masking"]
+        chosen = self.is_word[token_ids] & (chosen < masking["rate"])
         others = self.words[torch.randint(len(self.words), token_ids.shape)]
-        hidden = torch.where(how < 0.8, self.settings["mask_id"], torch.where(how < 0.9, others, token_ids))
+        hidden = torch.where(how < 0.8, masking["mask_id"], torch.where(how < 0.9, others, token_ids))
         return torch.where(chosen, hidden, token_ids), torch.where(chosen, token_ids, IGNORED)
 
     def draw_negatives(self, logits, image_id):
@@ -155,7 +152,7 @@ class PyTorchSoftMask:
     # --- Teacher and queue ---
 
     def _move_teacher(self):
-        share = 1 - (self.settings["momentum"] if self.steps else 0.0)
+        share = 1 - (self.settings["teacher"]["momentum"] if self.steps else 0.0)
         for online, slow in self._pairs:
             torch._foreach_lerp_(slow, online, share)  # as `torch.optim.swa_utils` does
 
@@ -168,7 +165,8 @@ class PyTorchSoftMask:
     @property
     def alpha(self):
         """The teacher's share at this step."""
-        return self.settings["alpha"] * min(self.steps / max(1, self.settings["alpha_ramp_steps"]), 1.0)
+        teacher = self.settings["teacher"]
+        return teacher["alpha"] * min(self.steps / max(1, teacher["alpha_ramp_steps"]), 1.0)
 
     # --- Losses ---
 
@@ -180,12 +178,12 @@ class PyTorchSoftMask:
 
     def _losses(self, encoded, taught, targets, image_id):
         settings = self.settings
-        soft = bool(settings["soft_matching_weight"])
+        soft = bool(settings["loss_weights"]["soft_matching"])
         fused, probabilities = self.student["fusion"](
             encoded["text_tokens"],
             encoded["image_tokens"],
             encoded["mask"],
-            looking=settings["attention_block"] if soft else None,
+            looking=settings["fusion"]["attention_block"] if soft else None,
         )
         logits = self.matching_head(fused[:, 0])
         temperature = self.log_temperature.exp()

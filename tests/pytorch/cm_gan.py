@@ -1,6 +1,6 @@
 """`CMGAN` over features in PyTorch: the same networks, losses and updates, as one would write them there.
 
-`benchmarks/pytorch.py` times it, and `tests/test_pytorch_cm_gan.py` compares its losses with ours on copied weights.
+`test_cm_gan.py` compares its losses with ours on copied weights, `scripts/benchmarks/pytorch.py` times it.
 """
 
 import torch
@@ -41,23 +41,24 @@ class PyTorchCMGAN:
         widths: dict from modality to the length of its features.
         scales: dict from modality to what its features are multiplied by.
         classes: number of categories.
-        settings: dict of a preset's arguments for `CMGAN`: `representation_dim`, `discriminator_hidden`, and where they
-            are not the class's `dropout`, `generator_steps` and `share_category_head`. The rest stands as published.
+        settings: dict of a preset's arguments for `CMGAN`: `units` of `autoencoder`, `hidden` of `discriminators`, and
+            where they are not the class's `generator_steps`, and `dropout` and `share_category_head` of `autoencoder`.
+            The rest stands as published.
         learning_rate: of all six optimizers.
     """
 
     def __init__(self, widths, scales, classes, settings, learning_rate=1e-3):
         self.scales = scales
         self.generator_steps = settings.get("generator_steps", 5)
-        units, hidden = settings["representation_dim"], settings["discriminator_hidden"]
-        dropout = settings.get("dropout", 0.0)
+        autoencoder, hidden = settings["autoencoder"], settings["discriminators"]["hidden"]
+        units, dropout = autoencoder["units"], autoencoder.get("dropout", 0.0)
         shared = ProjectionBlock(units, units, dropout, MODALITIES)
         head = nn.Linear(units, classes)
         self.encoders, self.decoders, self.heads, self.intra, self.inter = ({} for _ in range(5))
         for modality, width in widths.items():
             self.encoders[modality] = ProjectionBlock(width, units, dropout)
             self.decoders[modality] = nn.Sequential(ProjectionBlock(units, units), nn.Linear(units, width))
-            self.heads[modality] = head if settings.get("share_category_head") else nn.Linear(units, classes)
+            self.heads[modality] = head if autoencoder.get("share_category_head") else nn.Linear(units, classes)
             self.intra[modality] = nn.Linear(width, 1)
             self.inter[modality] = nn.Sequential(ProjectionBlock(units + width, hidden), nn.Linear(hidden, 1))
         self.shared = shared

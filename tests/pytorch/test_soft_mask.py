@@ -1,6 +1,5 @@
 """The PyTorch step of SoftMask that `scripts/benchmarks/pytorch.py` times computes what ours computes."""
 
-import importlib
 import itertools
 
 import keras
@@ -9,26 +8,22 @@ import pytest
 import tensorflow as tf
 
 from mmkeras.layers import SoftMasking, TokenMasking
-from mmkeras.models import SoftMask, soft_mask_objectives
+from mmkeras.models import SoftMask
 from mmkeras.preprocessing import TextPreprocessor
 
-torch = pytest.importorskip("torch", reason='PyTorch is not installed (pip install -e ".[pytorch]")')
+from .installed import import_torch
+
+torch = import_torch()
 
 TEXTS = ["latin small letter a", "greek capital omega", "box", "upwards arrow", "leftwards arrow", "a box"]
 SMALL = {"depth": 1, "heads": 2, "embedding_dim": 6, "initializer_range": None}
 PRESET = {
     "model": "SoftMask",
     "arguments": {
-        "fusion_depth": 2,
-        "fusion_heads": 2,
-        "fusion_dropout": 0.0,
-        "initializer_range": None,
-        "attention_block": 0,
-        "queue_size": 12,
-        "momentum": 0.5,
-        "alpha_ramp_steps": 1,
-        "hide_rate": 0.5,
-        "initial_temperature": 0.1,
+        "fusion": {"depth": 2, "heads": 2, "dropout": 0.0, "initializer_range": None, "attention_block": 0},
+        "teacher": {"queue_size": 12, "momentum": 0.5, "alpha_ramp_steps": 1},
+        "token_masking": {"rate": 0.5},
+        "temperature": {"initial": 0.1},
         "seed": 0,
     },
     "image_preprocessor": {"height": 8, "width": 16},
@@ -41,17 +36,17 @@ WORDS = [1, 2, 1, 1, 1, -1]
 
 
 @pytest.fixture(params=[(True, False), (False, True)], ids=["soft masks", "without, batch normalisation"])
-def sides(request, repository, monkeypatch):
+def sides(request, monkeypatch):
     """Both implementations at one set of weights and of draws, and a batch for each; two rows are of one picture."""
+    from .soft_mask import PyTorchSoftMask
+
     soft, batch_norm = request.param
-    monkeypatch.syspath_prepend(str(repository / "scripts" / "benchmarks"))
-    benchmark = importlib.import_module("pytorch_soft_mask")
-    preset = PRESET | {"arguments": PRESET["arguments"] | {"soft_matching_weight": float(soft)}}
+    preset = PRESET | {"arguments": PRESET["arguments"] | {"loss_weights": {"soft_matching": float(soft)}}}
     preset |= {f"{name}_encoder": PRESET[f"{name}_encoder"] | {"batch_norm": batch_norm} for name in ("image", "text")}
     keras.utils.set_random_seed(0)
     preprocessor = TextPreprocessor.train(TEXTS, 60, 6)
     ours = SoftMask.from_preset(preset, text_preprocessor=preprocessor)
-    theirs = benchmark.PyTorchSoftMask.from_preset(preset, preprocessor.vocabulary_size)
+    theirs = PyTorchSoftMask.from_preset(preset, preprocessor.vocabulary_size)
     with torch.no_grad():
         for parameter, array in corresponding(ours, theirs):
             parameter.copy_(torch.from_numpy(np.ascontiguousarray(array)))
@@ -72,7 +67,7 @@ def draw_alike(monkeypatch, theirs, token_ids):
         TokenMasking, "call", lambda self, ids: tuple(tf.constant(part.numpy(), tf.int32) for part in hidden)
     )
     drawn = itertools.cycle([[tf.constant(part) for part in pair] for pair in NEGATIVES])
-    monkeypatch.setattr(soft_mask_objectives, "sample_hard_negatives", lambda *arguments: next(drawn))
+    monkeypatch.setattr("mmkeras.models.soft_mask.sample_hard_negatives", lambda *arguments: next(drawn))
     taken = itertools.cycle([[torch.tensor(part) for part in pair] for pair in NEGATIVES])
     theirs.draw_negatives = lambda *arguments: next(taken)
     monkeypatch.setattr(SoftMasking, "_drawn", lambda self, words: tf.constant(WORDS))
@@ -96,15 +91,15 @@ def corresponding(ours, theirs):
     for encoder, part in ((image, student["image"]), (text, student["text"])):
         yield from of_block(encoder.get_layer("block_0"), part.blocks[0])
         yield from zip(part.head[0].parameters(), linear(encoder.get_layer("projection")), strict=True)
-    for layer, block in zip(ours.fusion.blocks, student["fusion"].blocks, strict=True):
+    for layer, block in zip(ours.fusion.encoder.blocks, student["fusion"].blocks, strict=True):
         yield from of_block(layer, block)
-    yield from zip(theirs.matching_head.parameters(), linear(ours.matching_head), strict=True)
+    yield from zip(theirs.matching_head.parameters(), linear(ours.fusion.matching_head), strict=True)
     head = student["language"]
     yield from zip(head.dense.parameters(), linear(ours.language_head.dense), strict=True)
     yield from of_norm(ours.language_head.norm, head.norm)
     yield head.bias, ours.language_head.bias.numpy()
     for name in ("image_queue", "text_queue", "id_queue"):
-        yield getattr(theirs, name), getattr(ours.queue, name).numpy()
+        yield getattr(theirs, name), getattr(ours.teacher.queue, name).numpy()
 
 
 def of_block(layer, block):
@@ -151,29 +146,29 @@ def test_both_train_as_many_numbers_and_lose_alike_before_and_after_an_update(si
         ours.reset_metrics()
         found = ours.train_on_batch(batch, return_dict=True)
         losses = theirs.step(tensors)
-        assert set(losses) == set(ours.weights_of_losses)
+        assert set(losses) == {f"{name}_loss" for name, weight in ours.loss_weights.items() if weight}
         for name, value in losses.items():
             assert float(value) == pytest.approx(float(found[name]), rel=tolerance), name
-    np.testing.assert_array_equal(theirs.id_queue, ours.queue.id_queue)
+    np.testing.assert_array_equal(theirs.id_queue, ours.teacher.queue.id_queue)
 
 
-def test_with_a_stem_both_train_as_many_numbers_too(repository, monkeypatch):
-    monkeypatch.syspath_prepend(str(repository / "scripts" / "benchmarks"))
+def test_with_a_stem_both_train_as_many_numbers_too():
+    from .soft_mask import PyTorchSoftMask
+
     preset = PRESET | {"image_encoder": PRESET["image_encoder"] | {"stem": [5, 7], "mean": 1.0, "deviation": 1.0}}
     preprocessor = TextPreprocessor.train(TEXTS, 60, 6)
     ours = SoftMask.from_preset(preset, text_preprocessor=preprocessor)
-    theirs = importlib.import_module("pytorch_soft_mask").PyTorchSoftMask.from_preset(
-        preset, preprocessor.vocabulary_size
-    )
+    theirs = PyTorchSoftMask.from_preset(preset, preprocessor.vocabulary_size)
     assert theirs.count_parameters() == sum(variable.numpy().size for variable in ours.trainable_variables)
     images = torch.zeros((2, 8, 16, 3), dtype=torch.uint8)
     tokens, embeddings = theirs.student["image"](images)
     assert tokens.shape == (2, 1 + 8, 12) and embeddings.shape == (2, 6)
 
 
-def test_draws_take_what_they_may(repository, monkeypatch):
-    monkeypatch.syspath_prepend(str(repository / "scripts" / "benchmarks"))
-    side = importlib.import_module("pytorch_soft_mask").PyTorchSoftMask.from_preset(PRESET, 20)
+def test_draws_take_what_they_may():
+    from .soft_mask import PyTorchSoftMask
+
+    side = PyTorchSoftMask.from_preset(PRESET, 20)
     torch.manual_seed(0)
     ids = torch.tensor([[5, 6, 7, 0], [1, 2, 3, 0]]).repeat(50, 1)
     hidden, targets = side.hide_words(ids)

@@ -1,33 +1,34 @@
 """The PyTorch step of CMGAN that `scripts/benchmarks/pytorch.py` times computes what ours computes."""
 
-import importlib
-
 import keras
 import numpy as np
 import pytest
 
 from mmkeras.models import CMGAN
 
-torch = pytest.importorskip("torch", reason='PyTorch is not installed (pip install -e ".[pytorch]")')
+from .installed import import_torch
+
+torch = import_torch()
 
 WIDTHS = {"image": 5, "text": 3}
 PRESET = {
     "model": "CMGAN",
-    "arguments": {"representation_dim": 4, "discriminator_hidden": 6, "generator_steps": 2},
+    "arguments": {"autoencoder": {"units": 4}, "discriminators": {"hidden": 6}, "generator_steps": 2},
     "image_encoder": {"kind": "features", "features": 5, "hidden": [], "embedding_dim": None, "scale": 2.0},
     "text_encoder": {"kind": "features", "features": 3, "hidden": [], "embedding_dim": None, "scale": 0.5},
 }
 
 
 @pytest.fixture(params=[False, True], ids=["two heads", "one head"])
-def sides(request, repository, monkeypatch):
+def sides(request):
     """Both implementations at one set of weights, and a batch for each."""
-    monkeypatch.syspath_prepend(str(repository / "scripts" / "benchmarks"))
-    benchmark = importlib.import_module("pytorch_cm_gan")
-    preset = PRESET | {"arguments": PRESET["arguments"] | {"share_category_head": request.param}}
+    from .cm_gan import PyTorchCMGAN
+
+    autoencoder = {"units": 4, "share_category_head": request.param}
+    preset = PRESET | {"arguments": PRESET["arguments"] | {"autoencoder": autoencoder}}
     keras.utils.set_random_seed(0)
     ours = CMGAN.from_preset(preset, label_names=("art", "war", "sport"))
-    theirs = benchmark.PyTorchCMGAN.from_preset(preset, 3)
+    theirs = PyTorchCMGAN.from_preset(preset, 3)
     copy_weights(ours, theirs)
     generator = np.random.default_rng(0)
     names = [f"{prefix}{modality}" for prefix in ("", "other_") for modality in WIDTHS]
