@@ -79,7 +79,7 @@ def training_batches(
         text = _text_column(data.texts, text_preprocessor)
 
     def order_of(epoch):
-        return tf.random.experimental.stateless_shuffle(pairs, seed=tf.stack([tf.cast(seed, tf.int64), epoch]))
+        return _shuffled(pairs, tf.stack([tf.cast(seed, tf.int64), epoch]))
 
     def batch(step, rows):
         out = _gather(columns, rows[:, 0]) | _gather(text, rows[:, 1])
@@ -136,10 +136,10 @@ def unpaired_batches(
 
     def pictures_in(epoch):
         which = first + tf.cast(tf.random.stateless_uniform(tf.shape(count), seed_of(0, epoch)) * count, tf.int32)
-        return tf.random.experimental.stateless_shuffle(tf.gather(pictures, which), seed=seed_of(1, epoch))
+        return _shuffled(tf.gather(pictures, which), seed_of(1, epoch))
 
     def texts_in(epoch):
-        return tf.random.experimental.stateless_shuffle(tf.range(len(data.texts)), seed=seed_of(2, epoch))
+        return _shuffled(tf.range(len(data.texts)), seed_of(2, epoch))
 
     def batch(step, rows):
         image_rows, text_rows = rows
@@ -253,6 +253,10 @@ def _pairs_by_category(data):
 def _within(first, count, stretch, share):
     """The row at a share, in [0, 1), of a stretch of `count` rows from `first` on."""
     return tf.gather(first, stretch) + tf.cast(share * tf.gather(count, stretch), tf.int32)
+
+
+def _shuffled(rows, seed):
+    return tf.random.experimental.stateless_shuffle(rows, seed=seed)
 
 
 def _full_batches(rows, batch_size, what):

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .cross_modal_discriminators import CrossModalDiscriminators as CrossModalDiscriminators
     from .discriminator import Discriminator as Discriminator
     from .feature_queue import FeatureQueue as FeatureQueue
+    from .feature_queue import gathered_from_replicas as gathered_from_replicas
     from .fused.fused_batch_normalization import FusedBatchNormalization as FusedBatchNormalization
     from .fused.fused_layer_normalization import FusedLayerNormalization as FusedLayerNormalization
     from .fused.head_dense import HeadDense as HeadDense
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from .patch_embedding import PatchEmbedding as PatchEmbedding
     from .prepend_token import PrependToken as PrependToken
     from .projection_block import ProjectionBlock as ProjectionBlock
-    from .replica_gathering import gathered_from_replicas as gathered_from_replicas
     from .soft_masking import SoftMasking as SoftMasking
     from .soft_masking import masked_image_tokens as masked_image_tokens
     from .soft_masking import normalized_attention as normalized_attention

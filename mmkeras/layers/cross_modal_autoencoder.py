@@ -7,7 +7,7 @@ from typing import Any, Literal
 import keras
 
 from mmkeras._config import ConfigFromSignature
-from mmkeras.layers.linear import linear
+from mmkeras.layers.initialization import linear
 from mmkeras.layers.projection_block import ProjectionBlock
 from mmkeras.tensors import Tensor, TensorLike
 

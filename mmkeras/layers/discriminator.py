@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from mmkeras._config import ConfigFromSignature
-from mmkeras.layers.linear import linear
+from mmkeras.layers.initialization import linear
 from mmkeras.layers.projection_block import ProjectionBlock
 from mmkeras.tensors import Shape, Tensor, TensorLike
 

@@ -9,7 +9,7 @@ from keras import ops
 
 from mmkeras._config import ConfigFromSignature
 from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
-from mmkeras.layers.kernel_initializer import kernel_initializer
+from mmkeras.layers.initialization import kernel_initializer
 from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
 

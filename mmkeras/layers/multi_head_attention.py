@@ -10,7 +10,7 @@ from keras import ops
 
 from mmkeras._config import ConfigFromSignature
 from mmkeras.layers.fused.head_dense import HeadDense
-from mmkeras.layers.kernel_initializer import kernel_initializer
+from mmkeras.layers.initialization import kernel_initializer
 from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
 

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from mmkeras._config import ConfigFromSignature
-from mmkeras.layers.kernel_initializer import kernel_initializer
+from mmkeras.layers.initialization import kernel_initializer
 from mmkeras.tensors import Shape, Tensor, TensorLike
 
 

@@ -9,7 +9,7 @@ from keras import ops
 
 from mmkeras._config import ConfigFromSignature
 from mmkeras.layers.fused.normalize_by_batch import normalize_by_batch
-from mmkeras.layers.linear import linear
+from mmkeras.layers.initialization import linear
 from mmkeras.tensors import Shape, Tensor, TensorLike
 
 

@@ -8,7 +8,7 @@ import keras
 
 from mmkeras._config import ConfigFromSignature
 from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
-from mmkeras.layers.kernel_initializer import kernel_initializer
+from mmkeras.layers.initialization import kernel_initializer
 from mmkeras.layers.multi_head_attention import MultiHeadAttention
 from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 

@@ -10,7 +10,7 @@ from mmkeras.encoders.encoder import Encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.cross_modal_autoencoder import CrossModalAutoencoder
 from mmkeras.layers.cross_modal_discriminators import CrossModalDiscriminators
-from mmkeras.layers.linear import linear
+from mmkeras.layers.initialization import linear
 from mmkeras.losses.category import CategoryCrossentropy
 from mmkeras.losses.discriminator import DiscriminatorCrossentropy, fooling_crossentropy
 from mmkeras.models.batch_encoder import Pictures, Texts

@@ -9,9 +9,8 @@ from keras import ops
 
 from mmkeras._config import ConfigFromSignature
 from mmkeras.errors import MmkerasError
-from mmkeras.layers.feature_queue import FeatureQueue
+from mmkeras.layers.feature_queue import FeatureQueue, gathered_from_replicas
 from mmkeras.layers.momentum import momentum_copy, momentum_update
-from mmkeras.layers.replica_gathering import gathered_from_replicas
 from mmkeras.models.checks import at_least_one, share
 from mmkeras.tensors import Array, Tensor, TensorLike, Tensors
 

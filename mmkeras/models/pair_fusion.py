@@ -9,7 +9,7 @@ from keras import ops
 from mmkeras._config import ConfigFromSignature
 from mmkeras.encoders.fusion import FusionEncoder
 from mmkeras.errors import MmkerasError
-from mmkeras.layers.kernel_initializer import kernel_initializer
+from mmkeras.layers.initialization import kernel_initializer
 from mmkeras.layers.soft_masking import word_attention
 from mmkeras.losses.matching import MATCHING, MatchingCrossentropy
 from mmkeras.tensors import Arrays, Shape, Tensor, Tensors

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 from keras import ops
 
 from mmkeras.errors import MmkerasError
 from mmkeras.tensors import Tensor, TensorLike
+
+T = TypeVar("T", bound=keras.optimizers.Optimizer)
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -75,3 +77,14 @@ def twin(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
 def _wrapped(loss_scale_optimizer, inner):
     config = loss_scale_optimizer.get_config() | {"inner_optimizer": keras.saving.serialize_keras_object(inner)}
     return type(loss_scale_optimizer).from_config(config)
+
+
+def without_decay_of_scales(optimizer: T) -> T:
+    """Return the optimizer, told to leave some variables out of weight decay.
+
+    Decay shrinks directions of matrices; biases, scales, offsets and the temperature it would only bias towards 0.
+    """
+    decaying = getattr(optimizer, "inner_optimizer", optimizer)  # what a LossScaleOptimizer wraps
+    if not decaying.built:  # compiled before, it has its exclusions; Keras takes them only until then
+        decaying.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "log_temperature"])
+    return optimizer

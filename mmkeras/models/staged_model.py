@@ -10,8 +10,7 @@ from keras import ops
 from mmkeras._config import ConfigFromSignature, constructor_arguments
 from mmkeras.errors import MmkerasError
 from mmkeras.models.fused_adam import FusedAdam
-from mmkeras.models.repeated_steps import repeating, twin
-from mmkeras.models.weight_decay import without_decay_of_scales
+from mmkeras.models.repeated_steps import repeating, twin, without_decay_of_scales
 from mmkeras.tensors import Arrays, Tensor, TensorLike, Tensors
 
 T = TypeVar("T")

@@ -21,6 +21,7 @@ from mmkeras.export.tflite.operators import (
     custom_operators,
     for_mediapipe,
     operators,
+    tokenizer_operators,
 )
 from mmkeras.export.tflite.preparation import prepared_for_devices
 from mmkeras.export.tflite.trimming import trimmed
@@ -189,9 +190,7 @@ def _with_integers(converter, samples):
     # The public converter has no way to leave operators out; its QuantizationDebugger has, by these calls, but cannot
     # run the tokenizer's operators.
     if converter.allow_custom_ops:
-        from tensorflow_text import tflite_registrar
-
-        converter.target_spec._experimental_custom_op_registerers = list(tflite_registrar.SELECT_TFTEXT_OPS)
+        converter.target_spec._experimental_custom_op_registerers = list(tokenizer_operators())
     converter._experimental_calibrate_only = True
     calibrated = _converted(converter)
     return mlir_quantize(calibrated, denylisted_nodes=float_nodes(calibrated))

@@ -5,7 +5,12 @@ import warnings
 
 import numpy as np
 
-from mmkeras.export.tflite.operators import MEDIAPIPE_TOKENIZE, custom_operators, without_mediapipe
+from mmkeras.export.tflite.operators import (
+    MEDIAPIPE_TOKENIZE,
+    custom_operators,
+    tokenizer_operators,
+    without_mediapipe,
+)
 
 _WARM_UP, _ROUNDS = 20, 200
 
@@ -21,14 +26,13 @@ class NetworkRunner:
 
     def __init__(self, network, text_preprocessor, threads=1):
         from tensorflow.lite.python.interpreter import InterpreterWithCustomOps
-        from tensorflow_text import tflite_registrar
 
         if MEDIAPIPE_TOKENIZE in custom_operators(network):
             network = without_mediapipe(network)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the interpreter moves to LiteRT
             self._interpreter = InterpreterWithCustomOps(
-                custom_op_registerers=tflite_registrar.SELECT_TFTEXT_OPS, model_content=network, num_threads=threads
+                custom_op_registerers=tokenizer_operators(), model_content=network, num_threads=threads
             )
         self._run = self._interpreter.get_signature_runner("encode_text")
         self._text_preprocessor = text_preprocessor

@@ -15,6 +15,13 @@ TEXT_OPERATORS = {TOKENIZE, PAD_RAGGED}
 VARIABLES = {"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE"}
 
 
+def tokenizer_operators():
+    """Return tensorflow-text's registerers of the operators of its tokenizers, for an interpreter or a converter."""
+    from tensorflow_text import tflite_registrar
+
+    return tflite_registrar.SELECT_TFTEXT_OPS
+
+
 def parsed(network):
     """Return a network's flatbuffer as objects."""
     return flatbuffer_utils.read_model_from_bytearray(bytearray(network))

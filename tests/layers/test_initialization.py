@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mmkeras.layers import MultiHeadAttention
-from mmkeras.layers.kernel_initializer import kernel_initializer
+from mmkeras.layers.initialization import kernel_initializer
 
 
 def test_a_range_is_a_cut_normal_distribution_and_none_is_glorot():
