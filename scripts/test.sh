@@ -7,7 +7,7 @@
 #     scripts/test.sh tests/metrics -k recall -x
 #     scripts/test.sh -n 0 -s tests/data   # in one process, for a debugger or to see what is printed
 #
-# The suite runs in as many processes as there are cores, four at most, a test file in one of them.
+# The suite runs in about as many processes as there are cores, four at most, a test file in one of them.
 # Success ends with pytest's line of passed tests and exit code 0.
 set -euo pipefail
 
@@ -55,7 +55,14 @@ else
   say "tests without the slow ones (--slow runs them too)"
   arguments=(-m "not slow" "${arguments[@]}")
 fi
-cores="$("$python" -c 'import os; print(min(4, os.cpu_count() or 1))')"
+# One more than there are cores, for some wait for processes that they started, where there are 6 GiB for each.
+processes="$("$python" -c '
+import os
+
+cores = os.cpu_count() or 1
+memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+print(min(4, cores + (memory >= 6 * (cores + 1))))')"
 # One thread each, so that the processes do not fight over the cores; a session's models are trained once in each.
 export OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1
-exec "$python" -m pytest -n "$cores" --dist loadfile "${arguments[@]}"
+# In the order of tests/conftest.py, which begins with the files that take longest.
+exec "$python" -m pytest -n "$processes" --dist loadfile --no-loadscope-reorder "${arguments[@]}"

@@ -18,6 +18,30 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+# What takes longest, begun first: at the end of a suite the processes would wait for the one that had it last.
+LONGEST = (
+    "end_to_end/test_fusion.py",
+    "training/test_resume.py",
+    "end_to_end",
+    "export/tflite/test_device_release.py",
+    "serving/faults",
+    "models/test_soft_mask.py",
+    "test_types.py",
+    "training/test_taught_training.py",
+    "models",
+    "export",
+    "training",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Put the files that take longest first; within a file, and among the others, the order stays."""
+
+    def place(item):
+        path = item.path.relative_to(REPOSITORY / "tests").as_posix()
+        return next((rank for rank, start in enumerate(LONGEST) if path.startswith(start)), len(LONGEST))
+
+    items.sort(key=place)
 
 
 def is_local(family, address):
@@ -42,6 +66,17 @@ def offline(monkeypatch):
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect_locally)
+
+
+@pytest.fixture(autouse=True)
+def graphs_as_traced():
+    """Most graphs of the tests run a few times: TensorFlow's rewriting of them takes longer than running them.
+
+    Tests of what a run computes to the last bit, and all processes that tests start, have it: see `determinism`.
+    """
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is not None and not tensorflow.config.optimizer.get_experimental_options():
+        tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @pytest.fixture(autouse=True)

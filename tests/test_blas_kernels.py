@@ -47,7 +47,11 @@ def chosen_on(kernel):
     return json.loads(probe.stdout)
 
 
-@pytest.mark.parametrize(("threads", "facts"), [(1, FACTS + MORE), (2, FACTS)], ids=["one_thread", "two_threads"])
+@pytest.mark.parametrize(
+    ("threads", "facts"),
+    [(1, FACTS + MORE), pytest.param(2, FACTS, marks=pytest.mark.slow)],
+    ids=["one_thread", "two_threads"],
+)
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_ties_on_a_kernel(repository, kernel, threads, facts):
     chosen = chosen_on(kernel)

@@ -275,7 +275,7 @@ esac
     return run
 
 
-PYTEST = "-m pytest -n 3 --dist loadfile"
+PYTEST = "-m pytest -n 3 --dist loadfile --no-loadscope-reorder"
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,7 @@ class CMGAN(ImageTextModel):
     """
 
     supervision = "pairs_and_categories"
+    builds_upon_encoders = True
 
     def __init__(
         self,
@@ -142,8 +143,7 @@ class CMGAN(ImageTextModel):
         self.use_intra_discriminator = use_intra_discriminator
         self.use_inter_discriminator = use_inter_discriminator
         self.adversarial = adversarial
-        self.category_loss = CategoryCrossentropy()
-        self.discriminator_loss = DiscriminatorCrossentropy()
+        self.category_loss, self.discriminator_loss = CategoryCrossentropy(), DiscriminatorCrossentropy()
         self.trackers = {name: keras.metrics.Mean(name) for name in (*self._of_features, *self._of_game)}
         self.built = True
 

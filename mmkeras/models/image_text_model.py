@@ -67,6 +67,7 @@ class ImageTextModel(StagedModel):
     """
 
     supervision: Supervision = "pairs"  # which batches a system trains on
+    builds_upon_encoders: bool = False  # whether those that are exported are more than the constructor's
     label_names: tuple[str, ...] = ()
     multi_label: bool = False
     category_head: keras.layers.Layer | None = None

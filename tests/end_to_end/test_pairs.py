@@ -17,7 +17,7 @@ def test_from_a_recipe_to_an_answer(mmkeras, tmp_path):
     assert out.endswith("Next:      mmkeras evaluate runs/tiny\nIn Python: mmkeras.load_model('runs/tiny')\n")
 
     out = mmkeras("evaluate", "runs/tiny")
-    assert "glyphs/dev" in out and "text to image" in out
+    assert "glyphs/dev" in out and "Text to image" in out
     metrics = json.loads((tmp_path / "runs" / "tiny" / "metrics.json").read_text())
     assert metrics["data"] == "glyphs/dev" and 0 <= metrics["image_to_text_recall@1"] <= 1
     assert "<svg" in (tmp_path / "runs" / "tiny" / "report.html").read_text()

@@ -18,9 +18,10 @@ def create_run(tmp_path, small_preset):
 
 @pytest.fixture
 def determinism():
-    """Deterministic kernels and graphs are modes of the whole process: switched off again after the test."""
+    """Graphs rewritten as in a run; what a run switches on for the whole process is off again after the test."""
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
     yield
     from tensorflow.python.framework.config import disable_op_determinism
 
     disable_op_determinism()
-    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": True})
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": True, "disable_meta_optimizer": True})

@@ -123,8 +123,8 @@ def test_a_cross_modal_game_resumes_with_all_six_optimizers(
     rows = callbacks.read_log(whole.file("log.csv"))
     assert [row["stage"] for row in rows] == ["features", "game", "game"]
     assert rows[2]["learning_rate"] == pytest.approx(rows[1]["learning_rate"] / 2)
-    checkpoint = {key.partition("/")[0] for key in arrays(whole.file("checkpoint.npz"))}
-    assert sum(group.endswith("optimizer") for group in checkpoint) == 6
+    keys = [key for key in arrays(whole.file("checkpoint.npz")) if key.startswith("optimizers/")]
+    assert len({key.split("/")[1] for key in keys}) == 6
 
 
 STAGES = """
@@ -170,7 +170,9 @@ def staged_recipe(small_preset, tmp_path):
     [
         # (epoch, batch) of the cut, step of the last checkpoint; an epoch without a batch ends before its checkpoint
         pytest.param({}, [((0, None), 10), ((1, 0), 12), ((2, 6), 30)], marks=pytest.mark.slow),
-        ({"classifier_steps": 2, "objective": "fooling"}, [((1, 8), 20), ((2, 0), 24)]),
+        pytest.param(
+            {"classifier_steps": 2, "objective": "fooling"}, [((1, 8), 20), ((2, 0), 24)], marks=pytest.mark.slow
+        ),
     ],
     ids=["joint", "alternating"],
 )

@@ -50,14 +50,16 @@ def check_preset(preset: str | os.PathLike[str] | dict[str, Any]) -> dict[str, d
 
 
 def _text_encoder(preset, text_preprocessor):
-    """Build the preset's model, for systems build upon their encoders, with a stand-in for a pretrained network."""
+    """Build what the preset's system would export: with a stand-in for a pretrained network, where it takes both."""
+    system = getattr(mmkeras.models, preset.model)
+    if not system.builds_upon_encoders:
+        return preset.build_text_encoder(text_preprocessor)
     image = preset.image_encoder
     image_encoder = None
     if image["kind"] in ("hub", "backbone"):
         image_encoder = build_image_encoder(
             kind="features", features=4, hidden=[], embedding_dim=image.get("embedding_dim")
         )
-    system = getattr(mmkeras.models, preset.model)
     categories = {"label_names": ["one", "other"]} if "categories" in system.supervision else {}
     model = system.from_preset(preset, text_preprocessor=text_preprocessor, image_encoder=image_encoder, **categories)
     return model.text_encoder
