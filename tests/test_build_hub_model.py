@@ -73,6 +73,7 @@ def test_the_first_label_of_ten_real_pictures_makes_sense(script, real_data, pic
     assert {name: label for name, label in zip(SHOWN, first, strict=True) if label not in SHOWN[name]} == {}
 
 
+@pytest.mark.slow
 def test_hub_features_are_those_of_keras_own_network(script, real_data, pictures, keras_weights, tmp_path):
     handle = built(script, real_data, tmp_path / "features", "feature_vector")
     hub = hub_image_encoder(handle, 224, 224, trainable=True)

@@ -161,6 +161,7 @@ def test_variants_of_a_preset_differ_from_each_other_and_train(study):
         assert model.adversarial == arguments.get("adversarial", True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, data", [("glyphs_soft_mask", {}), ("flickr8k_soft_mask", {"image_folder": "a"})])
 def test_variants_of_soft_mask_are_the_recipes_stages_after_its_first(study, tmp_path, name, data):
     from mmkeras.models import SoftMask

@@ -237,7 +237,9 @@ def test_who_stands_beside_whom_changes_nothing(text_preprocessor, unpaired, for
 
 
 @pytest.mark.parametrize("form", FORMS, ids=["joint", "alternating"])
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "policy", ["float32", *(pytest.param(f"mixed_{half}", marks=pytest.mark.slow) for half in ("float16", "bfloat16"))]
+)
 def test_a_loaded_model_goes_on_as_if_it_had_not_been_away(text_preprocessor, unpaired, tmp_path, form, policy):
     keras.config.set_dtype_policy(policy)
     model = build(text_preprocessor, adversary=form)

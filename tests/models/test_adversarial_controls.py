@@ -9,7 +9,7 @@ from mmkeras.layers import CategoryHead
 from mmkeras.models import AdversarialBackprop
 
 from .conftest import PRESET
-from .test_adversarial_backprop import NAMES, build, embed, fit
+from .test_adversarial_backprop import NAMES, embed, fit
 
 
 class SeparateHeads(AdversarialBackprop):
@@ -72,9 +72,15 @@ def test_the_shared_head_is_what_ties_the_modalities_together(text_preprocessor)
 
 
 def test_the_adversary_alone_learns_no_category(text_preprocessor):
-    keras.utils.set_random_seed(0)
-    model = build(text_preprocessor, category_weight=0.0)
-    model.compile(keras.optimizers.Adam(1e-2))
-    generator = np.random.default_rng(0)
-    fit(model, synthetic(model, generator), steps=60)
-    assert agreement(model, synthetic(model, generator))[0] < 0.7
+    found = []
+    for seed in range(4):
+        keras.utils.set_random_seed(seed)
+        preset = {**PRESET, "model": "AdversarialBackprop"}
+        model = AdversarialBackprop.from_preset(
+            preset, text_preprocessor=text_preprocessor, label_names=NAMES, category_weight=0.0
+        )
+        model.compile(keras.optimizers.Adam(1e-2))
+        generator = np.random.default_rng(seed)
+        fit(model, synthetic(model, generator), steps=60)
+        found.append(agreement(model, synthetic(model, generator))[0])
+    assert np.mean(found) < 0.7  # a third is chance, in threes of classes: one seed alone may come out high

@@ -46,7 +46,9 @@ def steps(model, monkeypatch):
     return masks[0][0], np.stack([mask for _, mask in masks], axis=1)
 
 
-@pytest.mark.parametrize("arguments", [{"mask_mode": "soft"}, {"mask_mode": "hard", "threshold": 0.3}])
+@pytest.mark.parametrize(
+    "arguments", [{"mask_mode": "soft"}, pytest.param({"mask_mode": "hard", "threshold": 0.3}, marks=pytest.mark.slow)]
+)
 def test_it_is_what_a_step_makes_of_the_word_that_it_draws(monkeypatch, arguments):
     model = build(fusion=WIDE, soft_masking=arguments)
     found, (attention, masks) = see(model), steps(model, monkeypatch)

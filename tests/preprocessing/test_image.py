@@ -209,7 +209,9 @@ def test_one_channel_is_luma():
     assert (flat == 137).all()
 
 
-@pytest.mark.parametrize("aspect", ["squash", "pad", "crop"])
+@pytest.mark.parametrize(
+    "aspect", ["squash", pytest.param("pad", marks=pytest.mark.slow), pytest.param("crop", marks=pytest.mark.slow)]
+)
 def test_equal_in_tf_data_in_a_saved_model_and_eagerly(album, tmp_path, aspect):
     preprocessor = ImagePreprocessor(16, 24, aspect=aspect, method="bicubic", background=9)
     pictures = list(album.values())

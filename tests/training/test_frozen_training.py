@@ -135,6 +135,7 @@ def test_a_shift_of_pictures_is_refused(place, cache, tmp_path):
     assert not cache.exists()
 
 
+@pytest.mark.slow
 def test_a_stage_that_trains_the_backbone_reads_pixels(place, cache, computed, tmp_path):
     settings = dataclasses.asdict(create(tmp_path / "one", place).recipe)
     encoders = ["image_encoder", "text_encoder"]

@@ -48,11 +48,12 @@ def test_cut_off_again_and_again_a_run_ends_as_if_it_had_not_been(create_run, mo
 @pytest.mark.parametrize(
     "form",
     [
-        pytest.param({}, marks=pytest.mark.slow),
+        {},
         {"classifier_steps": 2, "objective": "fooling", "gradient_penalty": 0.1},
     ],
     ids=["joint", "alternating"],
 )
+@pytest.mark.slow
 def test_an_adversarial_run_resumes_with_its_schedule_and_every_optimizer(
     create_run, monkeypatch, determinism, small_preset, tmp_path, form
 ):
