@@ -24,4 +24,4 @@ def determinism():
     from tensorflow.python.framework.config import disable_op_determinism
 
     disable_op_determinism()
-    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": True, "disable_meta_optimizer": True})
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": True})
