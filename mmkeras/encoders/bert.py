@@ -7,6 +7,7 @@ from keras import layers, ops
 
 from mmkeras.encoders.embedding_head import embedding_head
 from mmkeras.encoders.encoder import Encoder
+from mmkeras.layers.fused.fused_dropout import FusedDropout
 from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 from mmkeras.layers.prepend_token import PrependToken
 from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
@@ -73,7 +74,7 @@ def bert_text_encoder(
     mask = ops.not_equal(ids, 0)
     x = TokenAndPositionEmbedding(vocabulary_size, positions, width, types, name="embedding")(ids)
     x = FusedLayerNormalization(epsilon=1e-12, name="embedding_norm")(x)
-    x = layers.Dropout(dropout, name="embedding_dropout")(x)
+    x = FusedDropout(dropout, name="embedding_dropout")(x)
     for index in range(depth):
         block = TransformerBlock(
             heads,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .feature_queue import FeatureQueue as FeatureQueue
     from .feature_queue import gathered_from_replicas as gathered_from_replicas
     from .fused.fused_batch_normalization import FusedBatchNormalization as FusedBatchNormalization
+    from .fused.fused_dropout import FusedDropout as FusedDropout
     from .fused.fused_layer_normalization import FusedLayerNormalization as FusedLayerNormalization
     from .fused.head_dense import HeadDense as HeadDense
     from .gradient_reversal import GradientReversal as GradientReversal

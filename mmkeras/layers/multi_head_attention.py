@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from mmkeras._config import ConfigFromSignature
+from mmkeras.layers.fused.fused_dropout import FusedDropout
 from mmkeras.layers.fused.head_dense import HeadDense
 from mmkeras.layers.initialization import kernel_initializer
 from mmkeras.tensors import Array, Shape, Tensor, TensorLike
@@ -73,7 +74,7 @@ class MultiHeadAttention(ConfigFromSignature, keras.layers.Layer):
         self.key_dense = self._dense("blw,whd->blhd", (None, self.heads, size), "hd", "key")
         self.value_dense = self._dense("blw,whd->blhd", (None, self.heads, size), "hd", "value")
         self.output_dense = self._dense("blhd,hdw->blw", (None, width), "w", "output")
-        self.probability_dropout = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy, name="dropout")
+        self.probability_dropout = FusedDropout(self.dropout, dtype=self.dtype_policy, name="dropout")
         self.query_dense.build(tokens_shape)
         self.key_dense.build(context_shape)
         self.value_dense.build(context_shape)

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from mmkeras._config import ConfigFromSignature
+from mmkeras.layers.fused.fused_dropout import FusedDropout
 from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 from mmkeras.layers.initialization import kernel_initializer
 from mmkeras.layers.multi_head_attention import MultiHeadAttention
@@ -88,7 +89,7 @@ class TransformerBlock(ConfigFromSignature, keras.layers.Layer):
         self.feed_forward_norm = self._norm("feed_forward_norm")
         self.expand = self._dense(self.feed_forward, "gelu", "expand")
         self.contract = self._dense(width, None, "contract")
-        self.residual_dropout = keras.layers.Dropout(self.dropout, dtype=policy, name="residual_dropout")
+        self.residual_dropout = FusedDropout(self.dropout, dtype=policy, name="residual_dropout")
         self.attention_norm.build(tokens_shape)
         self.attention.build(tokens_shape)
         if self.cross_attention:
