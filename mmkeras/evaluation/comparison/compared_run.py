@@ -96,7 +96,9 @@ def _measured(metrics, recipe):
     data = str(metrics.get("data", "unknown data"))
     # The glyphs' texts lose their class word when the target is the category: another task under the same name.
     targets = f", targets={recipe.targets}" if recipe.targets and data.startswith("glyphs/") else ""
-    return f"{data} ({metrics.get('pictures', '?')} pictures, {metrics.get('texts', '?')} texts{targets})"
+    counts = (metrics.get(name) for name in ("pictures", "texts"))
+    images, texts = (f"{count:,}" if isinstance(count, (int, float)) else "?" for count in counts)
+    return f"{data} ({images} images, {texts} texts{targets})"
 
 
 def _training(run, recipe, epochs):

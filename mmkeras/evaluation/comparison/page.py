@@ -56,7 +56,7 @@ def _figures(comparison):
         found.append(_curves(groups, "Validation", VALIDATION + key, _axis(key), "After each epoch, on dev."))
     note = "Losses of different systems are different quantities: read the course, not the height."
     found.append(_curves(groups, "Loss", "loss", "loss", note))
-    note = "Up and to the left is better. A probe at chance tells pictures from texts no more"
+    note = "Up and to the left is better. A probe at chance tells images from texts no more"
     note += "." if comparison.same_data else "; points of different data do not compare."
     for key in kinds:
         svg = retrieval_and_gap(groups, key, _axis(key))

@@ -49,7 +49,7 @@ class Evaluation:
 
 
 def evaluate(model: ImageTextModel, data: PairedData, k_test: int | None = None) -> Evaluation:
-    """Embed all pictures and texts of `data` and compute the retrieval metrics both ways, and the modality gap.
+    """Embed all images and texts of `data` and compute the retrieval metrics both ways, and the modality gap.
 
     Args:
         model: `ImageTextModel`, or what has these of it: `supervision`; `encode_image(images) -> (P, D)` and
@@ -81,7 +81,7 @@ def evaluate(model: ImageTextModel, data: PairedData, k_test: int | None = None)
     labelled = data.label is not None and data.text_label is not None
     if not data.paired and not labelled:
         raise MmkerasError(
-            f"{data.name}: expected pairs, or categories of pictures and texts, to evaluate by. Received: neither"
+            f"{data.name}: expected pairs, or categories of images and texts, to evaluate by. Received: neither"
         )
     k_test = checked_k_test(model, k_test) if data.paired else 0
     if k_test:
@@ -143,7 +143,7 @@ def _named(prefix, metrics):
 
 
 def _embedded(model, data, verb):
-    """What a model makes of all pictures and all texts, by its methods `<verb>_image` and `<verb>_text`."""
+    """What a model makes of all images and all texts, by its methods `<verb>_image` and `<verb>_text`."""
     found = []
     for modality, rows in (("image", data.images), ("text", data.texts)):
         vectors = np.asarray(getattr(model, f"{verb}_{modality}")(rows))

@@ -1,4 +1,4 @@
-"""`Relevance`: which pictures and texts are right answers to each other, by item or by category."""
+"""`Relevance`: which images and texts are right answers to each other, by item or by category."""
 
 import dataclasses
 from typing import Any, Literal, Self
@@ -15,7 +15,7 @@ ROWS = 512  # of the matrix of all pairs at a time
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Relevance:
-    """What counts as a right answer between the pictures and the texts of a data set.
+    """What counts as a right answer between the images and the texts of a data set.
 
     Args:
         by: `"item"`, what belongs together or looks alike, or `"category"`.

@@ -60,7 +60,7 @@ SYSTEMS = {
 }
 DATA_SETS = {
     "glyphs": {
-        "description": "pictures of named Unicode characters drawn in the DejaVu fonts that Matplotlib ships, with "
+        "description": "images of named Unicode characters drawn in the DejaVu fonts that Matplotlib ships, with "
         "their Unicode names as texts; split by character",
         "licence": "DejaVu fonts licence (Bitstream Vera and Arev; free to use, redistribute and embed); names from "
         "the Unicode Character Database, under the Unicode License",
@@ -71,7 +71,7 @@ DATA_SETS = {
     }
 }
 INTENDED_USE = [
-    "Search for pictures by a text, and for texts by a picture, among items like those of the training data.",
+    "Search for images by a text, and for texts by an image, among items like those of the training data.",
     "Embeddings as input to a further model of the same domain.",
 ]
 LIMITS = [
@@ -178,7 +178,7 @@ def model_card(
 
 def _sent(signatures):
     """What callers send of a picture and of a text, in words."""
-    picture = "feature vectors of pictures" if "encode_features" in signatures else "encoded pictures"
+    picture = "feature vectors of images" if "encode_features" in signatures else "encoded images"
     text = "feature vectors of texts" if "encode_text_features" in signatures else "plain strings"
     return f"{picture} and {text}"
 

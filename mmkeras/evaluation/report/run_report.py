@@ -45,7 +45,7 @@ def evaluate_run(
         split: `dev`, `test` or `train`; one picture an item is a query and in the gallery.
         model: the run's model, where it is in memory already.
         source: other data than the run's, as `load_source` takes it.
-        image_folder: where its pictures lie, a folder or a zip.
+        image_folder: where its images lie, a folder or a zip.
         targets: categories to load of it: `""`, `category` or `tags`; the run's where left out.
         k_test: how many candidates of a query are re-ranked, see `evaluate`.
 

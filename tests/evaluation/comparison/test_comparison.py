@@ -140,8 +140,8 @@ def test_other_data_is_told_and_nothing_of_it_is_the_best(make_run):
     comparison = Comparison([make_run("a"), test, make_run("b", epochs=3)])
     (warning,) = comparison.warnings
     assert warning == (
-        "Measured on different data, so retrieval and modality gap do not compare: a, b on glyphs/dev (500 pictures, "
-        "500 texts); t on glyphs/test (1000 pictures, 500 texts). "
+        "Measured on different data, so retrieval and modality gap do not compare: a, b on glyphs/dev (500 images, "
+        "500 texts); t on glyphs/test (1,000 images, 500 texts). "
         "Measure all on one split: mmkeras evaluate RUN --split NAME"
     )
     assert cells(comparison, "rsum ↑") == ["300.0", "400.0", "300.0"]
@@ -151,7 +151,7 @@ def test_other_data_is_told_and_nothing_of_it_is_the_best(make_run):
 def test_glyphs_without_their_class_word_are_other_data_and_captions_with_labels_are_not(make_run):
     """The setting `targets=category` changes the glyphs' texts, and of a captions file nothing that recall sees."""
     a, b = make_run("a"), make_run("b", "targets=category")
-    assert "glyphs/dev (500 pictures, 500 texts, targets=category)" in Comparison([a, b]).warnings[0]
+    assert "glyphs/dev (500 images, 500 texts, targets=category)" in Comparison([a, b]).warnings[0]
     captions = METRICS | {"data": "captions.jsonl/dev"}
     a, b = make_run("c", metrics=captions), make_run("d", "targets=category", metrics=captions)
     assert Comparison([a, b]).warnings == []

@@ -39,7 +39,7 @@ def test_the_page_holds_everything(make_run, write):
     page = Page(source)
     assert all(re.match("data:|#", link) for link in page.links)
     assert "url(" not in source.replace("url(#", "") and "<script" not in source and "@import" not in source
-    assert "a · <b>bold 3 runs, measured on glyphs/dev (500 pictures, 500 texts)" in page.text
+    assert "a · <b>bold 3 runs, measured on glyphs/dev (500 images, 500 texts)" in page.text
     assert "rsum ↑ 305.0 ±7.1 best 250.0" in page.text
     assert "Probe, MLP, % ↓ 75.0 ±0.0 60.0 best" in page.text
     assert "learning_rate 0.001 0.01" in page.text and "seed 0, 1 0" in page.text and "epochs 2 3" in page.text

@@ -30,7 +30,7 @@ def test_a_card_says_what_is_needed(card):
         "arxiv.org/abs/2103.00020",
         "DejaVu fonts licence",
         "| Space id | `5f0c` |",
-        "Measured on `glyphs/test`: 4 pictures, 4 texts.",
+        "Measured on `glyphs/test`: 4 images, 4 texts.",
         "| Text to image | This model | 75.0% | 100.0% | 100.0% | 1 | 1.2 |",
         "| `encode_text` | `text: string[N]` | `embedding: float[N, 64]` |",
         "| `image.height` | `32` |",
@@ -147,10 +147,10 @@ def test_a_model_over_features_says_what_callers_send_and_how_its_representation
     tensors = {"inputs": {"text": "float32 (N, 2)"}, "outputs": {"embedding": "float32 (N, 8)"}}
     metrics = evaluate(*represented).metrics
     text = card(signatures={"encode_text_features": tensors, "encode_features": tensors}, metrics=metrics)
-    assert "callers send feature vectors of pictures and feature vectors of texts." in text
+    assert "callers send feature vectors of images and feature vectors of texts." in text
     figures = [metrics[f"representation_text_to_image_map_{form}"] for form in ("none", "query", "both")]
     assert f"| Text to image | {' | '.join(f'{value:.3f}' for value in figures)} |" in text
-    assert "callers send encoded pictures and plain strings." in card()
+    assert "callers send encoded images and plain strings." in card()
     assert "Raw representations" not in card()
     assert "\n\n\n" not in text
 

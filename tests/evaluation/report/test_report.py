@@ -39,7 +39,7 @@ def test_the_page_holds_everything(write):
     assert all(re.match("data:|#", link) for link in page.links)
     assert "url(" not in source.replace("url(#", "")
     assert "@import" not in source
-    for words in ("a <b>run</b>", "four/dev: 4 pictures, 4 texts", "75.0%", "550.0", "data.name", "3.15.1"):
+    for words in ("a <b>run</b>", "four/dev: 4 images, 4 texts", "75.0%", "550.0", "data.name", "3.15.1"):
         assert words in page.text, words
     assert "Chance 25.0% 100.0% 100.0% 2.5 2.5" in page.text  # of one item in four; R@5 of four is certain
     assert page.tags.count("svg") == 4  # loss, validation, plane, histogram
@@ -74,7 +74,7 @@ def test_feature_vectors_show_their_items(model, make_data, write):
     images = np.arange(4, dtype=np.float32)[:, None] * np.ones(5, np.float32)
     data = make_data(images=images, image_names=[f"item-{row}" for row in range(4)])
     page = Page(write(evaluation=evaluate(model, data)))
-    assert "four/dev: 4 feature vectors of pictures, 4 texts" in page.text
+    assert "four/dev: 4 feature vectors of images, 4 texts" in page.text
     assert "img" not in page.tags
     assert "item-3" in page.text
 
@@ -175,7 +175,7 @@ def test_the_modality_gap_without_the_untrained_model(dozen, write):
     page = Page(write(evaluation=evaluate(*dozen), untrained_missing="no preset <mine>")).text
     assert "There is no column of the untrained model: no preset <mine>." in page
     assert "Measure Trained Probe, MLP" in page
-    assert "Not measured: that takes pictures and texts of at least ten different items." in Page(write()).text
+    assert "Not measured: that takes images and texts of at least ten different items." in Page(write()).text
 
 
 def test_curves_are_found_in_a_log():
@@ -228,7 +228,7 @@ def test_features_of_texts_are_shown_by_their_names(represented, write):
     model, data = represented
     source = write(evaluation=evaluate(model, dataclasses.replace(data, images=data.images[:, 0, 0, :].astype(float))))
     page = Page(source).text
-    assert "four/dev: 4 feature vectors of pictures, 4 feature vectors of texts" in page
+    assert "four/dev: 4 feature vectors of images, 4 feature vectors of texts" in page
     assert "name of one" in page and "<b>two</b>" in page and "<b>two" not in source
     assert "three three" in page and "three " * 60 not in page and "three…" in page
 

@@ -82,8 +82,8 @@ def test_the_page_shows_them(evaluation, tmp_path):
     read = Page(with_words)
     assert "<script" not in with_words and "<b>" in read.text
     assert "What each word looks at" in read.text and "What each word looks at" not in Page(without).text
-    assert "four with its own picture, matching score 0.25" in read.text
-    assert "four with the picture that came first in its place" in read.text
+    assert "four with its own image, matching score 0.25" in read.text
+    assert "four with the image that came first in its place" in read.text
     assert read.tags.count("svg") == Page(without).tags.count("svg") + 5 * (1 + 2 * 2)
     assert all(link.startswith(("data:", "#")) for link in read.links)
     assert with_words.count('id="seen-1-picture"') == 1 and with_words.count('href="#seen-1-picture"') == 2
