@@ -68,17 +68,17 @@ def offline(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", connect_locally)
 
 
-@pytest.fixture(autouse=True)
-def graphs_as_traced(request):
-    """Most graphs of the tests run a few times: TensorFlow's rewriting of them takes longer than running them.
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Leave graphs as they are traced: most run a few times, and TensorFlow's rewriting takes longer than running them.
 
-    What is compared with a server to the letter has it, for an operation's error names the functions that rewriting
-    dissolves. Tests of what a run computes to the last bit, and all processes that tests start, have it too: see
-    `determinism`.
+    What is compared with a server to the letter has them rewritten, for an operation's error names the functions that
+    rewriting dissolves. It is set before any fixture starts a server, whose threads keep what they find. Tests of what
+    a run computes to the last bit, and all processes that tests start, have it too: see `determinism`.
     """
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None:
-        served = {"conformance", "serving"} & set(request.path.relative_to(REPOSITORY).parts)
+        served = {"conformance", "serving"} & set(item.path.relative_to(REPOSITORY).parts)
         tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": not served})
 
 
