@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import mmkeras
 from mmkeras.atomic import replacing_file
 from mmkeras.errors import MmkerasError
+from mmkeras.models.model_file import load_model_file
 from mmkeras.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -169,8 +170,6 @@ class Run:
         Raises:
             MmkerasError: the run has not finished, or its model cannot be read.
         """
-        from mmkeras.training.loading import load_model_file
-
         self.check_finished()
         return load_model_file(self.file("model.keras"))
 

@@ -55,9 +55,9 @@ def test_every_class_of_ours_is_known_to_it(repository):
                 registered.add(f"mmkeras>{node.name}")
     program = """
 import keras
-from mmkeras.training import loading
+from mmkeras.models import model_file
 
-loading._register_classes()
+model_file._register_classes()
 print(sorted(name for name in keras.saving.get_custom_objects() if name.startswith("mmkeras>")))
 """
     assert len(registered) > 20
