@@ -1,5 +1,6 @@
 """What every test starts from: the CPU, no network, fixed seeds and Keras' default settings."""
 
+import gc
 import ipaddress
 import json
 import os
@@ -16,6 +17,9 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+# Tracing makes millions of objects that live on. Python looks for garbage among them less often: 4 % of the time.
+gc.set_threshold(200_000, 20, 100)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # What takes longest, begun first: at the end of a suite the processes would wait for the one that had it last.
