@@ -6,6 +6,7 @@ from mmkeras._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .captions import load_captions as load_captions
+    from .equal_texts import relate_equal_texts as relate_equal_texts
     from .features import load_features as load_features
     from .glyph_rendering import contact_sheet as contact_sheet
     from .glyphs import Glyphs as Glyphs

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from mmkeras.data.caption_records import read_records
+from mmkeras.data.caption_records import read_records, told
 from mmkeras.data.feature_file import FeatureFile
 from mmkeras.data.paired import PairedData
 from mmkeras.data.picture_files import PictureFiles
@@ -26,11 +26,15 @@ def load_captions(
     image_folder: str | os.PathLike[str] | None = None,
     limit: int = 0,
     targets: Targets = "",
+    skip_bad: bool = False,
+    pictures_outside: bool = False,
 ) -> PairedData:
     """Read one split of a captions file and decode its pictures.
 
     A line of a `.jsonl` file is `{"image": "name.jpg", "split": "train", "captions": ["...", ...]}`; without `split` a
-    line belongs to `train`. Lines that name the same picture are one picture with all their captions. A `.json` file is
+    line belongs to `train`; `"caption": "..."` stands for a list of one. Lines that name the same picture are one
+    picture with all their captions. Equal captions of different pictures are right answers to all of these, see
+    `relate_equal_texts`, unless every line has an `"id"`: then equal ids say what belongs together. A `.json` file is
     read as Karpathy's layout of Flickr and COCO (`read_karpathy_records`). The pictures are held in memory as the model
     sees them: 6,000 of 64 x 64 px take 74 MB, and their features by a frozen backbone take 5 KB each of 1,280.
 
@@ -46,20 +50,24 @@ def load_captions(
             Or their features, see `FeatureFile`, where the model takes such ones or its frozen backbone makes them.
         limit: only the first so many pictures, and of the lines without a picture the first so many; 0 is all.
         targets: `""` ignores labels; `"category"` reads `label`, one a line; `"tags"` reads `labels`, any number.
+        skip_bad: whether records and pictures that cannot be read are left out, and not refused; `left_out` of the
+            result tells them.
+        pictures_outside: whether pictures may lie outside of `image_folder`, see `PictureFiles`.
 
     Returns:
         `PairedData` with P pictures and all captions. A picture's id is the number of the first record of the file that
-        names it, the same in every split; captions without a picture have their own record's. With targets,
+        names it, or has its `id`, the same in every split; captions without a picture have their own record's. The
+        strict item is that of the picture's name. With targets,
         `label` and `text_label` are int32 (category) or uint8 multi-hot (tags); `label_names` are those of the whole
         file, sorted, so that all splits agree.
 
     Raises:
-        MmkerasError: no such split, a record that is none, a blank caption, a picture that is missing or unreadable, a
-            label that is missing or no name, two labellings of one picture, each with the file, the record and the
-            picture; a split for targets without pictures or without captions.
+        MmkerasError: no such split, records that are none, blank captions, pictures that are missing, unreadable or
+            outside, labels that are missing or no names, two labellings of one picture, with the file, the records and
+            the pictures; a split for targets without pictures or without captions.
     """
     file = Path(file)
-    records = read_records(file, targets)
+    records, left_out = read_records(file, targets, skip_bad)
     splits = sorted({record["split"] for record in records})
     wanted = ["val" if one == "dev" and "dev" not in splits and "val" in splits else one for one in split.split("+")]
     split = "+".join(wanted)
@@ -74,6 +82,11 @@ def load_captions(
         if "all" in wanted or record["split"] in wanted:
             items.setdefault(item, []).append(record)
     items = _first(items, limit) if limit else items
+    images, on_demand, lost = _load_images(
+        file, [item for item in items if isinstance(item, str)], items, loader, image_folder, skip_bad, pictures_outside
+    )
+    left_out += lost.values()
+    items = {item: records for item, records in items.items() if item not in lost}
     row_of = {name: row for row, name in enumerate(item for item in items if isinstance(item, str))}
     captions = [(item, text) for item, of_item in items.items() for record in of_item for text in record["captions"]]
     if not row_of or not captions:
@@ -88,18 +101,21 @@ def load_captions(
     def labels(of_items):
         return _label_array([items[item][0]["labels"] for item in of_items], label_names, targets)
 
-    where_of = {name: items[name][0]["where"] for name in row_of}
-    if str(image_folder).endswith(".npz"):
-        images, on_demand = _load_features(file, FeatureFile(image_folder), where_of, loader), None
-    else:
-        files = PictureFiles(image_folder or file.parent)
-        images, on_demand = _load_pictures(file, files, where_of, loader)
+    number_of_id = {}
+    for record in records:
+        number_of_id.setdefault(record["id"], record["number"])
+    own_id = {
+        item: first_number[item] if of[0]["id"] is None else number_of_id[of[0]["id"]] for item, of in items.items()
+    }
     return PairedData(
         name=f"{file.name}/{split}",
         images=images,
         texts=[text for _, text in captions],
-        image_id=np.array([first_number[name] for name in row_of], np.int64),
-        text_image_id=np.array([first_number[item] for item, _ in captions], np.int64),
+        image_id=np.array([own_id[name] for name in row_of], np.int64),
+        text_image_id=np.array([own_id[item] for item, _ in captions], np.int64),
+        image_item=np.array([first_number[name] for name in row_of], np.int64),
+        text_item=np.array([first_number[item] for item, _ in captions], np.int64),
+        ids_given=records[0]["id"] is not None,
         pairs=np.array(
             [(row_of[item], row) for row, (item, _) in enumerate(captions) if item in row_of], np.int32
         ).reshape(-1, 2),
@@ -108,6 +124,7 @@ def load_captions(
         label_names=label_names,
         image_names=list(row_of),
         pictures_on_demand=on_demand,
+        left_out=tuple(left_out),
     )
 
 
@@ -132,46 +149,51 @@ def _label_array(labels, label_names, targets):
     return multi_hot
 
 
-def _load_features(file, features, where_of, loader):
-    """Load the features of the pictures named in `where_of`, where the model takes such ones."""
+def _load_images(file, names, items, loader, image_folder, skip_bad, outside):
+    """Load pictures, or features of them, by name.
+
+    Returns:
+        the array of those that could be loaded, `PicturesOnDemand` where it holds features of pictures, else `None`,
+        and a dict from the names of the others to what is wrong with them, empty unless `skip_bad`.
+    """
+    where_of = {name: f"{file}, {items[name][0]['where']}" for name in names}
+    if str(image_folder).endswith(".npz"):
+        features = FeatureFile(image_folder)
+        _check_size(features, loader)
+        found, lost = _each(features.find, where_of, "", skip_bad)
+        return features.load(list(found)), None, lost
+    files = PictureFiles(image_folder or file.parent, outside)
+    found, lost = _each(files.find, where_of, ". Restore it, remove the record, or give image_folder", skip_bad)
+    try:
+        images = loader.load(list(found.values()))
+    except MmkerasError:
+        # Pictures are decoded in parallel; only where one fails are they tried one by one, to name all that do.
+        loaded, bad = _each(
+            lambda name: loader.load([found[name]]), {name: where_of[name] for name in found}, "", skip_bad
+        )
+        lost |= bad
+        found = {name: found[name] for name in loaded}
+        images = np.concatenate(list(loaded.values())) if loaded else np.zeros((0, *loader.output_shape), np.uint8)
+    return images, PicturesOnDemand(list(found.values()), loader.pixels) if images.ndim == 2 else None, lost
+
+
+def _check_size(features, loader):
     takes = None if loader is None else loader.output_shape
     if takes not in (None, (features.size,)):
         raise MmkerasError(
             f"{features.file} holds {features.size} features a picture, for a model on such features or on a frozen "
             f"backbone that makes them. Received: a model that takes {' x '.join(map(str, takes))} a picture"
         )
+
+
+def _each(find, where_of, what_to_do, skip_bad):
+    """What `find` returns of each name, and a message for each that it does not find; refused unless `skip_bad`."""
+    found, lost = {}, {}
     for name, where in where_of.items():
         try:
-            features.find(name)
+            found[name] = find(name)
         except MmkerasError as error:
-            raise MmkerasError(f"{file}, {where}: {error}") from error
-    return features.load(where_of)
-
-
-def _load_pictures(file, files, where_of, loader):
-    """Load the pictures named in `where_of`, a dict from a picture's name to the record that an error names.
-
-    Returns:
-        the array, and `PicturesOnDemand` where it holds features, else `None`.
-    """
-    found = {}
-    for name, where in where_of.items():
-        try:
-            found[name] = files.find(name)
-        except MmkerasError as error:
-            what_to_do = "Restore it, remove the record, or give image_folder"
-            raise MmkerasError(f"{file}, {where}: {error}. {what_to_do}") from error
-    pictures = list(found.values())
-    try:
-        images = loader.load(pictures)
-    except MmkerasError:
-        # Pictures are decoded in parallel; only where one fails are they tried one by one, to name its record.
-        for name, picture in found.items():
-            try:
-                loader.load([picture])
-            except MmkerasError as error:
-                raise MmkerasError(f"{file}, {where_of[name]}: {error}") from error
-        raise
-    if images.ndim == 4:
-        return images, None
-    return images, PicturesOnDemand(pictures, loader.pixels)
+            lost[name] = f"{where}: {error}{what_to_do}"
+    if lost and not skip_bad:
+        raise MmkerasError(told(list(lost.values())))
+    return found, lost

@@ -2,12 +2,13 @@
 
 import json
 
+from mmkeras.data.caption_records import check_text, picture_name, readable, told
 from mmkeras.errors import MmkerasError
 
 LAYOUT = '{"images": [{"filename": "name.jpg", "split": "train", "sentences": [{"raw": "..."}]}]}'
 
 
-def read_karpathy_records(file, text, targets=""):
+def read_karpathy_records(file, text, targets="", skip_bad=False):
     """Read and check all pictures of a `dataset_*.json`.
 
     Of a picture `filename`, `filepath` (the folder it lies in, where there is one), `split` and the sentences' `raw`
@@ -18,13 +19,14 @@ def read_karpathy_records(file, text, targets=""):
         file: `pathlib.Path`, for messages.
         text: what the file holds.
         targets: `""`: this layout has no categories.
+        skip_bad: whether pictures that are none are left out, and not refused.
 
     Returns:
-        list of dicts, as `read_records` returns them; `number` is the picture's position in `images`, from 0.
+        As `read_records`; `number` is the picture's position in `images`, from 0.
 
     Raises:
-        MmkerasError: targets, no such layout, a picture that is none, a caption that is blank; with the file and the
-            picture's position.
+        MmkerasError: targets, no such layout, pictures that are none, captions that are blank; with the file and the
+            pictures' positions.
 
     Reference:
         Karpathy & Fei-Fei 2015 (arXiv 1412.2306), section 4, for the splits.
@@ -41,7 +43,10 @@ def read_karpathy_records(file, text, targets=""):
     pictures = content.get("images") if isinstance(content, dict) else None
     if not isinstance(pictures, list):
         raise MmkerasError(f"{file}: expected {LAYOUT}. Received: {text[:80]!r}; records a line stand in a .jsonl file")
-    return [_record(file, position, picture) for position, picture in enumerate(pictures)]
+    records, left_out = readable(lambda picture: _record(file, *picture), enumerate(pictures))
+    if left_out and not skip_bad:
+        raise MmkerasError(told(left_out))
+    return records, left_out
 
 
 def _record(file, position, picture):
@@ -63,4 +68,14 @@ def _record(file, position, picture):
                 f"{file}, {where}: expected a text in raw of sentence {place} of {name}. Received: {caption!r}"
             )
     image = f"{folder.rstrip('/')}/{name}" if folder else name
-    return {"number": position, "where": where, "image": image, "captions": captions, "split": split, "labels": ()}
+    for value in (*captions, split, image):
+        check_text(f"{file}, {where}", value)
+    return {
+        "number": position,
+        "where": where,
+        "image": picture_name(f"{file}, {where}", image),
+        "captions": captions,
+        "split": split,
+        "id": None,
+        "labels": (),
+    }

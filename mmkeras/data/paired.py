@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 class PairedData:
     """One split of a data set: P pictures, T texts and who belongs to whom.
 
-    Equal ids mean the same thing: a text is relevant to a picture when `text_image_id == image_id`, and two rows with
-    one id are never negatives of each other in a loss. The strict item vectors tell apart what looks alike.
+    A text is a right answer to a picture, and the picture to it, where the text's id is one of the picture's; such two
+    are never negatives of each other in a loss. The strict item vectors tell apart pictures that look alike or have
+    one caption.
 
     Args:
         name: for messages and reports, `"glyphs/dev"`.
         images: uint8 (P, H, W, 3), or float32 feature vectors (P, F).
         texts: list of T strings, none of them blank, or float32 feature vectors (T, F).
-        image_id: int64 (P,).
+        image_id: int64 (P,), 0 or more; or (P, S) for several ids a picture, filled up with -1, see
+            `relate_equal_texts`.
         text_image_id: int64 (T,).
         pairs: int32 (K, 2), rows (picture, text) that train together.
         image_item: int64 (P,), strict identity; `image_id` where left out.
@@ -38,6 +40,8 @@ class PairedData:
         pictures_on_demand: `PicturesOnDemand`, the pictures themselves where `images` are features; optional.
         text_names: list of T strings that stand for the texts where these are features: an id, or what they say; the
             strict items where left out.
+        ids_given: whether the ids are the user's own, so that equal texts are no reason for others.
+        left_out: what of the data could not be read and is not here, a message each.
 
     Raises:
         MmkerasError: a shape or a length that does not fit, a blank text, a pair or a label out of range, named by its
@@ -58,6 +62,8 @@ class PairedData:
     image_names: list[str] = None
     pictures_on_demand: PicturesOnDemand | None = None
     text_names: list[str] | None = None
+    ids_given: bool = False
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for strict, loose in (("image_item", "image_id"), ("text_item", "text_image_id")):
@@ -117,8 +123,8 @@ class PairedData:
     @property
     def paired(self) -> bool:
         """Whether every picture and every text has a relevant partner."""
-        ids = self.image_id, self.text_image_id
-        return bool(len(self.pairs)) and all(np.isin(one, other).all() for one, other in (ids, ids[::-1]))
+        known = np.isin(self.image_id, self.text_image_id).reshape(len(self.image_id), -1).any(axis=1)
+        return bool(len(self.pairs) and known.all() and np.isin(self.text_image_id, self.image_id).all())
 
     def _check_pairs(self):
         integers = self.pairs.dtype.kind in "iu" or not len(self.pairs)

@@ -17,6 +17,8 @@ class PictureFiles:
 
     Args:
         place: a folder, a zip, or a folder within a zip, such as `pictures.zip/images`.
+        outside: whether a name may lead out of the folder: by `../`, as an absolute path, or over a symbolic link. A
+            captions file of somebody else could put any picture of this machine into a report or an export so.
 
     Raises:
         MmkerasError: there is no such place, or a file that is no zip.
@@ -25,8 +27,9 @@ class PictureFiles:
         >>> PictureFiles("flickr8k/images_160.zip").find("1000268201_693b08cb0e.jpg").read_bytes()
     """
 
-    def __init__(self, place):
+    def __init__(self, place, outside=False):
         self.place = Path(place)
+        self.outside = outside
         self.archive = None
         if self.place.is_dir():
             return
@@ -48,12 +51,10 @@ class PictureFiles:
         """Return what reads one picture, a `pathlib.Path` or the like of one: it has `read_bytes()`.
 
         Raises:
-            MmkerasError: no such picture, or a zip that holds it more than once.
+            MmkerasError: no such picture, one outside the folder, or a zip that holds it more than once.
         """
         if self.archive is None:
-            if not (self.place / name).is_file():
-                raise MmkerasError(f"the picture {name} is missing in {self.place}")
-            return self.place / name
+            return self._find_file(name)
         member = name if self.inside == "." else f"{self.inside}/{name}"
         if self.count[member] > 1:
             raise MmkerasError(f"the picture {name} is in {self.place} {self.count[member]} times. Leave one of them")
@@ -62,6 +63,23 @@ class PictureFiles:
             hint = elsewhere and f". It has {elsewhere}: give image_folder {self.file / elsewhere[: -len(name) - 1]}"
             raise MmkerasError(f"the picture {name} is missing in {self.place}{hint or ''}")
         return _Member(self, member)
+
+    def _find_file(self, name):
+        file = self.place / name
+        try:
+            there = file.is_file()
+            inside = self.outside or file.resolve().is_relative_to(self.place.resolve())
+        except (OSError, ValueError, RuntimeError) as error:  # a name of 300 characters, links in a circle
+            reason = getattr(error, "strerror", None) or error
+            raise MmkerasError(f"the picture {name[:80]} cannot be looked for in {self.place}: {reason}") from error
+        if not inside:
+            raise MmkerasError(
+                f"the picture {name} lies outside of {self.place}. Allow that with pictures_outside=true, if you trust "
+                "the file"
+            )
+        if not there:
+            raise MmkerasError(f"the picture {name} is missing in {self.place}")
+        return file
 
 
 class _Member:

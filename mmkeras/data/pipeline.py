@@ -67,8 +67,8 @@ def training_batches(
 
     Returns:
         `tf.data.Dataset` of dicts: `image` (B, H, W, C) or (B, F), `token_ids` int32 (B, L) or `text`, string (B,) or
-        float32 (B, F), `image_id` int64 (B,), and `label` (B,) or (B, C) where the data has labels; further views of
-        `augment`.
+        float32 (B, F), `image_id` int64 (B,) or (B, S), `text_id` int64 (B,), see `PairedData`, and `label` (B,) or
+        (B, C) where the data has labels; further views of `augment`.
     """
     steps = steps_per_epoch(data, batch_size)
     with tf.device("CPU"):  # where tf.data runs: on a machine with a GPU the pictures would fill its memory
@@ -76,7 +76,7 @@ def training_batches(
         columns = {"image": tf.constant(data.images), "image_id": tf.constant(data.image_id, tf.int64)}
         if data.label is not None:
             columns["label"] = tf.constant(data.label)
-        text = _text_column(data.texts, text_preprocessor)
+        text = _text_column(data.texts, text_preprocessor) | {"text_id": tf.constant(data.text_image_id, tf.int64)}
 
     def order_of(epoch):
         return _shuffled(pairs, tf.stack([tf.cast(seed, tf.int64), epoch]))
@@ -178,8 +178,8 @@ def mismatched_batches(
 
     Returns:
         `tf.data.Dataset` of dicts: `image` (B, H, W, C) or (B, F), `token_ids` int32 (B, L) or `text`, string (B,) or
-        float32 (B, F), `image_id` int64 (B,), `label` int32 (B,), and the same of the other pair: `other_image`, ...,
-        `other_label`, which is `label` in no row.
+        float32 (B, F), `image_id` int64 (B,) or (B, S), `text_id` int64 (B,), `label` int32 (B,), and the same of the
+        other pair: `other_image`, ..., `other_label`, which is `label` in no row.
 
     Raises:
         MmkerasError: data without pairs or categories, with several an item, with pairs of two categories, or with
@@ -206,7 +206,7 @@ def mismatched_batches(
             "image_id": tf.constant(data.image_id, tf.int64),
             "label": tf.constant(data.label, tf.int32),
         }
-        text = _text_column(data.texts, text_preprocessor)
+        text = _text_column(data.texts, text_preprocessor) | {"text_id": tf.constant(data.text_image_id, tf.int64)}
 
     def drawn(category, share_of_items, share_of_pairs):
         item = _within(*stretches, category, share_of_items)

@@ -23,6 +23,8 @@ def load_source(
     image_folder: str | os.PathLike[str] | None = None,
     limit: int = 0,
     targets: Targets = "",
+    skip_bad: bool = False,
+    pictures_outside: bool = False,
 ) -> PairedData:
     """Return one split of a data set, its pictures as `loader` makes them.
 
@@ -35,6 +37,8 @@ def load_source(
         image_folder: for a captions file, where its pictures lie, a folder or a zip, or their features, an `.npz` file.
         limit: only the first so many texts (glyphs), pictures (captions) or pairs (features); 0 is all.
         targets: categories to load: `""` none, `category` one an item, `tags` any number.
+        skip_bad: whether what cannot be read of captions is left out and told, see `load_captions`.
+        pictures_outside: whether pictures of captions may lie outside of `image_folder`, see `load_captions`.
 
     Returns:
         `PairedData`.
@@ -53,7 +57,7 @@ def load_source(
         return _fitting(data, source, loader)
     if loader is None and not str(image_folder).endswith(".npz"):
         raise MmkerasError(f"Expected a loader to read the pictures of {source}. Received: None")
-    return load_captions(source, split, loader, image_folder, limit, targets)
+    return load_captions(source, split, loader, image_folder, limit, targets, skip_bad, pictures_outside)
 
 
 def check_source(source: str | os.PathLike[str], split: str = "all") -> None:

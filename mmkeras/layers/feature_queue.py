@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from mmkeras._config import ConfigFromSignature
+from mmkeras.ids import NO_ID
 from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
 NO_PICTURE = -(2**63)  # the id of a place that no batch has filled yet
@@ -16,7 +17,7 @@ NO_PICTURE = -(2**63)  # the id of a place that no batch has filled yet
 
 @keras.saving.register_keras_serializable("mmkeras")
 class FeatureQueue(ConfigFromSignature, keras.layers.Layer):
-    """First in, first out: embeddings of pictures and texts with the ids of their pictures.
+    """First in, first out: embeddings of pictures and texts with their ids.
 
     Everything is a weight, and saved with the model. Until batches have filled it the queue holds random unit vectors
     under an id that no picture has: negatives of everything, and easy ones.
@@ -26,40 +27,49 @@ class FeatureQueue(ConfigFromSignature, keras.layers.Layer):
     Args:
         size: K, the pairs that it holds, 1 or more.
         embedding_dim: D.
+        ids: W, the most ids that a picture or a text has, 1 or more.
         seed: int, which decides the random vectors.
 
     Call arguments:
         image_embedding: (B, D), of the teacher.
         text_embedding: (B, D), of the teacher.
-        image_id: int64 (B,).
+        image_id: int64 (B,), or (B, S) for S ids a picture, W at most.
+        text_id: int64 (B,) or (B, T).
 
     Returns:
         dict of the candidates, the batch's first: `image_embedding` and `text_embedding`, float32 (B + K, D), and
-        `image_id`, int64 (B + K,). Nothing is queued: see `enqueue`.
+        `image_id` and `text_id`, int64 (B + K, W), rows with fewer ids filled with -1. Nothing is queued: see
+        `enqueue`.
 
     Raises:
-        ValueError: a size or an embedding_dim below 1; a batch of one, or one that does not divide the size.
+        ValueError: a size, an embedding_dim or ids below 1; a batch of one, or one that does not divide the size; more
+            ids than the queue has room for.
 
     Example:
         >>> queue = FeatureQueue(size=4096, embedding_dim=256)
-        >>> candidates = queue(image_embedding, text_embedding, image_id)
-        >>> queue.enqueue(image_embedding, text_embedding, image_id)  # after the loss
+        >>> candidates = queue(image_embedding, text_embedding, image_id, text_id)
+        >>> queue.enqueue(image_embedding, text_embedding, image_id, text_id)  # after the loss
 
     Reference:
         He et al. 2020 (MoCo, arXiv 1911.05722), section 3.2; for two modalities Li et al. 2021 (ALBEF, arXiv
         2107.07651), section 3.2.
     """
 
-    def __init__(self, size: int, embedding_dim: int, seed: int = 0, **kwargs: Any) -> None:
+    def __init__(self, size: int, embedding_dim: int, ids: int = 1, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)  # an int64 id and a float32 embedding stay what they are
-        if min(size, embedding_dim) < 1:
-            raise ValueError(f"Expected sizes of 1 or more. Received: size={size}, embedding_dim={embedding_dim}")
+        if min(size, embedding_dim, ids) < 1:
+            raise ValueError(
+                f"Expected sizes of 1 or more. Received: size={size}, embedding_dim={embedding_dim}, ids={ids}"
+            )
         self.size = size
         self.embedding_dim = embedding_dim
+        self.ids = ids
         self.seed = seed
         self.image_queue = self._add_state("image_queue", (size, embedding_dim), _random_unit_rows(seed))
         self.text_queue = self._add_state("text_queue", (size, embedding_dim), _random_unit_rows(seed + 1))
-        self.id_queue = self._add_state("id_queue", (size,), keras.initializers.Constant(NO_PICTURE), "int64")
+        unknown = keras.initializers.Constant(NO_PICTURE)
+        self.image_id_queue = self._add_state("image_id_queue", (size, ids), unknown, "int64")
+        self.text_id_queue = self._add_state("text_id_queue", (size, ids), unknown, "int64")
         self.pointer = self._add_state("pointer", (), "zeros", "int64")
         self.built = True
 
@@ -78,14 +88,17 @@ class FeatureQueue(ConfigFromSignature, keras.layers.Layer):
                 f"{self._nearest_sizes(batch_size)}. Received: batch_size={batch_size}"
             )
 
-    def call(self, image_embedding: TensorLike, text_embedding: TensorLike, image_id: TensorLike) -> dict[str, Tensor]:
+    def call(
+        self, image_embedding: TensorLike, text_embedding: TensorLike, image_id: TensorLike, text_id: TensorLike
+    ) -> dict[str, Tensor]:
         return {
             "image_embedding": ops.concatenate([ops.cast(image_embedding, "float32"), self.image_queue], axis=0),
             "text_embedding": ops.concatenate([ops.cast(text_embedding, "float32"), self.text_queue], axis=0),
-            "image_id": ops.concatenate([ops.cast(image_id, "int64"), self.id_queue], axis=0),
+            "image_id": ops.concatenate([self._filled("image_id", image_id), self.image_id_queue], axis=0),
+            "text_id": ops.concatenate([self._filled("text_id", text_id), self.text_id_queue], axis=0),
         }
 
-    def enqueue(self, image_embedding: Array, text_embedding: Array, image_id: Array) -> None:
+    def enqueue(self, image_embedding: Array, text_embedding: Array, image_id: Array, text_id: Array) -> None:
         """Put a batch in the place of the oldest one; takes what the call takes. No gradient comes through."""
         batch = image_embedding.shape[0]
         if batch is None:
@@ -99,11 +112,23 @@ class FeatureQueue(ConfigFromSignature, keras.layers.Layer):
         for queue, rows in (
             (self.image_queue, image_embedding),
             (self.text_queue, text_embedding),
-            (self.id_queue, image_id),
+            (self.image_id_queue, self._filled("image_id", image_id)),
+            (self.text_id_queue, self._filled("text_id", text_id)),
         ):
             rows = ops.stop_gradient(ops.cast(rows, queue.dtype))
             queue.assign(ops.scatter_update(ops.convert_to_tensor(queue), places, rows))
         self.pointer.assign((pointer + ops.cast(batch, "int64")) % self.size)
+
+    def _filled(self, name, ids):
+        """Ids (B,) or (B, S) as int64 (B, W)."""
+        ids = ops.cast(ids, "int64")
+        ids = ops.expand_dims(ids, 1) if len(ids.shape) == 1 else ids
+        if ids.shape[1] > self.ids:
+            raise ValueError(
+                f"Expected at most {self.ids} ids a row, as the queue was made for. Received: {name} with "
+                f"{ids.shape[1]}; make it with ids={ids.shape[1]}"
+            )
+        return ops.pad(ids, [[0, 0], [0, self.ids - ids.shape[1]]], constant_values=NO_ID)
 
     def _add_state(self, name, shape, initializer, dtype="float32"):
         return self.add_weight(
@@ -125,7 +150,11 @@ class FeatureQueue(ConfigFromSignature, keras.layers.Layer):
         return f"; of that batch it holds {' or '.join(map(str, sizes))}"
 
     def compute_output_spec(
-        self, image_embedding: keras.KerasTensor, text_embedding: keras.KerasTensor, image_id: keras.KerasTensor
+        self,
+        image_embedding: keras.KerasTensor,
+        text_embedding: keras.KerasTensor,
+        image_id: keras.KerasTensor,
+        text_id: keras.KerasTensor,
     ) -> dict[str, keras.KerasTensor]:
         batch = image_embedding.shape[0]
         rows = None if batch is None else batch + self.size
@@ -133,7 +162,8 @@ class FeatureQueue(ConfigFromSignature, keras.layers.Layer):
         return {
             "image_embedding": embedding,
             "text_embedding": embedding,
-            "image_id": keras.KerasTensor((rows,), "int64"),
+            "image_id": keras.KerasTensor((rows, self.ids), "int64"),
+            "text_id": keras.KerasTensor((rows, self.ids), "int64"),
         }
 
 
@@ -157,9 +187,9 @@ def gathered_from_replicas(rows: Array) -> Tensor:
         (sum of all B, ...); `rows` itself where there is one replica, or none.
 
     Example:
-        >>> candidates = queue(*map(gathered_from_replicas, (image_embedding, text_embedding, image_id)))
+        >>> candidates = queue(*map(gathered_from_replicas, (image_embedding, text_embedding, image_id, text_id)))
     """
     replicas = tf.distribute.get_replica_context()
     if replicas is None or replicas.num_replicas_in_sync == 1:
         return rows
-    return replicas.all_gather(rows, axis=0)
+    return tf.ensure_shape(replicas.all_gather(rows, axis=0), (None, *rows.shape[1:]))

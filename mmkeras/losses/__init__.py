@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from .image_text_contrastive import ImageTextContrastive as ImageTextContrastive
     from .image_text_contrastive import candidate_logits as candidate_logits
     from .image_text_contrastive import image_text_contrast as image_text_contrast
-    from .image_text_contrastive import positive_candidates as positive_candidates
     from .image_text_contrastive import soft_targets as soft_targets
     from .masked_language import MaskedLanguageCrossentropy as MaskedLanguageCrossentropy
     from .masked_language import masked_language_crossentropy as masked_language_crossentropy
     from .matching import MatchingCrossentropy as MatchingCrossentropy
     from .matching import matching_crossentropy as matching_crossentropy
     from .matching import sample_hard_negatives as sample_hard_negatives
+    from .shared_ids import share_id as share_id
     from .triplet import Triplet as Triplet
     from .triplet import triplet_loss as triplet_loss
 else:

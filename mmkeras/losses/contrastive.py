@@ -8,13 +8,18 @@ from typing import Any
 import keras
 from keras import ops
 
+from mmkeras.losses.shared_ids import share_id
 from mmkeras.tensors import Tensor, TensorLike
 
 EXCLUDED = -1e9  # a logit that softmax turns into exactly 0 in float32
 
 
 def info_nce(
-    image_embedding: TensorLike, text_embedding: TensorLike, temperature: TensorLike, image_id: TensorLike | None = None
+    image_embedding: TensorLike,
+    text_embedding: TensorLike,
+    temperature: TensorLike,
+    image_id: TensorLike | None = None,
+    text_id: TensorLike | None = None,
 ) -> Tensor:
     """Symmetric InfoNCE over the pairs of a batch.
 
@@ -22,14 +27,17 @@ def info_nce(
 
         loss_i = - 1/2 log( exp(s_ii) / sum_{j in N(i)} exp(s_ij) ) - 1/2 log( exp(s_ii) / sum_{j in N(i)} exp(s_ji) )
 
-    where N(i) is i itself and every j whose `image_id` differs: two captions of one picture, or two pictures that look
-    alike, are never negatives of each other.
+    where N(i) is i itself and every j that is no right answer, as the ids say: two captions of one picture, two
+    pictures that look alike or have one caption, are never negatives of each other. (With several ids a picture the two
+    sums differ: of the first, text j has no id of picture i; of the second, picture j has no id of text i.)
 
     Args:
         image_embedding: (B, D), unit norm.
         text_embedding: (B, D), unit norm; row i belongs to row i.
         temperature: positive scalar.
-        image_id: int (B,); without it every other row is a negative.
+        image_id: int (B,), or (B, S) for several ids a picture, see `share_id`; without it every other row is a
+            negative.
+        text_id: int (B,), or (B, T); by default `image_id`.
 
     Returns:
         float32 (B,).
@@ -37,35 +45,34 @@ def info_nce(
     Reference:
         van den Oord et al. 2018 (arXiv 1807.03748), equation 4; symmetric as in CLIP (arXiv 2103.00020), figure 3.
     """
+    related = None if image_id is None else share_id(image_id, text_id)
+    return _info_nce(image_embedding, text_embedding, temperature, related)
+
+
+def _info_nce(image_embedding, text_embedding, temperature, related):
     image_embedding = ops.cast(image_embedding, "float32")
     text_embedding = ops.cast(text_embedding, "float32")
     temperature = ops.cast(temperature, "float32")
     logits = ops.matmul(image_embedding, ops.transpose(text_embedding)) / temperature  # (B, B)
     positive = ops.diagonal(logits)
-    if image_id is not None:
+    if related is not None:
         own = ops.eye(ops.shape(logits)[0], dtype="bool")
-        logits = ops.where(ops.logical_or(own, is_negative(logits, image_id)), logits, EXCLUDED)
+        logits = ops.where(ops.logical_or(own, ops.logical_not(related)), logits, EXCLUDED)
     image_to_text = ops.logsumexp(logits, axis=1) - positive
     text_to_image = ops.logsumexp(logits, axis=0) - positive
     return 0.5 * (image_to_text + text_to_image)
 
 
-def is_negative(similarity: TensorLike, image_id: TensorLike | None = None) -> Tensor:
-    """Which columns are negatives of which rows: bool (B, B), those of another `image_id`, or all but the row's own."""
-    if image_id is None:
-        return ops.logical_not(ops.eye(ops.shape(similarity)[0], dtype="bool"))
-    return ops.not_equal(ops.expand_dims(image_id, 1), ops.expand_dims(image_id, 0))
+def related_rows(y_true: TensorLike) -> Tensor:
+    """Which texts of a batch are right answers of which pictures, bool (B, B), of what a loss is given to compare with.
 
+    Keras casts that to float32, where the ids 16777216 and 16777217 would be one; 0 and 1 are exact.
 
-def id_as_row(image_id: TensorLike) -> Tensor:
-    """Each id as the first row that has it, int32 (B,), for Keras casts what a loss compares to float32.
-
-    There 16777216 and 16777217 would be one id; a number below B is exact.
+    Args:
+        y_true: int (B,), `image_id`, of pictures and texts alike; or bool (B, B), as `share_id` returns it.
     """
-    image_id = ops.convert_to_tensor(image_id)
-    same = ops.equal(ops.expand_dims(image_id, 1), ops.expand_dims(image_id, 0))  # (B, B)
-    rows = ops.arange(ops.shape(image_id)[0], dtype="int32")
-    return ops.min(ops.where(same, rows, ops.shape(image_id)[0]), axis=1)
+    y_true = ops.convert_to_tensor(y_true)
+    return y_true if len(y_true.shape) == 2 else share_id(y_true)
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -76,7 +83,8 @@ class InfoNCE(keras.losses.Loss):
     batch. A triplet loss looks at single negatives and suits small batches; a category loss needs no pairs at all.
 
     Call arguments:
-        y_true: `image_id`, int (B,); ids of 64 bits stay apart.
+        y_true: `image_id`, int (B,), where ids of 64 bits stay apart; or bool (B, B), which texts are right answers of
+            which pictures, `share_id(image_id, text_id)`.
         y_pred: tuple of image embeddings (B, D), text embeddings (B, D) and the temperature (scalar).
 
     Returns:
@@ -92,8 +100,8 @@ class InfoNCE(keras.losses.Loss):
     def __call__(
         self, y_true: TensorLike, y_pred: Sequence[TensorLike], sample_weight: TensorLike | None = None
     ) -> Tensor:
-        return super().__call__(id_as_row(y_true), y_pred, sample_weight)
+        return super().__call__(related_rows(y_true), y_pred, sample_weight)
 
     def call(self, y_true: TensorLike, y_pred: Sequence[TensorLike]) -> Tensor:
         image_embedding, text_embedding, temperature = y_pred
-        return info_nce(image_embedding, text_embedding, temperature, image_id=y_true)
+        return _info_nce(image_embedding, text_embedding, temperature, ops.cast(y_true, "bool"))

@@ -14,19 +14,6 @@ from mmkeras.tensors import Tensor, TensorLike
 SMALLEST = 1e-6  # of 1 - p in the focal factor: below it a power under 1 has no finite slope
 
 
-def positive_candidates(image_id: TensorLike, candidate_id: TensorLike) -> Tensor:
-    """Which candidates show a row's picture, whether they stand in the batch or in the queue.
-
-    Args:
-        image_id: int (B,).
-        candidate_id: int (C,).
-
-    Returns:
-        bool (B, C).
-    """
-    return ops.equal(ops.expand_dims(image_id, 1), ops.expand_dims(candidate_id, 0))
-
-
 def candidate_logits(embedding: TensorLike, candidates: TensorLike, temperature: TensorLike) -> Tensor:
     """Cosines over temperature of each row with each candidate.
 
@@ -47,11 +34,11 @@ def soft_targets(teacher_logits: TensorLike, positives: TensorLike, alpha: Tenso
 
         y_ij = (1 - alpha) h_ij + alpha softmax_j(teacher_ij)
 
-    where h_i has its mass of 1 in equal parts on every candidate of the row's picture.
+    where h_i has its mass of 1 in equal parts on every candidate that is a right answer.
 
     Args:
         teacher_logits: (B, C), the teacher's own `candidate_logits`. No gradient reaches them.
-        positives: bool (B, C), at least one True a row: see `positive_candidates`.
+        positives: bool (B, C), at least one True a row: see `share_id`.
         alpha: the teacher's share, in [0, 1]; a number or a scalar tensor.
 
     Returns:
@@ -59,7 +46,7 @@ def soft_targets(teacher_logits: TensorLike, positives: TensorLike, alpha: Tenso
 
     Reference:
         Li et al. 2021 (ALBEF, arXiv 2107.07651), section 3.3, where h_i is 1 for the row's own candidate; in equal
-        parts on all of its picture as in the fine-tuning code of the authors.
+        parts on all that are right as in the fine-tuning code of the authors.
     """
     hard = ops.cast(positives, "float32")
     hard = hard / ops.sum(hard, axis=1, keepdims=True)
@@ -126,10 +113,10 @@ class ImageTextContrastive(ConfigFromSignature, keras.losses.Loss):
         ValueError: a gamma below 0.
 
     Example:
-        >>> positives = positive_candidates(image_id, candidate_id)
+        >>> texts, images = share_id(image_id, candidate_text_id), share_id(text_id, candidate_image_id)
         >>> to_text = candidate_logits(image_embedding, text_candidates, temperature)
         >>> to_image = candidate_logits(text_embedding, image_candidates, temperature)
-        >>> targets = [soft_targets(logits, positives, alpha=0.4) for logits in (teacher_to_text, teacher_to_image)]
+        >>> targets = soft_targets(teacher_to_text, texts, 0.4), soft_targets(teacher_to_image, images, 0.4)
         >>> loss = ImageTextContrastive(gamma=2.0)(targets, (to_text, to_image))
     """
 

@@ -7,28 +7,29 @@ from typing import Any
 import keras
 from keras import ops
 
-from mmkeras.losses.contrastive import EXCLUDED, is_negative
+from mmkeras.losses.contrastive import EXCLUDED
 from mmkeras.tensors import Array, Tensor, TensorLike
 
 MATCHING = 1  # the logit, of two, of "they belong together"
 
 
 def sample_hard_negatives(
-    logits: Array, image_id: TensorLike | None = None, seed: int | keras.random.SeedGenerator | None = None
+    logits: Array, related: TensorLike | None = None, seed: int | keras.random.SeedGenerator | None = None
 ) -> tuple[Tensor, Tensor]:
     """Draw a negative for each row, the likelier the closer it is.
 
-    Column j is drawn with softmax(logits_i)_j among the columns of another `image_id`.
+    Column j is drawn with softmax(logits_i)_j among the columns that are no right answers of row i.
 
     Args:
         logits: (B, B), cosines over temperature, the rows' own candidate on the diagonal. Rows may be pictures and
             columns texts, or the other way round. No gradient reaches them.
-        image_id: int (B,); without it every other row is a negative.
+        related: bool (B, B), which columns are right answers of which rows, as `share_id` says; without it every other
+            row is a negative.
         seed: int or `keras.random.SeedGenerator`. An int draws the same at every call.
 
     Returns:
         Pair: int32 (B,), the column drawn for each row, and bool (B,), whether the row has a negative at all. Where it
-        has none (the whole batch shows its picture) the column is any: give such a row no weight.
+        has none (the whole batch answers it) the column is any: give such a row no weight.
 
     Raises:
         ValueError: a batch of one, which has no negative.
@@ -38,7 +39,9 @@ def sample_hard_negatives(
     """
     if logits.shape[0] == 1:
         raise ValueError("Expected batches of 2 or more: a negative is another row. Received: batch_size=1")
-    negative = is_negative(logits, image_id)
+    if related is None:
+        related = ops.eye(ops.shape(logits)[0], dtype="bool")
+    negative = ops.logical_not(related)
     logits = ops.where(negative, ops.stop_gradient(ops.cast(logits, "float32")), EXCLUDED)
     drawn = keras.random.categorical(logits, 1, dtype="int32", seed=seed)
     return ops.squeeze(drawn, axis=1), ops.any(negative, axis=1)
@@ -80,7 +83,7 @@ class MatchingCrossentropy(keras.losses.Loss):
         Scalar, 0 where no pair has a weight.
 
     Example:
-        >>> text, found = sample_hard_negatives(logits, image_id, seed)
+        >>> text, found = sample_hard_negatives(logits, share_id(image_id, text_id), seed)
         >>> negative_logits = head(fusion(image_tokens, ops.take(text_tokens, text, axis=0)))
         >>> loss = MatchingCrossentropy()(ops.zeros(batch), negative_logits, sample_weight=found)
     """

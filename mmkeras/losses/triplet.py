@@ -9,7 +9,8 @@ import keras
 from keras import ops
 
 from mmkeras._config import ConfigFromSignature
-from mmkeras.losses.contrastive import id_as_row, is_negative
+from mmkeras.losses.contrastive import related_rows
+from mmkeras.losses.shared_ids import share_id
 from mmkeras.tensors import Tensor, TensorLike
 
 Negatives: TypeAlias = Literal["sum", "hardest", "semi_hard"]
@@ -24,10 +25,11 @@ def triplet_loss(
     margin: float = 0.2,
     negatives: Negatives = "hardest",
     image_id: TensorLike | None = None,
+    text_id: TensorLike | None = None,
 ) -> Tensor:
     """Bidirectional hinge on the cosines of a batch of pairs.
 
-    With s_ij = <v_i, t_j>, h(x) = max(0, x) and N(i) every j whose `image_id` differs from i's,
+    With s_ij = <v_i, t_j>, h(x) = max(0, x) and N(i) every j that is no right answer of i, as the ids say,
 
         sum:        loss_i = sum_{j in N(i)} h(margin - s_ii + s_ij)  +  sum_{j in N(i)} h(margin - s_ii + s_ji)
         hardest:    loss_i = max_{j in N(i)} h(margin - s_ii + s_ij)  +  max_{j in N(i)} h(margin - s_ii + s_ji)
@@ -39,7 +41,9 @@ def triplet_loss(
         text_embedding: (B, D), unit norm; row i belongs to row i.
         margin: more than 0, below 2.
         negatives: `"sum"`, `"hardest"` or `"semi_hard"`.
-        image_id: int (B,); without it every other row is a negative.
+        image_id: int (B,), or (B, S) for several ids a picture, see `share_id`; without it every other row is a
+            negative.
+        text_id: int (B,), or (B, T); by default `image_id`.
 
     Returns:
         float32 (B,), 0 for a row without a negative. A loss of 2 * margin in every row with `"hardest"` is what all
@@ -49,11 +53,18 @@ def triplet_loss(
         Faghri et al. 2018 (VSE++, arXiv 1707.05612), equations 5 and 6, which leave out row i alone; semi-hard
         negatives as in Schroff et al. 2015 (FaceNet, arXiv 1503.03832), equation 4.
     """
+    related = None if image_id is None else share_id(image_id, text_id)
+    return _triplet_loss(image_embedding, text_embedding, margin, negatives, related)
+
+
+def _triplet_loss(image_embedding, text_embedding, margin, negatives, related):
     image_embedding = ops.cast(image_embedding, "float32")
     text_embedding = ops.cast(text_embedding, "float32")
     similarity = ops.matmul(image_embedding, ops.transpose(text_embedding))  # (B, B)
     positive = ops.diagonal(similarity)
-    negative = is_negative(similarity, image_id)
+    if related is None:
+        related = ops.eye(ops.shape(similarity)[0], dtype="bool")
+    negative = ops.logical_not(related)
     image_to_text = _violation(similarity, positive, negative, margin, negatives)
     text_to_image = _violation(ops.transpose(similarity), positive, ops.transpose(negative), margin, negatives)
     return image_to_text + text_to_image
@@ -87,7 +98,8 @@ class Triplet(ConfigFromSignature, keras.losses.Loss):
         negatives: `"sum"`, `"hardest"` or `"semi_hard"`.
 
     Call arguments:
-        y_true: `image_id`, int (B,); ids of 64 bits stay apart.
+        y_true: `image_id`, int (B,), where ids of 64 bits stay apart; or bool (B, B), which texts are right answers of
+            which pictures, `share_id(image_id, text_id)`.
         y_pred: tuple of image embeddings (B, D) and text embeddings (B, D).
 
     Returns:
@@ -118,8 +130,9 @@ class Triplet(ConfigFromSignature, keras.losses.Loss):
     def __call__(
         self, y_true: TensorLike, y_pred: Sequence[TensorLike], sample_weight: TensorLike | None = None
     ) -> Tensor:
-        return super().__call__(id_as_row(y_true), y_pred, sample_weight)
+        return super().__call__(related_rows(y_true), y_pred, sample_weight)
 
     def call(self, y_true: TensorLike, y_pred: Sequence[TensorLike]) -> Tensor:
         image_embedding, text_embedding = y_pred
-        return triplet_loss(image_embedding, text_embedding, self.margin, self.negatives, image_id=y_true)
+        related = ops.cast(y_true, "bool")
+        return _triplet_loss(image_embedding, text_embedding, self.margin, self.negatives, related)

@@ -52,23 +52,37 @@ def check_ids(
     gallery: int,
     both: bool = True,
 ) -> list[NDArray[Any]]:
-    """Both as integer or string vectors of their lengths; each query id (with `both`, each id) has a partner."""
+    """Both as integers or strings; each query (with `both`, each item) has a partner.
+
+    One side at most may have several ids an item, integers (rows, S), filled up with -1.
+    """
     ids = []
     for name, given, length in ((query_name, query_id, queries), (gallery_name, gallery_id, gallery)):
         array = np.asarray(given)
-        if array.shape != (length,) or array.dtype.kind not in "iuUS":
+        several = array.ndim == 2 and array.shape[1] > 0
+        if (
+            array.shape[:1] != (length,)
+            or array.dtype.kind not in ("iu" if several else "iuUS")
+            or array.ndim > 1 + several
+        ):
             raise MmkerasError(
-                f"Expected {name} as integers or strings of shape ({length},), one for each embedding. "
-                f"Received: shape {array.shape}, dtype {array.dtype}"
+                f"Expected {name} as integers or strings of shape ({length},), one for each embedding, or integers of "
+                f"shape ({length}, S), several. Received: shape {array.shape}, dtype {array.dtype}"
             )
         ids.append(array.astype(np.int64) if array.dtype.kind in "iu" else array)
     if ids[0].dtype.kind != ids[1].dtype.kind:
         raise MmkerasError(
             f"Expected {query_name} and {gallery_name} of one type. Received: {ids[0].dtype} and {ids[1].dtype}"
         )
+    if ids[0].ndim + ids[1].ndim > 3:
+        raise MmkerasError(
+            f"Expected several ids an item in one of {query_name} and {gallery_name}. "
+            f"Received: shapes {ids[0].shape} and {ids[1].shape}"
+        )
     directions = [(query_name, ids[0], gallery_name, ids[1]), (gallery_name, ids[1], query_name, ids[0])]
     for name, own, other_name, other in directions[: 2 if both else 1]:
-        alone = np.flatnonzero(~np.isin(own, other))
+        found = np.isin(own, other)
+        alone = np.flatnonzero(~(found.any(axis=1) if own.ndim == 2 else found))
         if len(alone):
             raise MmkerasError(
                 f"Expected a relevant item for each query: every {name} among {other_name}. "

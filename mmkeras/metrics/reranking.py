@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mmkeras.errors import MmkerasError
 from mmkeras.metrics.checks import check_embeddings, check_ids, check_ks, check_positive
+from mmkeras.metrics.ids import related, related_candidates
 from mmkeras.metrics.retrieval import metrics_of_ranks
 from mmkeras.metrics.score_tiles import falling_keys, ranks_both_ways, score_blocks
 
@@ -93,7 +94,7 @@ def _nearest(queries, gallery, ids, k, chunk_size):
     for rows, scores in score_blocks(queries, gallery, chunk_size):
         keys = falling_keys(scores) << way_bits
         for query_id, gallery_id in ids:
-            keys += query_id[rows, None] == gallery_id
+            keys += related(query_id[rows], gallery_id)
         keys = (keys << row_bits) | np.arange(size)
         if k < size:
             keys = np.partition(keys, k - 1, axis=1)[:, :k]
@@ -135,7 +136,7 @@ def _ranks(candidates, scores, query_id, gallery_id, embedding_rank):
     That one holds where no candidate is relevant: all of them come before. (It was computed in other tiles, and might
     be smaller by the last bit of a product.)
     """
-    relevant = query_id[:, None] == gallery_id[candidates]
+    relevant = related_candidates(query_id, gallery_id[candidates])
     best = np.where(relevant, scores, -np.inf).max(axis=1)
     ahead = np.sum(~relevant & (scores >= best[:, None]), axis=1)
     behind = np.maximum(embedding_rank, candidates.shape[1] + 1)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmkeras.metrics.ids import relevant_codes
+
 _LEAST_EDGE = 64  # of a tile: below it, what a call costs is more than the arithmetic
 _KEPT_BYTES = 2**28  # room for tiles that both passes need; what is not used costs nothing
 
@@ -30,17 +32,18 @@ def ranks_both_ways(
     A rank is 1 + the number of irrelevant items that score at least what the best relevant one does: all that do, less
     the relevant ones that do.
 
-    Sorted by id, the relevant pairs lie along a diagonal, but for rows that are equal under several ids. A first pass
-    over the tiles that hold relevant pairs finds each query's best relevant score; a second pass over all tiles counts
-    the scores that reach it. The best is taken from the very product that is counted: from a tile that was kept, or
-    where there is no room, from the same call with the same operands.
+    Sorted by id, the relevant pairs lie along a diagonal, but for rows that are equal under several ids, or have some.
+    A first pass over the tiles that hold relevant pairs finds each query's best relevant score; a second pass over all
+    tiles counts the scores that reach it. The best is taken from the very product that is counted: from a tile that was
+    kept, or where there is no room, from the same call with the same operands.
 
     Args:
         rows: float32 array (N, D), finite.
         columns: float32 array (M, D), finite.
-        row_id: array (N,), each value present in `column_id`.
-        column_id: array (M,) of the same type; with `both`, each value present in `row_id`. A pair is relevant where
-            the ids are equal.
+        row_id: array (N,), or int (N, S) for several ids a row, see `mmkeras.metrics.ids`; of each row at least one is
+            present in `column_id`.
+        column_id: array (M,) of the same type, or (M, S) where `row_id` is (N,); with `both`, of each column at least
+            one is present in `row_id`. A pair is relevant where an id is equal.
         chunk_size: longest edge of a tile, 64 at least.
         both: whether to rank the columns' queries too.
 
@@ -48,8 +51,8 @@ def ranks_both_ways(
         Two int64 arrays, (N,) and (M,); the second is None without `both`.
     """
     edge = max(chunk_size, _LEAST_EDGE)
-    _, code = np.unique(np.concatenate([row_id, column_id]), return_inverse=True)
-    down, across = _Side(rows, code[: len(row_id)], edge), _Side(columns, code[len(row_id) :], edge)
+    row_code, column_code, *relevant = relevant_codes(row_id, column_id)
+    down, across = _Side(rows, row_code, edge), _Side(columns, column_code, edge)
     tiles = [(above, left) for above in down.blocks for left in across.blocks]
     # One allocation holds the tiles to keep and, at its end, the one to overwrite: NumPy asks for huge pages.
     height, width = (max(len(block) for block in side.blocks) for side in (down, across))
@@ -62,7 +65,7 @@ def ranks_both_ways(
 
     for tile in tiles:
         above, left = tile
-        for row, column in _relevant_queries(above, left):
+        for row, column in _relevant_queries(above, left, *relevant):
             if tile not in kept:
                 kept[tile] = min(len(kept), room)
                 scores = product(*tile, kept[tile])
@@ -76,7 +79,7 @@ def ranks_both_ways(
         above.count_reached(scores, left)
         if both:
             left.count_reached(scores.T, above)
-        for row, column in _relevant_queries(above, left) if tile in kept else ():
+        for row, column in _relevant_queries(above, left, *relevant) if tile in kept else ():
             score = scores[above.place[row], left.place[column]]
             above.take_back(row, score, left.copies[column])
             if both:
@@ -178,20 +181,26 @@ class _Block:
         np.subtract.at(self.rank, query[reached], copies[reached])
 
 
-def _relevant_queries(above, left):
-    """Indices of the queries of one block and of another that have one id; for each piece of the first, if it has any.
+def _relevant_queries(above, left, start, codes):
+    """Indices of the queries of one block and of another that are relevant; for each piece of the first, if it has any.
 
-    A piece's pairs are no more than a tile has scores.
+    A piece's pairs are no more than a tile has scores. What is relevant to code i is `codes[start[i] : start[i + 1]]`.
     """
     order = np.argsort(left.code, kind="stable")
     left_code = left.code[order]
     for piece in above.pieces:
-        first, last = (np.searchsorted(left_code, above.code[piece], side) for side in ("left", "right"))
-        matches = last - first
-        row = np.repeat(np.arange(len(matches)), matches)
-        if len(row):
-            column = np.arange(len(row)) + np.repeat(first - (np.cumsum(matches) - matches), matches)
-            yield row + piece.start, order[column]
+        wanted, code = _stretches(start[above.code[piece]], start[above.code[piece] + 1])
+        code = codes[code]
+        query, column = _stretches(*(np.searchsorted(left_code, code, side) for side in ("left", "right")))
+        if len(query):
+            yield wanted[query] + piece.start, order[column]
+
+
+def _stretches(first, last):
+    """All of first[i] to last[i], one stretch behind the other: the i of each, and its place."""
+    sizes = last - first
+    which = np.repeat(np.arange(len(sizes)), sizes)
+    return which, np.arange(len(which)) + np.repeat(first - (np.cumsum(sizes) - sizes), sizes)
 
 
 def _distinct(rows):

@@ -8,6 +8,7 @@ import keras
 
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.losses.contrastive import InfoNCE
+from mmkeras.losses.shared_ids import share_id
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.learnt_temperature import LearntTemperature
 from mmkeras.models.staged_model import part
@@ -58,5 +59,5 @@ class DualEncoder(ImageTextModel):
 
     def compute_losses(self, batch: Arrays, outputs: Tensors, training: bool = True) -> Tensors:
         contrast = outputs["image_embedding"], outputs["text_embedding"], self.temperature.value
-        loss = self.info_nce(batch["image_id"], contrast)
+        loss = self.info_nce(share_id(*self.ids_of(batch)), contrast)
         return {"loss": loss + sum(self.losses)}  # with regularisation that an encoder brings along

@@ -16,12 +16,14 @@ from mmkeras.encoders.image import build_image_encoder  # noqa: F401 - for the n
 from mmkeras.encoders.text import build_text_encoder  # noqa: F401
 from mmkeras.errors import MmkerasError
 from mmkeras.models.batch_encoder import BatchEncoder, Pictures, Texts
+from mmkeras.models.batch_ids import batch_ids
 from mmkeras.models.preset import Preset
 from mmkeras.models.staged_model import StagedModel
 from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor  # noqa: F401
 from mmkeras.tensors import Array, Arrays, Tensor, Tensors, Vectors
 
 if TYPE_CHECKING:
+    from mmkeras.data.paired import PairedData
     from mmkeras.models.learnt_temperature import LearntTemperature
     from mmkeras.models.modality_adversary import ModalityAdversary
     from mmkeras.models.momentum_teacher import MomentumTeacher
@@ -153,6 +155,21 @@ class ImageTextModel(StagedModel):
             **_laid_over(preset.arguments, overrides),
         )
 
+    @classmethod
+    def arguments_for(cls, data: PairedData) -> dict[str, Any]:
+        """Return the constructor arguments that follow from the data that are trained on, for `from_preset`.
+
+        Raises:
+            MmkerasError: data without categories, of a system that trains on them.
+        """
+        if "categories" not in cls.supervision:
+            return {}
+        if data.label is None:
+            raise MmkerasError(
+                f"{cls.__name__} trains on categories. Expected targets to be category or tags. Received: targets=''"
+            )
+        return {"label_names": data.label_names, "multi_label": data.label.ndim == 2}
+
     @property
     def parts(self) -> dict[str, keras.layers.Layer]:
         """What training may change or leave alone, by name: a dict of layers.
@@ -190,6 +207,10 @@ class ImageTextModel(StagedModel):
         if "token_ids" in batch:
             return batch["token_ids"]
         return batch["text"] if self.text_encoder.takes == "features" else self.batch_encoder.tokenize(batch["text"])
+
+    def ids_of(self, batch: Arrays) -> tuple[Tensor, Tensor]:
+        """Return the ids by which pictures and texts of a batch answer each other, of both, see `batch_ids`."""
+        return batch_ids(batch, self._text_input(batch))
 
     def match(self, images: Array, token_ids: Array) -> Tensor:
         """Score pairs: the cosine of their embeddings. Systems with a fusion encoder override it.

@@ -9,6 +9,7 @@ from keras import ops
 
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.errors import MmkerasError
+from mmkeras.losses.shared_ids import share_id
 from mmkeras.losses.triplet import NEGATIVES, Negatives, Triplet
 from mmkeras.models.checks import not_negative
 from mmkeras.models.image_text_model import ImageTextModel
@@ -53,7 +54,8 @@ class ModalityInvariant(ImageTextModel):
         adversary: `ModalityAdversary`, or a dict of its arguments; a weight of 0.1 by default.
 
     Call arguments:
-        inputs: dict with `image` and `token_ids` (or `text`), and for training `image_id`; row i belongs to row i.
+        inputs: dict with `image` and `token_ids` (or `text`), and for training the ids of `batch_ids`, where
+            there are some; row i belongs to row i.
 
     Raises:
         MmkerasError: a margin or a weight out of its range, unknown negatives, or as `ModalityAdversary`.
@@ -109,7 +111,8 @@ class ModalityInvariant(ImageTextModel):
 
     def compute_losses(self, batch: Arrays, outputs: Tensors, training: bool = True) -> Tensors:
         image, text = outputs["image_embedding"], outputs["text_embedding"]
-        triplet_loss = Triplet(self.margin, self.negatives)(batch["image_id"], (image, text))
+        related = share_id(*self.ids_of(batch))
+        triplet_loss = Triplet(self.margin, self.negatives)(related, (image, text))
         task_loss = self.triplet_weight * triplet_loss
         return {
             "triplet_loss": triplet_loss,

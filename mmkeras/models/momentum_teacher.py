@@ -27,6 +27,7 @@ class MomentumTeacher(ConfigFromSignature, keras.layers.Layer):
         queue_size: pairs of earlier batches to contrast with, a multiple of the batch, 1 or more.
         alpha: the teacher's share in what is right, in [0, 1].
         alpha_ramp_steps: steps in which that share grows from 0 to `alpha`, linearly.
+        ids: ids that a picture of a batch may have, see `FeatureQueue`.
 
     Attributes:
         copies: dict from the name of a part to its copy, once there are any, see `copy`.
@@ -57,16 +58,19 @@ class MomentumTeacher(ConfigFromSignature, keras.layers.Layer):
         queue_size: int = 65536,
         alpha: float = 0.4,
         alpha_ramp_steps: int = 10_000,
+        ids: int = 2,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"name": "teacher", "autocast": False, **kwargs})
         share("momentum", momentum)
         share("alpha", alpha)
         at_least_one("queue_size", queue_size)
+        at_least_one("ids", ids)
         self.momentum = momentum
         self.queue_size = queue_size
         self.alpha = alpha
         self.alpha_ramp_steps = alpha_ramp_steps
+        self.ids = ids
         self.copies: dict[str, keras.layers.Layer] = {}
 
     def copy(self, students: Mapping[str, keras.layers.Layer]) -> None:
@@ -77,7 +81,7 @@ class MomentumTeacher(ConfigFromSignature, keras.layers.Layer):
         """
         self.copies = {name: momentum_copy(student) for name, student in students.items()}
         embedding_dim = students["image_encoder"].embedding_dim
-        self.queue = FeatureQueue(self.queue_size, embedding_dim, name="queue")
+        self.queue = FeatureQueue(self.queue_size, embedding_dim, self.ids, name="queue")
         self.steps = self.add_weight(
             shape=(),
             initializer="zeros",
@@ -126,29 +130,31 @@ class MomentumTeacher(ConfigFromSignature, keras.layers.Layer):
         taught |= {"image_embedding": image["embedding"], "text_embedding": text["embedding"]}
         return {name: ops.stop_gradient(rows) for name, rows in taught.items()}
 
-    def candidates(self, taught: Mapping[str, Tensor], image_id: TensorLike) -> Tensors:
+    def candidates(self, taught: Mapping[str, Tensor], image_id: TensorLike, text_id: TensorLike) -> Tensors:
         """Return what embeddings are contrasted with: the batch's, of all replicas, then the queue's.
 
         Args:
             taught: what the call returned.
-            image_id: int64 (B,).
+            image_id: int64 (B,) or (B, S), see `batch_ids`.
+            text_id: int64 (B,) or (B, T).
 
         Returns:
             dict, see `FeatureQueue`.
         """
-        return self.queue(*_queued(taught, image_id))
+        return self.queue(*_queued(taught, image_id, text_id))
 
-    def remember(self, taught: Mapping[str, Tensor], image_id: TensorLike) -> None:
+    def remember(self, taught: Mapping[str, Tensor], image_id: TensorLike, text_id: TensorLike) -> None:
         """Put the batch into the queue, and count the step.
 
         Args:
             taught: what the call returned.
-            image_id: int64 (B,).
+            image_id: int64 (B,) or (B, S), see `batch_ids`.
+            text_id: int64 (B,) or (B, T).
         """
-        self.queue.enqueue(*_queued(taught, image_id))
+        self.queue.enqueue(*_queued(taught, image_id, text_id))
         self.steps.assign_add(1)
 
 
-def _queued(taught, image_id):
-    rows = (taught["image_embedding"], taught["text_embedding"], ops.cast(image_id, "int64"))
+def _queued(taught, image_id, text_id):
+    rows = (taught["image_embedding"], taught["text_embedding"], image_id, text_id)
     return [gathered_from_replicas(row) for row in rows]

@@ -6,19 +6,16 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from mmkeras.data.paired import PairedData
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.masked_language_head import MaskedLanguageHead
 from mmkeras.layers.soft_masking import SoftMasking
 from mmkeras.layers.token_masking import TokenMasking
-from mmkeras.losses.image_text_contrastive import (
-    ImageTextContrastive,
-    candidate_logits,
-    positive_candidates,
-    soft_targets,
-)
+from mmkeras.losses.image_text_contrastive import ImageTextContrastive, candidate_logits, soft_targets
 from mmkeras.losses.masked_language import IGNORED, MaskedLanguageCrossentropy
 from mmkeras.losses.matching import sample_hard_negatives
+from mmkeras.losses.shared_ids import share_id
 from mmkeras.models.batch_encoder import Pictures, Texts
 from mmkeras.models.checks import boolean, not_negative
 from mmkeras.models.image_text_model import ImageTextModel
@@ -75,8 +72,8 @@ class SoftMask(ImageTextModel):
         seed: int, of masks and negatives; `None` draws one.
 
     Call arguments:
-        inputs: dict with `image` and `token_ids` (or `text`), and for training `image_id`, and `weak_image` where there
-            are two views; row i belongs to row i.
+        inputs: dict with `image` and `token_ids` (or `text`), and for training `weak_image` where there are two views
+            and the ids of `batch_ids` where there are some; row i belongs to row i.
 
     Returns:
         dict: `image_embedding` and `text_embedding`, float32 (B, D), unit norm; `image_tokens` (B, 1 + N, V) and
@@ -160,6 +157,10 @@ class SoftMask(ImageTextModel):
         names = (*(f"{loss}_loss" for loss in LOSSES), "matching_accuracy", "mask", "temperature", "alpha")
         self.trackers = {name: keras.metrics.Mean(name) for name in names}
         self.built = True
+
+    @classmethod
+    def arguments_for(cls, data: PairedData) -> dict[str, Any]:
+        return {**super().arguments_for(data), "teacher": {"ids": max((2, *data.image_id.shape[1:]))}}
 
     # --- Parts ---
 
@@ -254,10 +255,10 @@ class SoftMask(ImageTextModel):
     def _measured(self, batch, encoded, taught, training):
         """Every loss that has a weight, and what else is tracked: a dict of scalars."""
         weights = {loss: weight for loss, weight in self.loss_weights.items() if weight}
-        image_id = batch["image_id"]
+        ids = self.ids_of(batch)
         measured = {"temperature": self.temperature.value, "alpha": self.teacher.alpha_now}
         if "contrastive" in weights:
-            measured["contrastive_loss"] = self._contrastive_loss(image_id, encoded, taught)
+            measured["contrastive_loss"] = self._contrastive_loss(ids, encoded, taught)
         if set(weights) != {"contrastive"}:
             training = training and self.fusion.trainable
             if self.trains_with_masks:
@@ -265,7 +266,7 @@ class SoftMask(ImageTextModel):
             else:
                 fused, attention = self.fusion(encoded, training=training), None
             if "matching" in weights or "soft_matching" in weights:
-                negatives = self._negatives(image_id, encoded, taught)
+                negatives = self._negatives(share_id(*ids), encoded, taught)
             if "matching" in weights:
                 measured |= self.fusion.matching_losses(encoded, fused, negatives, training)
             if "soft_matching" in weights:
@@ -277,19 +278,19 @@ class SoftMask(ImageTextModel):
         weighted = [weight * measured[f"{loss}_loss"] for loss, weight in weights.items()]
         return measured | {"loss": total([*weighted, *self.losses])}
 
-    def _contrastive_loss(self, image_id, encoded, taught):
-        candidates = self.teacher.candidates(taught, image_id)
-        positives = positive_candidates(ops.cast(image_id, "int64"), candidates["image_id"])
+    def _contrastive_loss(self, ids, encoded, taught):
+        candidates = self.teacher.candidates(taught, *ids)
+        positives = share_id(ids[0], candidates["text_id"]), share_id(ids[1], candidates["image_id"])
         temperature, alpha = self.temperature.value, self.teacher.alpha_now
         logits, teacher_logits = (_both_ways(each, candidates, temperature) for each in (encoded, taught))
-        targets = [soft_targets(found, positives, alpha) for found in teacher_logits]
+        targets = [soft_targets(*direction, alpha) for direction in zip(teacher_logits, positives, strict=True)]
         return ImageTextContrastive(self.gamma)(targets, logits)
 
-    def _negatives(self, image_id, encoded, taught):
-        """A text of another image for each image and an image of another id for each text, by their rows."""
+    def _negatives(self, related, encoded, taught):
+        """A text for each image, and an image for each text, that is no right answer, by their rows."""
         to_text, to_image = _both_ways(encoded, taught, self.negatives_temperature or self.temperature.value)
-        text, text_found = sample_hard_negatives(to_text, image_id, self.seed_generator)
-        image, image_found = sample_hard_negatives(to_image, image_id, self.seed_generator)
+        text, text_found = sample_hard_negatives(to_text, related, self.seed_generator)
+        image, image_found = sample_hard_negatives(to_image, ops.transpose(related), self.seed_generator)
         return {"text": text, "text_found": text_found, "image": image, "image_found": image_found}
 
     def _masked(self, encoded, attention):
@@ -329,7 +330,7 @@ class SoftMask(ImageTextModel):
             losses = self._measured(batch, encoded, taught, training=True)
             scaled_loss = self.optimizer.scale_loss(losses["loss"])
         self.descend("main", lambda variables: tape.gradient(scaled_loss, variables))
-        self.teacher.remember(taught, batch["image_id"])
+        self.teacher.remember(taught, *self.ids_of(batch))
         self.track(losses)
         return self.get_metrics_result()
 

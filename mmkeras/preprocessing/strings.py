@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import keras
@@ -53,6 +54,14 @@ class StringPreprocessor(ConfigFromSignature):
         if self.strip:
             texts = tf.strings.strip(texts)
         return tf.strings.lower(texts, encoding="utf-8") if self.lower else texts
+
+    def normalized(self, texts: Sequence[str]) -> list[str]:
+        """Return texts as an encoder is handed them: two that are equal then are one to it.
+
+        Args:
+            texts: list of str.
+        """
+        return [text.decode() for text in self(list(texts)).numpy()] if len(texts) else []
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

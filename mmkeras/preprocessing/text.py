@@ -7,7 +7,7 @@ import functools
 import io
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -142,6 +142,14 @@ class TextPreprocessor:
         texts = tf.ensure_shape(tf.convert_to_tensor(texts, tf.string), [None])
         # One to_tensor cuts and pads: slicing a ragged tensor needs ops that no device runtime has.
         return self._tokenizer.tokenize(texts).to_tensor(PAD, shape=[None, self.sequence_length])
+
+    def normalized(self, texts: Sequence[str]) -> list[str]:
+        """Return texts as they are before they are cut into pieces: two that are equal then are one to a model.
+
+        Args:
+            texts: list of str.
+        """
+        return self._pieces.normalize(list(texts))
 
     def words(self, token_ids: ArrayLike) -> list[tuple[str, range]]:
         """Tell which ids of a text make up each of its words, as spaces part them.

@@ -53,6 +53,16 @@ class Recipe(StageSettings):
         "where the captions file's pictures lie, a folder or a zip, or their features, an `.npz` file of `names` and"
         " `features`; by default the folder of the file",
     )
+    skip_bad: bool = setting(
+        False,
+        "whether records and pictures of a captions file that cannot be read are left out, and told, in place of an"
+        " error",
+    )
+    pictures_outside: bool = setting(
+        False,
+        "whether a captions file may name pictures outside of `image_folder`, by `../`, an absolute path or a symbolic"
+        " link; they then lie in reports and exports",
+    )
     backbone: str = setting(
         "",
         "the pretrained network of the preset's image encoder, in place of the preset's own: a hub handle for the kind"

@@ -32,7 +32,8 @@ class Run:
 
     It holds `run.json`, `log.csv`, `tensorboard/`, `checkpoint.npz`, `model.keras`, `metrics.json` and `report.html`.
 
-    `run.json` holds the format, the recipe's name and settings, the versions of the libraries, a digest of the training
+    `run.json` holds the format, the recipe's name and settings, the folder in which the run was started, so that its
+    relative paths are found from elsewhere, the versions of the libraries, a digest of the training
     data, whether the run has finished, and for comparisons `training_seconds`, the wall time of its epochs, and in the
     end the number of `parameters` by part, and their `parameter_bytes`.
 
@@ -78,6 +79,7 @@ class Run:
             "mmkeras": mmkeras.__version__,
             "recipe": recipe_name,
             "settings": dataclasses.asdict(recipe),
+            "started_in": str(Path.cwd()),
             "versions": {
                 "python": platform.python_version(),
                 **{library: metadata.version(library) for library in LIBRARIES},
@@ -103,8 +105,8 @@ class Run:
 
     @functools.cached_property
     def recipe(self) -> Recipe:
-        """The `Recipe` with which the run was started."""
-        return Recipe.from_settings(self.info["settings"])
+        """The `Recipe` with which the run was started; relative paths are found from where it was, too."""
+        return Recipe.from_settings(_located(self.info["settings"], self.info.get("started_in", "")))
 
     @property
     def finished(self) -> bool:
@@ -155,7 +157,8 @@ class Run:
         folder = recipe.image_folder or None
         split = recipe.train_split if split == "train" else split
         targets: Any = recipe.targets
-        return load_source(recipe.data, split, loader, folder, recipe.limit, targets)
+        reading = {"skip_bad": recipe.skip_bad, "pictures_outside": recipe.pictures_outside}
+        return load_source(recipe.data, split, loader, folder, recipe.limit, targets, **reading)
 
     def check_finished(self) -> None:
         """Raise a `MmkerasError` that says how to go on, where training has not finished."""
@@ -172,6 +175,17 @@ class Run:
         """
         self.check_finished()
         return load_model_file(self.file("model.keras"))
+
+
+def _located(settings, started_in):
+    """Settings with the paths that are not there from here, but from the folder in which the run was started."""
+
+    def found(value):
+        there = Path(started_in) / value
+        return str(there) if value and started_in and not Path(value).exists() and there.exists() else value
+
+    paths = ("data", "image_folder", "preset", "initial_weights", "backbone")
+    return settings | {key: found(settings[key]) for key in paths if settings.get(key) not in (None, "glyphs")}
 
 
 def _write_json(file, content):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Literal
 
+from mmkeras.data.equal_texts import Normalizer, relate_equal_texts
 from mmkeras.data.paired import PairedData
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.frozen_features import picture_loader
@@ -38,6 +40,7 @@ class RunData:
         verbose: int | Literal["auto"] = "auto",
     ) -> None:
         self.run = run
+        self._related: Callable[[PairedData], PairedData] = lambda data: data
         self.image_preprocessor = image_preprocessor
         self.loader = picture_loader(image_encoder, image_preprocessor, verbose)
         if self.loader is not image_preprocessor:
@@ -52,13 +55,22 @@ class RunData:
         """The training split, `PairedData`."""
         return self.splits()[0]
 
+    def relate_equal_texts(self, normalizer: Normalizer | None) -> None:
+        """Let equal texts be right answers to each other's pictures from now on, see `mmkeras.data.relate_equal_texts`.
+
+        Args:
+            normalizer: the run's text preprocessor.
+        """
+        self._related = lambda data: relate_equal_texts(data, normalizer)
+
     def splits(self, pixels: bool = False) -> tuple[PairedData, PairedData]:
         """Return the training split and the dev split, two `PairedData`.
 
         Args:
             pixels: whether with pictures, also where the backbone is frozen.
         """
-        return self._load(pixels and self.loader is not self.image_preprocessor)
+        train, dev = self._load(pixels and self.loader is not self.image_preprocessor)
+        return self._related(train), self._related(dev)
 
     @functools.cache  # noqa: B019 - it lives as long as a training
     def _load(self, pixels):

@@ -8,8 +8,9 @@ import tensorflow as tf
 
 import mmkeras.models
 from mmkeras.atomic import replacing_file
-from mmkeras.errors import MmkerasError
+from mmkeras.encoders.encoder import Encoder
 from mmkeras.models.image_text_model import ImageTextModel
+from mmkeras.models.preset import Preset
 from mmkeras.training.initial_weights import begin_with, initial_model
 from mmkeras.training.model_size import model_size
 from mmkeras.training.run import Run
@@ -42,7 +43,7 @@ def train(run: Run, verbose: int | Literal["auto"] = "auto") -> ImageTextModel:
     image_encoder = preset.build_image_encoder()  # first: it tells whether data are pixels or features
     data = RunData(run, image_encoder, preset.build_image_preprocessor(), verbose)
     run.check_data(data.train)
-    model = _build(recipe, preset, data.train, image_encoder, start)
+    model = build_model(preset, data, image_encoder, start, recipe.initial_weights)
     StageRunner(run, model, data, verbose).train()
     with replacing_file(run.file("model.keras")) as beside:
         model.save(beside)
@@ -61,19 +62,29 @@ def _prepare_process(recipe):
         tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 
 
-def _build(recipe, preset, data, image_encoder, start=None):
-    """Build the preset's model around its image encoder, with the tokenizer and the weights of `start`, if any."""
+def build_model(
+    preset: Preset, data: RunData, image_encoder: Encoder, start: ImageTextModel | None = None, start_name: str = ""
+) -> ImageTextModel:
+    """Build a preset's model around its image encoder, as the data want it, and relate the data's equal texts.
+
+    Args:
+        preset: `Preset`.
+        data: `RunData`; from here on texts of its splits that are equal to the model are right answers to each other's
+            pictures.
+        image_encoder: what the preset builds.
+        start: the trained model whose tokenizer and weights it begins with, if any.
+        start_name: the run of `start`, for messages.
+
+    Raises:
+        MmkerasError: data or a start that do not fit.
+    """
+    tokenizer = None if start is None else start.text_preprocessor
+    if start is None and preset.text_encoder["kind"] != "features":
+        tokenizer = preset.build_text_preprocessor(data.train.texts)
+    data.relate_equal_texts(tokenizer)
     system = getattr(mmkeras.models, preset.model)
-    categories = {}
-    if "categories" in system.supervision:
-        if data.label is None:
-            raise MmkerasError(
-                f"{system.__name__} trains on categories. Expected targets to be category or tags. "
-                f"Received: targets={recipe.targets!r}"
-            )
-        categories = {"label_names": data.label_names, "multi_label": data.label.ndim == 2}
-    tokenizer = {"texts": data.texts} if start is None else {"text_preprocessor": start.text_preprocessor}
-    model = system.from_preset(preset, image_encoder=image_encoder, **tokenizer, **categories)
+    arguments = system.arguments_for(data.train)
+    model = system.from_preset(preset, text_preprocessor=tokenizer, image_encoder=image_encoder, **arguments)
     if start is not None:
-        begin_with(model, start, recipe.initial_weights)
+        begin_with(model, start, start_name)
     return model

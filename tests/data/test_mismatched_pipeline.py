@@ -46,7 +46,7 @@ def rows(batch, prefix=""):
 
 def test_a_batch_holds_pairs_and_pairs_of_other_categories():
     batches = take(20)
-    kinds = {"image", "text", "image_id", "label"}
+    kinds = {"image", "text", "image_id", "text_id", "label"}
     for batch in batches:
         assert set(batch) == kinds | {f"other_{kind}" for kind in kinds}
         assert (batch["label"].dtype, batch["other_label"].dtype, batch["image_id"].dtype) == (

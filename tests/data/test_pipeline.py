@@ -53,7 +53,7 @@ def noise(images, seed):
 
 def test_batch():
     (batch,) = take(1)
-    assert set(batch) == {"image", "text", "image_id"}
+    assert set(batch) == {"image", "text", "image_id", "text_id"}
     assert batch["image"].shape == (BATCH, 3, 3, 3) and batch["image"].dtype == np.uint8
     assert batch["image_id"].dtype == np.int64
     rows = batch["image"][:, 0, 0, 0]
@@ -97,7 +97,7 @@ def test_several_views_stand_side_by_side():
         return {"image": images + 1, "weak_image": images}
 
     for batch in take(STEPS, augment=views):
-        assert set(batch) == {"image", "weak_image", "text", "image_id"}
+        assert set(batch) == {"image", "weak_image", "text", "image_id", "text_id"}
         assert np.array_equal(batch["weak_image"][:, 0, 0, 0], batch["image_id"] - 100)
         assert np.array_equal(batch["image"], batch["weak_image"] + 1)
 
@@ -136,7 +136,7 @@ def test_token_ids_take_the_texts_place():
         return tf.stack([tf.strings.length(texts), tf.zeros_like(tf.strings.length(texts))], axis=1)
 
     for batch in take(STEPS, text_preprocessor=lengths):
-        assert set(batch) == {"image", "token_ids", "image_id"}
+        assert set(batch) == {"image", "token_ids", "image_id", "text_id"}
         assert batch["token_ids"].tolist() == [[len(f"text {i - 100}"), 0] for i in batch["image_id"]]
 
 

@@ -13,7 +13,7 @@ class WrittenDown:
     """A model that knows its embeddings by the first value of a picture and by the text."""
 
     supervision = "pairs"
-    matcher = word_masks = represent_image = represent_text = None
+    text_preprocessor = matcher = word_masks = represent_image = represent_text = None
     images = np.array([[1, 0], [0.8, 0.6], [0, 1], [-1, 0]], np.float32)
     texts = {
         "one": [1, 0],

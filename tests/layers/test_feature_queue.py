@@ -14,12 +14,13 @@ def batch(*ids):
     """Embeddings that show which pair they are of: the picture's is (id, 0), the text's (0, id)."""
     ids = np.array(ids, "int64")
     rows = ids.astype("float32")
-    return np.stack([rows, 0 * rows], 1), np.stack([0 * rows, rows], 1), ids
+    return np.stack([rows, 0 * rows], 1), np.stack([0 * rows, rows], 1), ids, ids
 
 
 def queued(queue):
     """The ids in the queue, after a check that pictures and texts stand in the same order."""
-    ids = queue.id_queue.numpy()
+    ids = queue.image_id_queue.numpy()[:, 0]
+    assert (queue.text_id_queue.numpy()[:, 0] == ids).all()
     filled = ids != NO_PICTURE
     for vectors, column in ((queue.image_queue, 0), (queue.text_queue, 1)):
         assert vectors.numpy()[filled, column].tolist() == ids[filled].astype("float32").tolist()
@@ -54,11 +55,12 @@ def test_candidates_are_the_batch_and_then_the_queue():
     queue = FeatureQueue(size=4, embedding_dim=2)
     queue.enqueue(*batch(2**53, 2**53 + 1))
     candidates = queue(*batch(3, 4))
-    assert candidates["image_id"].numpy().tolist() == [3, 4, 2**53, 2**53 + 1, NO_PICTURE, NO_PICTURE]
+    assert candidates["image_id"][:, 0].numpy().tolist() == [3, 4, 2**53, 2**53 + 1, NO_PICTURE, NO_PICTURE]
     assert {name: (tuple(value.shape), value.dtype.name) for name, value in candidates.items()} == {
         "image_embedding": ((6, 2), "float32"),
         "text_embedding": ((6, 2), "float32"),
-        "image_id": ((6,), "int64"),
+        "image_id": ((6, 1), "int64"),
+        "text_id": ((6, 1), "int64"),
     }
     np.testing.assert_array_equal(candidates["image_embedding"][2:], queue.image_queue)
     np.testing.assert_array_equal(candidates["text_embedding"][:2], batch(3, 4)[1])
@@ -100,7 +102,7 @@ def test_batches_that_divide_it_are_not():
 
 def test_a_graph_with_a_free_batch_queues_and_refuses():
     queue = FeatureQueue(size=4, embedding_dim=2)
-    free = [tf.TensorSpec([None, 2]), tf.TensorSpec([None, 2]), tf.TensorSpec([None], tf.int64)]
+    free = [tf.TensorSpec([None, 2])] * 2 + [tf.TensorSpec([None], tf.int64)] * 2
     enqueue = tf.function(queue.enqueue, input_signature=free)
     for ids in [(1, 2), (3, 4), (5, 6)]:
         enqueue(*batch(*ids))
@@ -111,27 +113,27 @@ def test_a_graph_with_a_free_batch_queues_and_refuses():
 
 def test_nothing_in_it_is_trained_and_no_gradient_comes_out():
     queue = FeatureQueue(size=4, embedding_dim=2)
-    assert (len(queue.trainable_weights), len(queue.non_trainable_weights)) == (0, 4)
-    image, text, ids = map(tf.constant, batch(1, 2))
+    assert (len(queue.trainable_weights), len(queue.non_trainable_weights)) == (0, 5)
+    image, text, *ids = map(tf.constant, batch(1, 2))
     with tf.GradientTape() as tape:
         tape.watch(image)
-        queue.enqueue(image, text, ids)
+        queue.enqueue(image, text, *ids)
         old = tf.reduce_sum(queue.image_queue)
     assert tape.gradient(old, image) is None
 
 
 def test_mixed_precision_keeps_float32_and_every_bit_of_an_id():
     queue = FeatureQueue(size=2, embedding_dim=2, dtype="mixed_float16")
-    image, text, ids = batch(2**53 + 1, 2**24 + 1)
-    queue.enqueue(tf.cast(image * 0 + 0.1, "float16"), text, ids)
-    assert queue.id_queue.numpy().tolist() == [2**53 + 1, 2**24 + 1]
-    candidates = queue(image, text, ids)
+    image, text, *ids = batch(2**53 + 1, 2**24 + 1)
+    queue.enqueue(tf.cast(image * 0 + 0.1, "float16"), text, *ids)
+    assert queue.image_id_queue.numpy()[:, 0].tolist() == [2**53 + 1, 2**24 + 1]
+    candidates = queue(image, text, *ids)
     assert candidates["image_embedding"].dtype == candidates["text_embedding"].dtype == "float32"
     assert candidates["text_embedding"][3, 1] == 2**24  # float32 rounds it, float16 has no such number
 
 
 def test_it_is_saved_whole_and_goes_on(tmp_path):
-    inputs = [keras.Input((2,)), keras.Input((2,)), keras.Input((), dtype="int64")]
+    inputs = [keras.Input((2,)) for _ in range(2)] + [keras.Input((), dtype="int64") for _ in range(2)]
     model = keras.Model(inputs, FeatureQueue(size=6, embedding_dim=2, name="queue")(*inputs))
     queue = model.get_layer("queue")
     for ids in [(1, 2), (3, 4), (5, 6), (2**53 + 1, 8)]:
@@ -142,6 +144,17 @@ def test_it_is_saved_whole_and_goes_on(tmp_path):
     for one in (queue, again):
         one.enqueue(*batch(9, 10))
     assert queued(again) == queued(queue) == [2**53 + 1, 8, 9, 10, 5, 6]
+
+
+def test_rows_with_several_ids_stand_beside_rows_with_one():
+    image, text, ids, _ = batch(1, 2)
+    queue = FeatureQueue(size=2, embedding_dim=2, ids=3)
+    queue.enqueue(image, text, np.array([[1, 7], [2, 7]]), ids)
+    candidates = queue(image, text, ids, ids)
+    assert candidates["image_id"].numpy().tolist() == [[1, -1, -1], [2, -1, -1], [1, 7, -1], [2, 7, -1]]
+    assert candidates["text_id"].numpy().tolist() == [[1, -1, -1], [2, -1, -1]] * 2
+    with pytest.raises(ValueError, match=r"at most 3 ids a row, .* Received: text_id with 4; make it with ids=4"):
+        queue(image, text, ids, np.ones((2, 4), "int64"))
 
 
 @pytest.mark.parametrize("arguments", [{"size": 0, "embedding_dim": 2}, {"size": 2, "embedding_dim": 0}])
@@ -157,7 +170,7 @@ import tensorflow as tf
 halves = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
 from mmkeras.layers import FeatureQueue, gathered_from_replicas, momentum_copy, momentum_update
-from mmkeras.losses import ImageTextContrastive, candidate_logits, positive_candidates, soft_targets
+from mmkeras.losses import ImageTextContrastive, candidate_logits, share_id, soft_targets
 
 generator = np.random.default_rng(0)
 steps = generator.normal(size=(3, 4, 8, 5)).astype("float32")  # steps, embeddings, rows, D
@@ -180,9 +193,9 @@ def run(strategy, replicas):
             rows = 8 // replicas
             image, text, teacher_image, teacher_text = tf.unstack(embeddings[:, replica * rows : (replica + 1) * rows])
             own_id = image_id[replica * rows : (replica + 1) * rows]
-            whole = [gathered_from_replicas(part) for part in (teacher_image, teacher_text, own_id)]
+            whole = [gathered_from_replicas(part) for part in (teacher_image, teacher_text, own_id, own_id)]
             found = queue(*whole)
-            positives = positive_candidates(own_id, found["image_id"])
+            positives = share_id(own_id, found["image_id"])
             targets = [soft_targets(candidate_logits(*pair, 0.1), positives, 0.4) for pair in (
                 (teacher_image, found["text_embedding"]), (teacher_text, found["image_embedding"]))]
             logits = (candidate_logits(image, found["text_embedding"], 0.1),

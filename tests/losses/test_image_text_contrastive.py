@@ -10,7 +10,7 @@ from mmkeras.losses import (
     candidate_logits,
     image_text_contrast,
     info_nce,
-    positive_candidates,
+    share_id,
     soft_targets,
 )
 
@@ -40,13 +40,13 @@ def numpy_loss(logits, targets, gamma):
 
 
 def test_candidates_of_a_picture_stand_in_the_batch_and_in_the_queue():
-    found = positive_candidates(np.array([7, 8], "int64"), np.array([7, 8, 8, 9, 7], "int64"))
+    found = share_id(np.array([7, 8], "int64"), np.array([7, 8, 8, 9, 7], "int64"))
     assert found.numpy().tolist() == [[True, False, False, False, True], [False, True, True, False, False]]
 
 
 def test_neighbouring_ids_of_64_bits_are_two_pictures():
     ids = np.array([2**53, 2**53 + 1], "int64")
-    assert positive_candidates(ids, ids).numpy().tolist() == [[True, False], [False, True]]
+    assert share_id(ids, ids).numpy().tolist() == [[True, False], [False, True]]
 
 
 def test_logits_by_hand_are_cosines_over_temperature():

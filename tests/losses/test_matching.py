@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmkeras.losses import MatchingCrossentropy, matching_crossentropy, sample_hard_negatives
+from mmkeras.losses import MatchingCrossentropy, matching_crossentropy, sample_hard_negatives, share_id
 
 
 def drawn_shares(logits, image_id, draws=1500, seed=3):
     """How often each column is drawn for each row, from copies of the rows with ids of their own kind."""
     seeds = keras.random.SeedGenerator(seed)
     counts = np.zeros(np.shape(logits))
-    sample = tf.function(lambda: sample_hard_negatives(tf.constant(logits, "float32"), image_id, seeds)[0])
+    sample = tf.function(lambda: sample_hard_negatives(tf.constant(logits, "float32"), share_id(image_id), seeds)[0])
     for _ in range(draws):
         np.add.at(counts, (np.arange(len(counts)), sample().numpy()), 1)
     return counts / draws
@@ -39,15 +39,15 @@ def test_a_negative_is_found_however_far_it_lies():
 
 
 def test_a_row_without_a_negative_is_told():
-    _, found = sample_hard_negatives(np.zeros((3, 3)), np.array([4, 4, 4]))
+    _, found = sample_hard_negatives(np.zeros((3, 3)), share_id([4, 4, 4]))
     assert found.numpy().tolist() == [False] * 3
-    column, found = sample_hard_negatives(np.zeros((3, 3)), np.array([4, 5, 4]))
+    column, found = sample_hard_negatives(np.zeros((3, 3)), share_id([4, 5, 4]))
     assert found.numpy().tolist() == [True] * 3
     assert column.numpy()[[0, 2]].tolist() == [1, 1]
 
 
 def test_ids_of_64_bits_stay_apart():
-    column, found = sample_hard_negatives(np.zeros((2, 2)), np.array([2**53, 2**53 + 1], "int64"))
+    column, found = sample_hard_negatives(np.zeros((2, 2)), share_id(np.array([2**53, 2**53 + 1], "int64")))
     assert (column.numpy().tolist(), found.numpy().tolist()) == ([1, 0], [True, True])
 
 

@@ -29,7 +29,7 @@ def test_the_teacher_sees_the_weak_view_and_the_whole_text():
     for name in ("image", "text"):
         queue = getattr(model.teacher.queue, f"{name}_queue").numpy()
         np.testing.assert_allclose(queue[:6], clean[f"{name}_embedding"], rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(model.teacher.queue.id_queue[:6], BATCH["image_id"])
+    np.testing.assert_array_equal(model.teacher.queue.image_id_queue[:6, 0], BATCH["image_id"])
     assert int(model.teacher.queue.pointer) == 6
 
 

@@ -11,7 +11,7 @@ from mmkeras.training import Recipe, Run, train
 from mmkeras.training.log import read_log
 from mmkeras.training.run_data import RunData
 from mmkeras.training.stage_runner import StageRunner
-from mmkeras.training.trainer import _build
+from mmkeras.training.trainer import build_model
 
 PRESET = {
     "model": "CMGAN",
@@ -82,7 +82,7 @@ def test_the_recipes_optimizer(create, weight_decay):
     preset = run.recipe.load_preset()
     encoder = preset.build_image_encoder()
     data = RunData(run, encoder, None, 0)
-    model = _build(run.recipe, preset, data.train, encoder)
+    model = build_model(preset, data, encoder)
     runner = StageRunner(run, model, data)
     assert runner.steps == 3 and runner.supervision.monitor == "val_map"
     runner._compile(run.recipe.training_stages[0])

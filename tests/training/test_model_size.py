@@ -19,10 +19,10 @@ def test_teacher_and_queue_count_by_themselves():
     taught = model.students.values()
     assert parts["teacher"] == count(*taught) + 1
     assert parts["rest"] == count(model.fusion, model.language_head) + 1  # temperature
-    assert parts["queue"] == 2 * 12 * 6 + 12 + 1
+    assert parts["queue"] == 2 * 12 * 6 + 2 * 12 * 2 + 1
     assert sum(parts.values()) == model.count_params()
     assert memory["teacher"] == 4 * count(*taught) + 8  # the count of steps is an int64
-    assert memory["queue"] == 4 * 2 * 12 * 6 + 8 * (12 + 1)  # its ids and its pointer are int64
+    assert memory["queue"] == 4 * 2 * 12 * 6 + 8 * (2 * 12 * 2 + 1)  # its ids and its pointer are int64
 
 
 def test_a_model_without_a_teacher_keeps_nothing():

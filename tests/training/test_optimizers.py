@@ -13,7 +13,7 @@ from mmkeras.training.log import read_log
 from mmkeras.training.optimizer_settings import OptimizerSettings
 from mmkeras.training.run_data import RunData
 from mmkeras.training.stage_runner import StageRunner
-from mmkeras.training.trainer import _build
+from mmkeras.training.trainer import build_model
 
 FEATURES = {"kind": "features", "hidden": [], "embedding_dim": 6}
 TOKENS = {"depth": 1, "heads": 2, "embedding_dim": 6, "initializer_range": None}
@@ -73,7 +73,7 @@ def runner_of(tmp_path):
         built = recipe.load_preset()
         encoder = built.build_image_encoder()
         data = RunData(run, encoder, built.build_image_preprocessor(), 0)
-        return StageRunner(run, _build(recipe, built, data.train, encoder), data)
+        return StageRunner(run, build_model(built, data, encoder), data)
 
     return runner_of
 

@@ -211,8 +211,8 @@ def test_changed_data_is_refused_on_resuming(create_run, monkeypatch):
     before = run.file("checkpoint.npz").read_bytes()
     load_source = sources.load_source
 
-    def changed(*arguments):
-        data = load_source(*arguments)
+    def changed(*arguments, **reading):
+        data = load_source(*arguments, **reading)
         data.images[0, 0, 0, 0] ^= 1
         return data
 

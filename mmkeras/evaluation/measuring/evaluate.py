@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmkeras.atomic import replacing_file
+from mmkeras.data.equal_texts import relate_equal_texts
 from mmkeras.data.paired import PairedData
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.measuring.relevance import Relevance, map_of_chance
+from mmkeras.metrics.ids import linked_groups
 from mmkeras.metrics.measures import REPRESENTATION, RERANKED, STRICT
 from mmkeras.metrics.modality_gap import FEWEST_GROUPS, modality_gap_metrics
 from mmkeras.metrics.representation import representation_maps
@@ -56,7 +58,8 @@ def evaluate(model: ImageTextModel, data: PairedData, k_test: int | None = None)
             `encode_text(texts) -> (T, D)`, of unit norm; `represent_image(images) -> (P, W)` and
             `represent_text(texts) -> (T, W)`, which are `None` where no representation stands before the embedding; and
             `matcher(images, texts)`, `None` where pairs have no score beside their embeddings, which encodes both once
-            and returns a `PairMatcher`.
+            and returns a `PairMatcher`; and `text_preprocessor`, by which texts are equal; `None` where they are equal
+            letter by letter.
         data: `PairedData`, one picture an item: pass `data.one_image_an_item()`. Without pairs only the mean average
             precision by category and the gap are measured.
         k_test: how many of the best candidates of each query are re-ranked by `matcher`; 0 re-ranks none, and `None`
@@ -64,10 +67,11 @@ def evaluate(model: ImageTextModel, data: PairedData, k_test: int | None = None)
 
     Returns:
         `Evaluation`. Its `metrics` hold `pictures` and `texts` (counts); for paired data what `retrieval_metrics`
-        returns, by look-alike ids (`image_id`), and again by the strict items (`image_item`) under `strict_...`; with
+        returns, where look-alikes and pictures with one caption answer each other (`image_id`, see
+        `relate_equal_texts`), and again by the strict items (`image_item`) under `strict_...`; with
         categories on both sides `image_to_text_map` and `text_to_image_map` (MAP@all, in [0, 1]) and `map_chance`,
         what a random order has; and of a model with `represent_image` and `represent_text`, what `representation_maps`
-        returns under `representation_...`; and what `modality_gap_metrics` returns, with look-alike ids as groups,
+        returns under `representation_...`; and what `modality_gap_metrics` returns, with what these ids link as groups,
         where there are at least 10 of them on both sides (of fewer items it would be chance).
 
     Raises:
@@ -78,6 +82,7 @@ def evaluate(model: ImageTextModel, data: PairedData, k_test: int | None = None)
         >>> evaluation = evaluate(model, Glyphs().split("dev").one_image_an_item())
         >>> evaluation.metrics["text_to_image_recall@1"]
     """
+    data = relate_equal_texts(data, model.text_preprocessor)
     labelled = data.label is not None and data.text_label is not None
     if not data.paired and not labelled:
         raise MmkerasError(
@@ -113,8 +118,9 @@ def evaluate(model: ImageTextModel, data: PairedData, k_test: int | None = None)
             represented, represented_texts = _embedded(model, data, "represent")
             maps = representation_maps(represented, represented_texts, label, text_label)
             metrics |= _named(REPRESENTATION, maps)
-    if min(len(np.unique(ids)) for ids in (data.image_id, data.text_image_id)) >= FEWEST_GROUPS:
-        metrics |= modality_gap_metrics(image_embeddings, text_embeddings, data.image_id, data.text_image_id)
+    groups = linked_groups(data.image_id, data.text_image_id)
+    if min(len(np.unique(group)) for group in groups) >= FEWEST_GROUPS:
+        metrics |= modality_gap_metrics(image_embeddings, text_embeddings, *groups)
     relevance = Relevance.of(data, model.supervision)
     return Evaluation(metrics, image_embeddings, text_embeddings, data, relevance)
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmkeras.data.paired import PairedData
+from mmkeras.metrics.ids import related, related_candidates
 from mmkeras.metrics.retrieval import ranks
 from mmkeras.metrics.score_tiles import score_blocks
 
@@ -18,9 +19,10 @@ class Relevance:
     """What counts as a right answer between the images and the texts of a data set.
 
     Args:
-        by: `"item"`, what belongs together or looks alike, or `"category"`.
-        image: ids or categories (P,), relevant where equal; or multi-hot (P, C), relevant with a category in common.
-        text: the same for the texts.
+        by: `"item"`, what belongs together, looks alike or has one caption, or `"category"`.
+        image: ids or categories (P,), or int64 (P, S) for several ids a picture, relevant with one in common; or
+            multi-hot bool or uint8 (P, C), relevant with a category in common.
+        text: the same for the texts, ids (T,).
     """
 
     by: Literal["item", "category"]
@@ -39,15 +41,29 @@ class Relevance:
 
 
 def relevant(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
-    """Relevance of every row of `one` (N,) or (N, C) to every row of `other`: bool (N, M)."""
-    if one.ndim == 1:
-        return one[:, None] == other
-    return one.astype(np.float32) @ other.astype(np.float32).T > 0
+    """Relevance of every row of `one` to every row of `other`, as `Relevance` holds them: bool (N, M)."""
+    if _multi_hot(one):
+        return one.astype(np.float32) @ other.astype(np.float32).T > 0
+    return related(one, other)
 
 
 def relevant_rows(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
-    """Relevance of each row of `one` (N,) or (N, C) to the same row of `other`: bool (N,)."""
-    return one == other if one.ndim == 1 else (one & other).any(axis=1)
+    """Relevance of each row of `one` to the same row of `other`, as `Relevance` holds them: bool (N,)."""
+    if _multi_hot(one):
+        return (one & other).any(axis=1)
+    return related_candidates(one, other[:, None])[:, 0]
+
+
+def answered(query: NDArray[Any], gallery: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which queries have a relevant item in the gallery, of what `Relevance` holds of both: bool (N,)."""
+    if _multi_hot(query):
+        return (query & gallery.any(axis=0)).any(axis=1)
+    found = np.isin(query, gallery)
+    return found.any(axis=1) if found.ndim == 2 else found
+
+
+def _multi_hot(keys):
+    return keys.ndim == 2 and keys.dtype.kind in "bu"
 
 
 def best_ranks(
@@ -67,7 +83,7 @@ def best_ranks(
     Returns:
         int64 (N,).
     """
-    if query.ndim == 1:
+    if not _multi_hot(query):
         return ranks(query_embeddings, gallery_embeddings, query, gallery)
     found = np.empty(len(query), np.int64)
     for rows, score in score_blocks(query_embeddings, gallery_embeddings, ROWS):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmkeras.data.paired import PairedData
 from mmkeras.evaluation.measuring.evaluate import Evaluation
-from mmkeras.evaluation.measuring.relevance import best_ranks, relevant
+from mmkeras.evaluation.measuring.relevance import answered, best_ranks, relevant
 
 THUMBNAIL = 112  # px; shown at half of it on screens of double density
 PNG_BYTES = 6000  # above it, a photograph: JPEG keeps a report of some hundred pictures below 2 MB
@@ -49,15 +49,15 @@ def draw_queries(
         queries, gallery, show_query, show_result = texts, images, items.text, items.picture
     else:
         queries, gallery, show_query, show_result = images, texts, items.picture, items.text
-    answered = np.flatnonzero(_answered(queries.keys, gallery.keys))
-    rank = best_ranks(queries.embeddings[answered], gallery.embeddings, queries.keys[answered], gallery.keys)
+    asked = np.flatnonzero(answered(queries.keys, gallery.keys))
+    rank = best_ranks(queries.embeddings[asked], gallery.embeddings, queries.keys[asked], gallery.keys)
     generator = np.random.default_rng([seed, direction == "text_to_image"])
     drawn: dict[str, Any] = {}
     for kind, rows in (("right", np.flatnonzero(rank == 1)), ("wrong", np.flatnonzero(rank > 1))):
         chosen = np.sort(generator.choice(rows, min(count, len(rows)), replace=False)) if len(rows) else rows
         drawn[kind], drawn[f"{kind}_count"] = [], len(rows)
         for place in chosen:
-            query = answered[place]
+            query = asked[place]
             score = (gallery.embeddings @ queries.embeddings[query]).astype(np.float32)
             right = relevant(queries.keys[[query]], gallery.keys)[0]
             exact = right & (gallery.strict == queries.strict[query]) if by_item else right
@@ -74,13 +74,6 @@ def draw_queries(
             expected = None if right[best].any() else show_result(nearest, queries.keys[query])
             drawn[kind].append(show_query(query) | {"rank": int(rank[place]), "results": shown, "expected": expected})
     return drawn
-
-
-def _answered(query, gallery):
-    """Which queries have a relevant item: bool (N,)."""
-    if query.ndim == 1:
-        return np.isin(query, gallery)
-    return (query & gallery.any(axis=0)).any(axis=1)
 
 
 class Items:

@@ -140,7 +140,8 @@ def _texts(run, loader, split, count):
     recipe = run.recipe
     split = recipe.train_split if split == "train" else split
     limit = min(recipe.limit or count, count)
-    data = load_source(recipe.data, split, loader, recipe.image_folder or None, limit, recipe.targets)
+    reading = {"skip_bad": recipe.skip_bad, "pictures_outside": recipe.pictures_outside}
+    data = load_source(recipe.data, split, loader, recipe.image_folder or None, limit, recipe.targets, **reading)
     return list(data.texts[:count])
 
 

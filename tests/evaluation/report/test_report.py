@@ -65,7 +65,7 @@ def test_the_wanted_item_is_shown_where_no_result_is_right(model, make_data, wri
     ids = np.array([10, 10, 30, 30, 30, 30, 30, 40])
     model.texts = model.texts | {"four": [1, 0]}
     pairs = np.column_stack([[0, 0, 2, 2, 2, 2, 2, 3], range(8)]).astype(np.int32)
-    data = make_data(texts=texts, text_image_id=ids, text_item=ids, pairs=pairs, image_item=None)
+    data = make_data(texts=texts, text_image_id=ids, text_item=ids, pairs=pairs, image_item=None, ids_given=True)
     page = Page(write(evaluation=evaluate(model, data))).text
     assert "“four” was wanted, and is at rank 8" in page
 
