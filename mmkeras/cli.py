@@ -5,6 +5,7 @@ and mistakes are instant.
 """
 
 import argparse
+import io
 import sys
 import time
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from mmkeras.console import (
 )
 from mmkeras.errors import MmkerasError
 from mmkeras.missing_part_error import MissingPartError
+from mmkeras.printable import mmkeras_command, printable
 
 DEFAULT_SERVER = "127.0.0.1:8500"
 MODELS = Path("savedmodels")
@@ -45,6 +47,9 @@ EXAMPLES = """examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0, 1 for a failed check, 2 for a mistake in what was given."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal's encoding lacks is spelt, and no traceback
+            stream.reconfigure(errors="backslashreplace")
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     # argparse ends the list of settings at the first option: train RECIPE --out RUN epochs=2 leaves epochs=2 over.
@@ -72,10 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(error):
-    """Print an error as one line, without the `[[{{node ...}}]]` that TensorFlow appends; return the exit code."""
+    """Print an error, without the `[[{{node ...}}]]` that TensorFlow appends; return the exit code."""
     lines = (line.strip() for line in str(error).splitlines())
-    told = " ".join(line for line in lines if line and not line.startswith("[["))
-    print(f"mmkeras: error: {told}", file=sys.stderr)
+    told = "\n  ".join(line for line in lines if line and not line.startswith("[["))
+    print(printable(f"mmkeras: error: {told}"), file=sys.stderr)
     return 2
 
 
@@ -213,13 +218,13 @@ def _train(options):
 
         train(run)
     except KeyboardInterrupt:
-        print(f"\nInterrupted. Go on with: mmkeras train --resume {run.folder}", file=sys.stderr)
+        print(f"\nInterrupted. Go on with: {mmkeras_command('train', '--resume', run.folder)}", file=sys.stderr)
         return 130
     except MmkerasError:
         if not options.resume:
             run.discard()  # a mistake in the settings must not take the folder's name
         raise
-    print(f"Trained:   {run.file('model.keras')}\nNext:      mmkeras evaluate {run.folder}")
+    print(f"Trained:   {run.file('model.keras')}\nNext:      {mmkeras_command('evaluate', run.folder)}")
     print(f"In Python: mmkeras.load_model({str(run.folder)!r})")
     return 0
 
@@ -234,15 +239,19 @@ def _evaluate(options):
     quiet_tensorflow()
     from mmkeras.evaluation.measuring.reranking_worth import reranking_costs
     from mmkeras.evaluation.report.run_report import evaluate_run, evaluation_files
+    from mmkeras.training.memorisation import learnt_by_heart
 
     targets = "" if options.targets == "none" else options.targets
     other = {"source": options.data, "image_folder": options.image_folder, "targets": targets}
     evaluation = evaluate_run(run, options.split, k_test=options.k_test, **other)
     print_metrics(f"{run.folder} on {evaluation.data.name}", evaluation.metrics)
+    held_out = not options.data and options.split != run.recipe.train_split
+    if held_out and (note := learnt_by_heart(run, evaluation.metrics)):
+        print(note)
     if not options.data and reranking_costs(evaluation.metrics):
         print("Re-ranking by match makes the results worse here: an export of this run will not do it by itself")
     _, report = evaluation_files(run, options.data, evaluation.data)
-    print(f"Report: {report}\nNext:   mmkeras export {run.folder} --to savedmodels/NAME")
+    print(f"Report: {report}\nNext:   {mmkeras_command('export', run.folder)} --to savedmodels/NAME")
 
 
 def _compare(options):
@@ -262,11 +271,15 @@ def _export(options):
 
     check_model_folder(options.to)
     run = finished_run(options.run)
+    from mmkeras.data.sources import check_source
+
+    check_source(run.recipe.data)
     quiet_tensorflow()
     from mmkeras.export.release import export_run
 
     version = export_run(run, options.to)
-    print(f"Exported: {version}\nNext:     mmkeras parity {options.to} && mmkeras serve {options.to}")
+    print(f"Exported: {version}")
+    print(f"Next:     {mmkeras_command('parity', options.to)} && {mmkeras_command('serve', options.to)}")
 
 
 def _tflite(options):
@@ -289,7 +302,7 @@ def _tflite(options):
     from mmkeras.export.tflite import export_tflite
 
     print_device(options.out, export_tflite(run, options.out, options.precision, options.index or ""))
-    print(f"Card: {options.out / 'card.md'}\nNext: mmkeras parity {options.out}")
+    print(f"Card: {options.out / 'card.md'}\nNext: {mmkeras_command('parity', options.out)}")
 
 
 def _parity(options):

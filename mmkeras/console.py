@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from mmkeras.printable import printable
+
 if TYPE_CHECKING:
     from mmkeras.evaluation.comparison.comparison import Comparison
     from mmkeras.parity import Comparison as ParityComparison
@@ -189,14 +191,14 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=escape(printable(title)), title_justify="left", box=box.SIMPLE_HEAD)
     rows = list(rows)
     whole = not numbers or max((len(row[0]) for row in rows), default=0) <= LONGEST_LABEL
     for place, column in enumerate(columns):
         justify: Literal["left", "right"] = "right" if numbers and place else "left"
         table.add_column(column, overflow="fold", justify=justify, no_wrap=whole and not place)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(printable, row))
     Console().print(table)
 
 

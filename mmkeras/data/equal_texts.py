@@ -41,7 +41,7 @@ def relate_equal_texts(data: PairedData, normalizer: Normalizer | None = None) -
     if data.text_features or data.ids_given or data.image_id.ndim == 2:
         return data
     code: dict[str, int] = {}
-    texts = data.texts if normalizer is None else normalizer.normalized(data.texts)
+    texts: list[str] = list(data.texts) if normalizer is None else normalizer.normalized(list(data.texts))
     content = np.fromiter((code.setdefault(text, len(code)) for text in texts), np.int64, len(texts))
     owners = np.unique(np.column_stack([content, data.text_image_id]), axis=0)
     shared = np.bincount(owners[:, 0]) > 1

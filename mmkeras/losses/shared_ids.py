@@ -22,14 +22,14 @@ def share_id(one: TensorLike, other: TensorLike | None = None) -> Tensor:
         >>> share_id([[1, 2], [2, -1]], [1, 2, 3]).numpy().tolist()
         [[True, True, False], [False, True, False]]
     """
-    one = _columns(one)
-    other = one if other is None else _columns(other)
+    rows = _columns(one)
+    columns = rows if other is None else _columns(other)
     related = None
-    for column in one:
-        for against in other:
-            equal = ops.equal(ops.expand_dims(column, 1), ops.expand_dims(against, 0))
-            if len(one) > 1 and len(other) > 1:  # only then may both be filled up
-                equal = ops.logical_and(equal, ops.expand_dims(ops.not_equal(column, NO_ID), 1))
+    for row in rows:
+        for column in columns:
+            equal = ops.equal(ops.expand_dims(row, 1), ops.expand_dims(column, 0))
+            if len(rows) > 1 and len(columns) > 1:  # only then may both be filled up
+                equal = ops.logical_and(equal, ops.expand_dims(ops.not_equal(row, NO_ID), 1))
             related = equal if related is None else ops.logical_or(related, equal)
     return related
 

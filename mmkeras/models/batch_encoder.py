@@ -76,6 +76,7 @@ class BatchEncoder:
             if self.image_preprocessor is None:
                 raise MmkerasError("Expected an array of feature vectors: this model has no image_preprocessor")
             images = self.image_preprocessor.load(images)
+        check_grey_values(images)
         takes = self.image_encoder.input.shape[1:]
         backbone = self.image_encoder.frozen_backbone() if images.ndim == 2 else None
         expected = takes if backbone is None else backbone.output.shape[1:]
@@ -130,15 +131,15 @@ class BatchEncoder:
 
     @functools.cached_property
     def _embed_image(self):
-        return embedder(self.image_encoder)
+        return _Fresh(self.image_encoder)
 
     @functools.cached_property
     def _embed_features(self):
-        return embedder(self.image_encoder.feature_head())
+        return _Fresh(self.image_encoder, self.image_encoder.feature_head)
 
     @functools.cached_property
     def _embed_text(self):
-        return embedder(self.text_encoder)
+        return _Fresh(self.text_encoder)
 
     def _in_batches(self, embed, rows, batch_size):
         if not len(rows):
@@ -146,6 +147,63 @@ class BatchEncoder:
             return {name: np.zeros((0, tensor.shape[-1]), np.float32) for name, tensor in vectors.items()}
         parts = [embed(rows[start : start + batch_size]) for start in range(0, len(rows), batch_size)]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def check_grey_values(images: NDArray[Any]) -> None:
+    """Check that pictures are not floats in 0 to 1: our encoders take 0 to 255, whatever the type.
+
+    Raises:
+        MmkerasError: floats of shape (N, H, W, C) of which none is above 1, and some are above 0.
+    """
+    if images.ndim == 4 and images.dtype.kind == "f" and images.size and 0 < images.max() <= 1:
+        raise MmkerasError(
+            f"Expected images with values from 0 to 255. Received: {images.dtype} with a maximum of "
+            f"{float(images.max()):.3g}; multiply by 255"
+        )
+
+
+class _Fresh:
+    """What `embedder` returns of an encoder, made anew where its layers changed since: by `quantize` or `enable_lora`.
+
+    A traced function goes on with the layers as they were.
+    """
+
+    def __init__(self, encoder, build=None):
+        self.encoder = encoder
+        self.build = build or (lambda: encoder)
+        self.state = None
+
+    def __call__(self, rows):
+        state = _state_of(self.encoder)
+        if self.state is None or not _same(state, self.state):
+            self.state, self.embed = state, embedder(self.build())
+        return self.embed(rows)
+
+
+def _state_of(model):
+    """Layers, variables and settings that a model's outputs follow from, the objects themselves: a flat list."""
+    found, waiting, seen = [], [model], set()
+    while waiting:
+        layer = waiting.pop()
+        if id(layer) in seen:
+            continue
+        seen.add(id(layer))
+        found += [layer, *layer.weights, layer.dtype_policy]
+        for name, value in vars(layer).items():
+            several = list(value.values()) if isinstance(value, dict) else value
+            inner = several if isinstance(several, (list, tuple)) else [value]
+            waiting += [one for one in inner if isinstance(one, keras.layers.Layer)]
+            plain = callable(value) or isinstance(value, (str, int, float, tuple, type(None)))
+            if plain and not name.startswith("_") and name not in ("trainable", "built"):
+                found += [name, value]
+    return found
+
+
+def _same(state, other):
+    return len(state) == len(other) and all(
+        one is two or (isinstance(one, (str, int, float, tuple)) and type(one) is type(two) and one == two)
+        for one, two in zip(state, other, strict=True)
+    )
 
 
 def embedder(encoder: keras.Model) -> Callable[[NDArray[Any]], dict[str, Tensor]]:

@@ -15,6 +15,7 @@ from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.image import build_image_encoder  # noqa: F401 - for the names that a model's file may hold
 from mmkeras.encoders.text import build_text_encoder  # noqa: F401
 from mmkeras.errors import MmkerasError
+from mmkeras.models.batch_checks import check_batch
 from mmkeras.models.batch_encoder import BatchEncoder, Pictures, Texts
 from mmkeras.models.batch_ids import batch_ids
 from mmkeras.models.preset import Preset
@@ -195,7 +196,7 @@ class ImageTextModel(StagedModel):
         self.built = True
 
     def call(self, inputs: Arrays, training: bool | None = None) -> Tensors:
-        image, text = inputs["image"], self._text_input(inputs)
+        text, image = self._text_input(inputs), inputs["image"]
         encoder = self.image_encoder.accepting(image)
         return {
             "image_embedding": _run(encoder, image, training, self.image_encoder.trainable),
@@ -203,7 +204,8 @@ class ImageTextModel(StagedModel):
         }
 
     def _text_input(self, batch):
-        """What the text encoder takes of a batch."""
+        """What the text encoder takes of a batch, which is checked."""
+        check_batch(batch, self.image_encoder, self.text_encoder)
         if "token_ids" in batch:
             return batch["token_ids"]
         return batch["text"] if self.text_encoder.takes == "features" else self.batch_encoder.tokenize(batch["text"])

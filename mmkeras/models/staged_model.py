@@ -9,13 +9,13 @@ from keras import ops
 
 from mmkeras._config import ConfigFromSignature, constructor_arguments
 from mmkeras.errors import MmkerasError
+from mmkeras.models.batch_checks import BATCH
 from mmkeras.models.fused_adam import FusedAdam
 from mmkeras.models.repeated_steps import repeating, twin, without_decay_of_scales
+from mmkeras.models.stage_changes import StageArguments, changes_of, set_values, values_of
 from mmkeras.tensors import Arrays, Tensor, TensorLike, Tensors
 
 T = TypeVar("T")
-# From an argument's name to the check of its value, a function (name, value); or to such a dict of what it holds.
-StageArguments: TypeAlias = "Mapping[str, Callable[[str, Any], None] | StageArguments]"
 GradientsOf: TypeAlias = Callable[[list[keras.Variable]], Sequence[Any]]
 
 
@@ -62,10 +62,11 @@ class StagedModel(ConfigFromSignature, keras.Model):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Tensor:
+        batch_of((x, y, sample_weight))
         return self.compute_losses(x, y_pred, training)["loss"]
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        batch, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        batch = batch_of(data)
         self.track(self.compute_losses(batch, self(batch, training=False), training=False))
         return self.get_metrics_result()
 
@@ -87,6 +88,32 @@ class StagedModel(ConfigFromSignature, keras.Model):
         """The total and what this stage measures; the other trackers are at 0."""
         results = super().get_metrics_result()
         return {name: value for name, value in results.items() if name in self.tracked or name not in self.trackers}
+
+    # --- Files ---
+
+    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Save the model as a `.keras` file, see `keras.Model.save`.
+
+        Raises:
+            MmkerasError: a name with the ending of another format.
+        """
+        if not str(filepath).endswith(".keras"):
+            raise MmkerasError(
+                f"Expected the name of a Keras archive, which ends in .keras. Received: {str(filepath)!r}. "
+                "mmkeras.export.export_saved_model writes a SavedModel for servers"
+            )
+        super().save(filepath, overwrite, **kwargs)
+
+    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Refuse: a model has a signature for each encoder, and the preprocessing goes with them.
+
+        Raises:
+            MmkerasError: always; it names what exports.
+        """
+        raise MmkerasError(
+            f"Expected mmkeras.export.export_saved_model(model, {str(filepath)!r}), which writes a signature for each "
+            "encoder with its preprocessing. Received: model.export"
+        )
 
     # --- Optimizers ---
 
@@ -123,8 +150,15 @@ class StagedModel(ConfigFromSignature, keras.Model):
             **kwargs: see `keras.Model.compile`; there is no loss among them, which is the model's own.
 
         Raises:
-            MmkerasError: a role that the model does not have.
+            MmkerasError: a role that the model does not have, a loss, metrics or their weights; gradients that are
+                accumulated by an optimizer that takes several steps a batch.
         """
+        for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
+            if kwargs.get(name) is not None:
+                raise MmkerasError(
+                    f"Expected no {name}: {type(self).__name__} has its own loss and measures. Recall is what "
+                    f"mmkeras.training.callbacks.RetrievalValidation measures. Received: {name}={kwargs[name]!r}"
+                )
         given, (first, *others) = dict(optimizers or {}), self.roles
         if unknown := set(given) - set(self.roles):
             raise MmkerasError(
@@ -137,6 +171,11 @@ class StagedModel(ConfigFromSignature, keras.Model):
             if isinstance(chosen, str) and chosen == "auto":
                 chosen = self.default_optimizer(role)
             chosen = keras.optimizers.get(chosen)
+            if getattr(chosen, "gradient_accumulation_steps", None) and self.roles[role] > 1:
+                raise MmkerasError(
+                    f"Expected no gradient_accumulation_steps for {role}: it takes {self.roles[role]} steps a batch, "
+                    f"which would be gathered in place of batches. Received: {chosen.gradient_accumulation_steps}"
+                )
             shared = role not in given and role != first and optimizer != "auto"
             return without_decay_of_scales(repeating(twin(chosen) if shared else chosen, self.roles[role]))
 
@@ -209,22 +248,22 @@ class StagedModel(ConfigFromSignature, keras.Model):
         for name in trains:
             if name.endswith("_backbone") and (encoder := name.replace("backbone", "encoder")) not in trains:
                 raise MmkerasError(f"Expected {encoder} where its {name} is trained. Received: {', '.join(trains)}")
-        changes = _changes(self, self.stage_arguments, arguments)
+        changes = changes_of(self, self.stage_arguments, arguments)
         for name, part in self.parts.items():  # an encoder before the network within it
             part.trainable = name in trains
-        _set(changes)
+        set_values(changes)
 
     def stage_settings(self) -> tuple[dict[str, bool], dict[str, Any]]:
         """Return what `set_stage` may change as it is now: for `restore_stage`."""
         trains = {name: part.trainable for name, part in self.parts.items()}
-        return trains, _values(self, self.stage_arguments)
+        return trains, values_of(self, self.stage_arguments)
 
     def restore_stage(self, settings: tuple[dict[str, bool], dict[str, Any]]) -> None:
         """Put back what `stage_settings` returned."""
         trains, arguments = settings
         for name, part in self.parts.items():
             part.trainable = trains[name]
-        _set(_changes(self, self.stage_arguments, arguments))
+        set_values(changes_of(self, self.stage_arguments, arguments))
 
     def check_arguments(self, **arguments: Any) -> None:
         """Check values of constructor arguments that a stage may change too.
@@ -232,12 +271,30 @@ class StagedModel(ConfigFromSignature, keras.Model):
         Raises:
             MmkerasError: a value that its argument does not take.
         """
-        _changes(self, self.stage_arguments, arguments)
+        changes_of(self, self.stage_arguments, arguments)
 
 
 def batch_of(data: Any) -> Arrays:
-    """Return the batch of what Keras hands to a `train_step`."""
-    return keras.utils.unpack_x_y_sample_weight(data)[0]
+    """Return the batch of what Keras hands to a `train_step`.
+
+    Args:
+        data: a batch, or a tuple of it and of what stands beside it.
+
+    Raises:
+        MmkerasError: targets or weights beside the batch, which no loss of ours would look at.
+    """
+    batch, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+    if targets is not None:
+        raise MmkerasError(
+            f"Expected {BATCH}, alone: who belongs together stands in it. Received: targets y beside it, or tuples "
+            "(image, text), whose second Keras takes for these"
+        )
+    if weights is not None:
+        raise MmkerasError(
+            "Expected no sample_weight or class_weight: each pair is compared with all others of its batch, so that no "
+            "loss belongs to it alone. Show pairs more often instead"
+        )
+    return batch
 
 
 def total(losses: Iterable[TensorLike]) -> Tensor:
@@ -276,49 +333,6 @@ def part(layer_class: type[T], given: T | dict[str, Any] | None, **defaults: Any
         return layer_class(**{**defaults, **(given or {})})
     except ValueError as error:
         raise MmkerasError(str(error)) from error
-
-
-def _changes(owner, allowed, arguments, prefix=""):
-    """What `set_stage` is to set, checked: (object, attribute, value) of each argument, parts' arguments too."""
-    changes = []
-    for name, value in arguments.items():
-        check = allowed.get(name)
-        if check is None:
-            names = ", ".join(prefix + one for one in allowed) or "it has none"
-            raise MmkerasError(
-                f"Expected arguments of {type(owner).__name__} that a stage may change: {names}. "
-                f"Received: {prefix}{name}={value!r}"
-            )
-        if isinstance(check, dict):
-            if not isinstance(value, dict):
-                raise MmkerasError(
-                    f"Expected {prefix}{name} as a table of {', '.join(check)}. Received: {name}={value!r}"
-                )
-            changes += _changes(_get(owner, name), check, value, f"{prefix}{name}.")
-        else:
-            check(f"{prefix}{name}", value)
-            changes.append((owner, name, value))
-    return changes
-
-
-def _values(owner, allowed):
-    """The values of the arguments that a stage may change: a dict, and in it one of each part or dict."""
-    return {
-        name: _values(_get(owner, name), check) if isinstance(check, dict) else _get(owner, name)
-        for name, check in allowed.items()
-    }
-
-
-def _get(owner, name):
-    return owner[name] if isinstance(owner, dict) else getattr(owner, name)
-
-
-def _set(changes):
-    for owner, name, value in changes:
-        if isinstance(owner, dict):
-            owner[name] = value
-        else:
-            setattr(owner, name, value)
 
 
 def _loss_scaled(optimizer):

@@ -55,6 +55,14 @@ class StringPreprocessor(ConfigFromSignature):
             texts = tf.strings.strip(texts)
         return tf.strings.lower(texts, encoding="utf-8") if self.lower else texts
 
+    def count_cut(self, texts: Sequence[str]) -> int:
+        """Return 0: what an encoder's own tokenizer cuts off is not known here.
+
+        Args:
+            texts: list of str.
+        """
+        return 0
+
     def normalized(self, texts: Sequence[str]) -> list[str]:
         """Return texts as an encoder is handed them: two that are equal then are one to it.
 

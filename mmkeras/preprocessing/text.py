@@ -151,6 +151,14 @@ class TextPreprocessor:
         """
         return self._pieces.normalize(list(texts))
 
+    def count_cut(self, texts: Sequence[str]) -> int:
+        """Return how many texts are longer than `sequence_length` ids, so that their ends are cut off.
+
+        Args:
+            texts: list of str.
+        """
+        return sum(len(ids) > self.sequence_length for ids in self._pieces.encode(list(texts)))
+
     def words(self, token_ids: ArrayLike) -> list[tuple[str, range]]:
         """Tell which ids of a text make up each of its words, as spaces part them.
 

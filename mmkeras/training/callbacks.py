@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from mmkeras.atomic import replacing_file
@@ -64,6 +66,41 @@ class RetrievalValidation(keras.callbacks.Callback):
             there = mean_average_precision(image, text, data.label, data.text_label)
             back = mean_average_precision(text, image, data.text_label, data.label)
             logs |= {"val_image_to_text_map": there, "val_text_to_image_map": back, "val_map": (there + back) / 2}
+
+
+class ValidationLoss(keras.callbacks.Callback):
+    """Measure the model's own loss on batches of held-out data after each epoch, and add it to the logs as `val_loss`.
+
+    Beside the training loss it shows what is learnt by heart. Batches are the same ones after each epoch. Whatever the
+    loss draws (negatives, masks), the random states are put back, so that training goes on as if it had not been asked.
+
+    Args:
+        batches: `tf.data.Dataset`, endless, as those of the training.
+        steps: batches to measure on.
+    """
+
+    def __init__(self, batches: tf.data.Dataset, steps: int) -> None:
+        super().__init__()
+        self.batches = batches.take(steps)
+
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+
+        @tf.function
+        def loss_of(batch):
+            return model.compute_losses(batch, model(batch, training=False), training=False)["loss"]
+
+        self._loss_of = loss_of
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        states = [(variable, variable.numpy()) for variable in self.model.non_trainable_variables if _is_seed(variable)]
+        logs["val_loss"] = float(np.mean([self._loss_of(batch).numpy() for batch in self.batches]))
+        for variable, value in states:
+            variable.assign(value)
+
+
+def _is_seed(variable):
+    return "seed_generator" in variable.path
 
 
 class EpochLog(keras.callbacks.Callback):

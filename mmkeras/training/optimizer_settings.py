@@ -27,7 +27,9 @@ class OptimizerSettings:
 
     learning_rate: float = setting(1e-3, "peak of the learning rate", above=0)
     warmup_steps: int = setting(
-        100, "steps in which the learning rate rises to its peak, linearly; only with `decay` `cosine`"
+        100,
+        "steps in which the learning rate rises to its peak, linearly; only with `decay` `cosine`. Of a training that"
+        " is no longer than that it is a tenth, which a line at the start tells",
     )
     final_learning_rate: float = setting(0.0, "where the cosine of the learning rate ends, `learning_rate` at most")
     decay: str = setting(
@@ -88,6 +90,10 @@ class OptimizerSettings:
             global_clipnorm=self.gradient_clip or None,
         )
 
+    def warmup_of(self, total: int) -> int:
+        """Return the steps of the warm-up in a training of `total` steps: a tenth where `warmup_steps` are no fewer."""
+        return self.warmup_steps if self.warmup_steps < total else total // 10
+
     def schedule(self, epochs: int, steps_per_epoch: int) -> "float | schedules.LearningRateSchedule":
         """Return the learning rate by the steps of a stage: a Keras schedule, or a number where it is constant."""
         from keras.optimizers import schedules
@@ -98,7 +104,7 @@ class OptimizerSettings:
             period = self.halving_epochs * steps_per_epoch
             return schedules.ExponentialDecay(self.learning_rate, period, 0.5, staircase=True)
         total = epochs * steps_per_epoch
-        warmup = min(self.warmup_steps, total - 1)
+        warmup = self.warmup_of(total)
         return schedules.CosineDecay(
             0.0,
             total - warmup,

@@ -14,8 +14,8 @@ class ReversalSchedule(keras.callbacks.Callback):
         strength(p) = maximum * (2 / (1 + exp(-gamma p)) - 1),    p = min(1, step / ramp_steps)
 
     so that the encoders learn categories before a modality classifier that has learnt nothing pushes them about. The
-    step is the optimizer's own count: a resumed run, whose optimizer is restored, goes on where it stopped. The
-    strength reached is logged as `reversal_strength`.
+    step counts batches, from where the optimizer stands when `fit` begins: a resumed run, whose optimizer is restored,
+    goes on where it stopped. The strength reached is logged as `reversal_strength`.
 
     Args:
         ramp_steps: steps until p is 1, 1 or more.
@@ -23,7 +23,8 @@ class ReversalSchedule(keras.callbacks.Callback):
         gamma: steepness, more than 0.
 
     Raises:
-        MmkerasError: an argument out of its range, or a model without an adversary.
+        MmkerasError: an argument out of its range, a model without an adversary, or one compiled to take several steps
+            at a time (`steps_per_execution`), between which no strength could be set.
 
     Example:
         >>> model.fit(batches, steps_per_epoch=20, epochs=40, callbacks=[ReversalSchedule(ramp_steps=400)])
@@ -42,6 +43,7 @@ class ReversalSchedule(keras.callbacks.Callback):
         self.ramp_steps = ramp_steps
         self.maximum = maximum
         self.gamma = gamma
+        self.step = 0
 
     def strength(self, step: int) -> float:
         """Return the strength at a step counted from the beginning of training."""
@@ -53,9 +55,19 @@ class ReversalSchedule(keras.callbacks.Callback):
             raise MmkerasError(f"Expected a model with an adversary. Received: {type(model).__name__}")
         super().set_model(model)
 
+    def on_train_begin(self, logs: Any = None) -> None:
+        if self.model.steps_per_execution != 1:
+            raise MmkerasError(
+                "Expected steps_per_execution=1: the strength of the reversal is set before every step. "
+                f"Received: steps_per_execution={self.model.steps_per_execution}"
+            )
+        optimizer = self.model.optimizer
+        batches_a_step = getattr(optimizer, "gradient_accumulation_steps", None) or 1
+        self.step = int(keras.ops.convert_to_numpy(optimizer.iterations)) * batches_a_step
+
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
-        self.model.adversary.gradient_reversal.strength.assign(self.strength(step))
+        self.model.adversary.gradient_reversal.strength.assign(self.strength(self.step))
+        self.step += 1
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         logs["reversal_strength"] = float(keras.ops.convert_to_numpy(self.model.adversary.gradient_reversal.strength))

@@ -16,6 +16,7 @@ import mmkeras
 from mmkeras.atomic import replacing_file
 from mmkeras.errors import MmkerasError
 from mmkeras.models.model_file import load_model_file
+from mmkeras.printable import mmkeras_command
 from mmkeras.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -164,7 +165,8 @@ class Run:
         """Raise a `MmkerasError` that says how to go on, where training has not finished."""
         if not self.finished:
             raise MmkerasError(
-                f"The run {self.folder} has not finished. Finish it with: mmkeras train --resume {self.folder}"
+                f"The run {self.folder} has not finished. "
+                f"Finish it with: {mmkeras_command('train', '--resume', self.folder)}"
             )
 
     def load_model(self) -> ImageTextModel:

@@ -17,7 +17,15 @@ from mmkeras.data.pipeline import (
 from mmkeras.errors import MmkerasError
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.training.augmentation import augmentation
-from mmkeras.training.callbacks import BestWeights, Checkpoint, EpochLog, FiniteLoss, RetrievalValidation, TrainingTime
+from mmkeras.training.callbacks import (
+    BestWeights,
+    Checkpoint,
+    EpochLog,
+    FiniteLoss,
+    RetrievalValidation,
+    TrainingTime,
+    ValidationLoss,
+)
 from mmkeras.training.checkpoint import load_checkpoint, load_weights, metric_states, saved_step
 from mmkeras.training.collapse_detector import CollapseDetector
 from mmkeras.training.optimizer_settings import OptimizerSettings
@@ -40,6 +48,8 @@ SUPERVISION = {
     "pairs_and_categories": _Supervision(mismatched_batches, mismatched_steps_per_epoch, "val_map"),
 }
 
+VALIDATION_STEPS = 8  # batches of held-out data whose loss is measured after an epoch
+
 
 class StageRunner:
     """Trains a model through all stages of a run's recipe, and picks up where a checkpoint says that it was left.
@@ -53,6 +63,9 @@ class StageRunner:
         data: `RunData`.
         verbose: 0, 1 or 2, as in `keras.Model.fit`.
 
+    Attributes:
+        notes: list of what is done otherwise than the settings say, a sentence each.
+
     Raises:
         MmkerasError: a stage that the model cannot train, or settings that reach nothing in it.
     """
@@ -65,6 +78,7 @@ class StageRunner:
         self.recipe = run.recipe
         self.supervision = SUPERVISION[model.supervision]
         self.steps = self.supervision.steps_per_epoch(data.train, self.recipe.batch_size)
+        self.notes: list[str] = []
         self._check_stages()
 
     def train(self) -> None:
@@ -104,6 +118,7 @@ class StageRunner:
             self.model.set_stage(stage.trains, **stage.arguments)
             if stage.epochs:
                 reached |= self._reached(stage)
+                self._note_warmup(stage)
         self.model.restore_stage(before)
         written = self.recipe.given.get("", set())
         names = {field.name for field in dataclasses.fields(OptimizerSettings)}
@@ -116,6 +131,18 @@ class StageRunner:
             raise MmkerasError(
                 f"{lost[0]} reaches nothing: {type(self.model).__name__} has no modality classifier. Leave it out"
             )
+
+    def _note_warmup(self, stage):
+        total = stage.epochs * self.steps
+        for role in filter(self.model.variables_of, self.model.roles):
+            settings = stage.of_role(role)
+            if settings.decay == "cosine" and settings.warmup_steps >= total:
+                of_stage = f" of {stage.name}" if self.recipe.stages else ""
+                note = (
+                    f"Warm-up: {settings.warmup_steps} steps are no fewer than the {total} of the training{of_stage}; "
+                    f"it takes {settings.warmup_of(total)}, a tenth. To choose it, write warmup_steps"
+                )
+                self.notes += [] if note in self.notes else [note]
 
     def _reached(self, stage):
         """The recipe's own settings that an optimizer of the stage goes by, names."""
@@ -167,13 +194,25 @@ class StageRunner:
                     shuffle=False,
                 )
 
+    def _validation_loss(self, data):
+        """A `ValidationLoss` on a few batches of held-out data, no larger than the training's; none of too few data."""
+        for batch_size in (self.recipe.batch_size, len(data.pairs) or len(data.texts)):
+            try:
+                steps = self.supervision.steps_per_epoch(data, batch_size)
+                preprocessor = self.model.text_preprocessor
+                batches = self.supervision.batches(data, batch_size, self.recipe.seed, text_preprocessor=preprocessor)
+                return [ValidationLoss(batches, min(steps, VALIDATION_STEPS))]
+            except MmkerasError:  # fewer than one batch
+                continue
+        return []
+
     def _callbacks(self, stage, log, first_step, validation):
         run, model, recipe = self.run, self.model, self.recipe
         log.stage = stage.name if recipe.stages else None
         callbacks = [FiniteLoss()]
         if "embedding_spread" in model.trackers:
             callbacks.append(CollapseDetector())
-        callbacks += [RetrievalValidation(validation)]
+        callbacks += [RetrievalValidation(validation), *self._validation_loss(validation)]
         if model.adversary is not None:
             ramp_steps = max(1, round(stage.reversal_ramp * stage.epochs * self.steps))
             callbacks.append(ReversalSchedule(ramp_steps, stage.reversal_strength))

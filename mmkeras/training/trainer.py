@@ -11,7 +11,10 @@ from mmkeras.atomic import replacing_file
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.preset import Preset
+from mmkeras.printable import printable
+from mmkeras.training.data_notes import data_notes
 from mmkeras.training.initial_weights import begin_with, initial_model
+from mmkeras.training.memorisation import learnt_by_heart
 from mmkeras.training.model_size import model_size
 from mmkeras.training.run import Run
 from mmkeras.training.run_data import RunData
@@ -44,11 +47,26 @@ def train(run: Run, verbose: int | Literal["auto"] = "auto") -> ImageTextModel:
     data = RunData(run, image_encoder, preset.build_image_preprocessor(), verbose)
     run.check_data(data.train)
     model = build_model(preset, data, image_encoder, start, recipe.initial_weights)
-    StageRunner(run, model, data, verbose).train()
+    notes = data_notes(*data.splits(), model.text_preprocessor)
+    runner = StageRunner(run, model, data, verbose)
+    notes += runner.notes
+    run.update(notes=notes)
+    _tell(notes, verbose)
+    runner.train()
+    dev = data.splits()[1].one_image_an_item()
+    if by_heart := learnt_by_heart(run, {"pictures": len(dev.images), "texts": len(dev.texts)}):
+        run.update(notes=[*notes, by_heart])
+        _tell([by_heart], verbose)
     with replacing_file(run.file("model.keras")) as beside:
         model.save(beside)
     run.update(finished=True, **model_size(model))
     return model
+
+
+def _tell(notes, verbose):
+    """Print notes, a line each, unless nothing is to be printed."""
+    for note in notes if verbose else ():
+        print(printable(f"Note: {note}", sys.stdout.encoding), flush=True)
 
 
 def _prepare_process(recipe):

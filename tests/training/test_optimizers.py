@@ -85,7 +85,7 @@ def expected_rate(settings, total, step, steps_per_epoch):
         return peak
     if settings.decay == "halving":
         return peak * 0.5 ** (step // (settings.halving_epochs * steps_per_epoch))
-    warmup = min(settings.warmup_steps, total - 1)
+    warmup = settings.warmup_steps if settings.warmup_steps < total else total // 10
     if step < warmup:
         return peak * step / warmup
     share = min(1.0, (step - warmup) / (total - warmup))

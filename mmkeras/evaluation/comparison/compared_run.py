@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.rendering import flattened
+from mmkeras.printable import mmkeras_command
 from mmkeras.training.log import read_log
 from mmkeras.training.run import Run
 
@@ -69,10 +70,12 @@ class ComparedRun:
         """What is missing and the command that makes it, on `split`, as a sentence; empty where nothing is."""
         if not self.finished:
             done = f"{len(self.log)} of {self.settings['epochs']} epochs"
-            return f"{self.name} has not finished, {done}. Go on with: mmkeras train --resume {self.folder}"
+            return (
+                f"{self.name} has not finished, {done}. Go on with: {mmkeras_command('train', '--resume', self.folder)}"
+            )
         if not self.measured:
             option = "" if split == "dev" else f" --split {split}"
-            return f"{self.name} is not evaluated. Measure it with: mmkeras evaluate {self.folder}{option}"
+            return f"{self.name} is not evaluated. Measure it with: {mmkeras_command('evaluate', self.folder)}{option}"
         return ""
 
 
@@ -83,7 +86,9 @@ def _read_metrics(file):
     except FileNotFoundError:
         return {}
     except ValueError as error:  # no JSON, no UTF-8
-        raise MmkerasError(f"{file} is damaged: {error}. Write it anew with: mmkeras evaluate {file.parent}") from error
+        raise MmkerasError(
+            f"{file} is damaged: {error}. Write it anew with: {mmkeras_command('evaluate', file.parent)}"
+        ) from error
     if not isinstance(metrics, dict):
         raise MmkerasError(f"{file} is damaged: expected an object. Received: {metrics!r}")
     return metrics
