@@ -16,13 +16,12 @@ BATCH = (
 WHOLE_RANGE = "Expected images with values from 0 to 255. Received floats of at most 1; multiply by 255"
 
 
-def check_batch(batch: Any, image_encoder: Encoder, text_encoder: Encoder) -> None:
+def check_batch(batch: Any, image_encoder: Encoder) -> None:
     """Check what a model is called with, as far as shapes and types tell.
 
     Args:
         batch: what should be a dict.
         image_encoder: `Encoder`.
-        text_encoder: `Encoder`.
 
     Raises:
         MmkerasError: no dict, one without images or texts, images of another size. (In a graph images of floats in 0 to
@@ -30,8 +29,7 @@ def check_batch(batch: Any, image_encoder: Encoder, text_encoder: Encoder) -> No
     """
     if not isinstance(batch, dict):
         raise MmkerasError(f"Expected {BATCH}. Received: {_described(batch)}")
-    texts = ("text",) if text_encoder.takes in ("features", "strings") else ("text", "token_ids")
-    if "image" not in batch or not set(texts) & set(batch):
+    if "image" not in batch or not {"text", "token_ids"} & set(batch):
         raise MmkerasError(f"Expected {BATCH}. Received: a dict of {', '.join(map(str, batch)) or 'nothing'}")
     image = batch["image"]
     if image_encoder.takes != "pixels" or len(image.shape) != 4:

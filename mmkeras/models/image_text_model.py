@@ -205,7 +205,7 @@ class ImageTextModel(StagedModel):
 
     def _text_input(self, batch):
         """What the text encoder takes of a batch, which is checked."""
-        check_batch(batch, self.image_encoder, self.text_encoder)
+        check_batch(batch, self.image_encoder)
         if "token_ids" in batch:
             return batch["token_ids"]
         return batch["text"] if self.text_encoder.takes == "features" else self.batch_encoder.tokenize(batch["text"])

@@ -12,7 +12,11 @@ from mmkeras.training import ReversalSchedule
 def attached(schedule, iterations=0):
     optimizer = keras.optimizers.SGD()
     optimizer.iterations.assign(iterations)
-    schedule.set_model(types.SimpleNamespace(optimizer=optimizer, adversary=ModalityAdversary(reversal_strength=0.9)))
+    schedule.set_model(
+        types.SimpleNamespace(
+            optimizer=optimizer, adversary=ModalityAdversary(reversal_strength=0.9), steps_per_execution=1
+        )
+    )
     return schedule
 
 
@@ -26,6 +30,7 @@ def test_the_ramp_by_hand():
 def test_the_step_is_the_optimizers_so_that_a_restored_one_goes_on():
     for step in (0, 7, 50):
         schedule = attached(ReversalSchedule(50), step)
+        schedule.on_train_begin()
         schedule.on_train_batch_begin(0)
         strength = float(schedule.model.adversary.gradient_reversal.strength)
         assert strength == pytest.approx(schedule.strength(step), abs=1e-7)
@@ -62,3 +67,25 @@ def test_a_model_without_a_reversal_is_refused():
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     with pytest.raises(MmkerasError, match="Expected a model with an adversary. Received: Sequential"):
         ReversalSchedule(1).set_model(model)
+
+
+def test_accumulated_gradients_do_not_stretch_the_ramp():
+    """Keras counts an optimizer's steps once in so many batches; the ramp goes by batches."""
+    inputs = keras.Input((2,))
+    adversary = ModalityAdversary(reversal_strength=0.0)
+    model = keras.Model(inputs, keras.layers.Dense(1)(adversary.gradient_reversal(inputs)))
+    model.adversary = adversary
+    model.compile(keras.optimizers.SGD(gradient_accumulation_steps=2), "mse")
+    schedule = ReversalSchedule(100)
+    for epoch in range(2):  # a fit goes on where the one before has stopped
+        model.fit(np.ones((6, 2)), np.ones(6), batch_size=1, epochs=1, verbose=0, callbacks=[schedule])
+        assert float(adversary.gradient_reversal.strength) == pytest.approx(schedule.strength(6 * epoch + 5), abs=1e-7)
+
+
+def test_several_steps_at_a_time_are_refused():
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+    model.adversary = ModalityAdversary()
+    model.compile("sgd", "mse", steps_per_execution=2)
+    with pytest.raises(MmkerasError, match="Expected steps_per_execution=1: .*Received: steps_per_execution=2"):
+        model.fit(np.ones((6, 2)), np.ones(6), verbose=0, callbacks=[ReversalSchedule(4)])
