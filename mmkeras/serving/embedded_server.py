@@ -33,7 +33,9 @@ class EmbeddedServer:
     it stops after the running requests are answered, refuses a string input of the wrong rank, which can end the
     original's process, lets requests wait for a thread, says at once that a model's folder is missing or empty, for
     which the original waits without end, and fails a model with an unknown operation when it is loaded, not at its
-    first request. It sends no CORS headers.
+    first request. After a list of models that it refused it follows the next good one, where the original refuses every
+    list after one without a known `model_platform`, until it is started anew. It takes labels in the list that it
+    starts with, cuts long values in the errors of REST, and sends no CORS headers.
 
     Args:
         base_path: folder of a model, `savedmodels/NAME`, that holds integer version folders.

@@ -22,7 +22,7 @@ METRICS = {
     "request_latency": "model_name API entrypoint le",
     "runtime_latency": "model_name API runtime le",
     "model_warmup_latency": "model_path status le",
-    "model_warmup_records_read": "model_path",
+    "model_warmup_records_read": "model_path status",
     "batching_session:queuing_latency": "thread_pool_name le",
     "batching_session:processed_batch_size": "le",
     "batching_session:input_batch_size": "le",
