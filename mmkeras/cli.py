@@ -76,7 +76,7 @@ def _refuse(error):
     lines = (line.strip() for line in str(error).splitlines())
     told = " ".join(line for line in lines if line and not line.startswith("[["))
     print(f"mmkeras: error: {told}", file=sys.stderr)
-    return 2
+    return error.exit_code
 
 
 def _parser():

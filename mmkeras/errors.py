@@ -6,4 +6,9 @@ class MmkerasError(ValueError):
 
     The message names the file, record or argument, the value received and what is allowed. The command line prints it
     as one line and exits with code 2; in Python it is an ordinary `ValueError`.
+
+    Attributes:
+        exit_code: what the command line exits with: 2, or that of a server's process which ended by itself.
     """
+
+    exit_code: int = 2
