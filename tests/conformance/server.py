@@ -189,7 +189,7 @@ def _start_embedded(folder, files, needs, credentials):
 
 
 def _start_binary(folder, files, needs, credentials):
-    port, rest_port = _free_ports(2)
+    port, rest_port = free_ports(2)
     command = [_binary(), f"--port={port}", f"--rest_api_port={rest_port}", f"--model_config_file={files['models']}"]
     command += ["--file_system_poll_wait_seconds=1", "--load_retry_interval_micros=100000"]
     if "batching" in files:
@@ -235,7 +235,7 @@ def _binary():
     return found
 
 
-def _free_ports(count):
+def free_ports(count):
     """Return different ports that nobody listens on, at any address: the binary listens at all of them."""
     probes = [socket.socket() for _ in range(count)]
     try:
