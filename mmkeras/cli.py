@@ -72,10 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(error):
-    """Print an error as one line, without the `[[{{node ...}}]]` that TensorFlow appends; return the exit code."""
-    lines = (line.strip() for line in str(error).splitlines())
-    told = " ".join(line for line in lines if line and not line.startswith("[["))
-    print(f"mmkeras: error: {told}", file=sys.stderr)
+    """Print an error as one line; return the exit code."""
+    print(f"mmkeras: error: {' '.join(str(error).split())}", file=sys.stderr)
     return error.exit_code
 
 

@@ -205,7 +205,7 @@ def _encode_picture(client, file):
     except ServingError as error:
         if error.code != "INVALID_ARGUMENT":
             raise
-        raise MmkerasError(f"The picture {file} was refused: {error.details}") from error
+        raise MmkerasError(f"The picture {file} was refused: {error.reason}") from error
 
 
 def _data_uri(content, name):

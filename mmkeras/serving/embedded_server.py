@@ -35,7 +35,8 @@ class EmbeddedServer:
     which the original waits without end, and fails a model with an unknown operation when it is loaded, not at its
     first request. After a list of models that it refused it follows the next good one, where the original refuses every
     list after one without a known `model_platform`, until it is started anew. It takes labels in the list that it
-    starts with, cuts long values in the errors of REST, and sends no CORS headers.
+    starts with, leaves out of errors what they quote of the model's graph, cuts long values in the errors of REST, and
+    sends no CORS headers.
 
     Args:
         base_path: folder of a model, `savedmodels/NAME`, that holds integer version folders.

@@ -1,6 +1,5 @@
 """Predict answers as TensorFlow Serving does: every row of its contract that can happen here."""
 
-import re
 import shutil
 import time
 from concurrent import futures
@@ -115,9 +114,8 @@ def test_predict_refuses(refusal, case):
 
 
 def test_a_wrong_shape_is_for_the_operation_to_refuse(call, refusal):
-    code, text = refusal(PREDICT, predict_request("", {"x": encode_tensor(np.ones([2, 4], np.float32))}))
-    assert code == "INVALID_ARGUMENT"
-    assert re.fullmatch(r"Matrix size-incompatible: In\[0\]: \[2,4\], In\[1\]: \[3,2\]\n\t \[\[.*\]\]", text)
+    refused = refusal(PREDICT, predict_request("", {"x": encode_tensor(np.ones([2, 4], np.float32))}))
+    assert refused == ("INVALID_ARGUMENT", "Matrix size-incompatible: In[0]: [2,4], In[1]: [3,2]")
     # [None] says the signature; the operations take any rank, and so does the server.
     request = predict_request("pair", {"a": UNIT, "b": UNIT})
     assert decode_tensor(call(PREDICT, request).outputs["sum"]).shape == (2, 3)
