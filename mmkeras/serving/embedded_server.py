@@ -15,7 +15,7 @@ from mmkeras.serving.server.config_files import (
     read_ssl_file,
 )
 from mmkeras.serving.server.loopback import bound_socket, check_port_number
-from mmkeras.serving.versions import find_versions
+from mmkeras.serving.versions import find_versions, version_folder
 
 if TYPE_CHECKING:
     from mmkeras.serving.server.running_server import RunningServer
@@ -204,12 +204,11 @@ class EmbeddedServer:
                     f"Expected config_file to be a file that can be read. Received: {self.config_file} ({error})"
                 ) from error
             return parse_models(self._content, self.config_file)
-        folders = find_versions(self.base_path)
         version = self._asked_version
-        if version is not None and version not in folders:
-            raise MmkerasError(
-                f"Expected version to be among {list(folders)} of {self.base_path}. Received: version={version!r}"
-            )
-        self._first_version = max(folders) if version is None else version
+        if version is None:
+            self._first_version = max(find_versions(self.base_path))
+        else:
+            version_folder(self.base_path, version)
+            self._first_version = version
         base_path = Path(self.base_path).expanduser().resolve()
         return models_config(name or base_path.name, base_path, version)
