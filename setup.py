@@ -59,7 +59,7 @@ CLIENT_MODULES = {
     "mmkeras.serving": None,
 }
 # What a server is made of.
-NOT_IN_CLIENT = {"mmkeras.serving": {"embedded_server", "launch", "xla_functions"}}
+NOT_IN_CLIENT = {"mmkeras.serving": {"embedded_server", "launch", "stock_server", "xla_functions"}}
 
 CLIENT_DESCRIPTION = """\
 The client of `mmkeras`, image-text embeddings on Keras 3, without TensorFlow: some of

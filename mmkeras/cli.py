@@ -77,11 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(error):
-    """Print an error, without the `[[{{node ...}}]]` that TensorFlow appends; return the exit code."""
-    lines = (line.strip() for line in str(error).splitlines())
-    told = "\n  ".join(line for line in lines if line and not line.startswith("[["))
+    """Print an error, a line for each of its own; return the exit code."""
+    told = "\n  ".join(filter(None, map(str.strip, str(error).splitlines())))
     print(printable(f"mmkeras: error: {told}"), file=sys.stderr)
-    return 2
+    return error.exit_code
 
 
 def _parser():
@@ -169,7 +168,9 @@ def _parser():
     query.add_argument("query", help="a text, or the path of a picture")
     query.add_argument("--model", help="name of the served model (default: the only one in savedmodels/)")
     query.add_argument("--server", default=DEFAULT_SERVER, metavar="HOST:PORT", help=f"default {DEFAULT_SERVER}")
-    query.add_argument("--index", type=Path, help="index folder (default: the newest version's of the model)")
+    query.add_argument("--version", type=int, metavar="N", help="ask this version (default: the server's choice)")
+    query.add_argument("--label", help="ask the version of this label")
+    query.add_argument("--index", type=Path, help="index folder (default: that of --version, or of the newest)")
     query.add_argument("-k", type=int, default=5, help="results (default 5)")
     query.add_argument(
         "--rerank",
@@ -333,14 +334,17 @@ def _serve(options):
 def _query(options):
     from mmkeras.query import ask, find_index
     from mmkeras.search import EmbeddingIndex
-    from mmkeras.serving.versions import latest_version
+    from mmkeras.serving.versions import latest_version, version_folder
 
     model = options.model or only_model(MODELS)
     if options.index:
         index = EmbeddingIndex(options.index)
     else:
-        index = find_index(latest_version(MODELS / model), options.query)
-    answer = ask(options.query, index, options.server, model, options.k, rerank=options.rerank)
+        folder = MODELS / model
+        version = latest_version(folder) if options.version is None else version_folder(folder, options.version)
+        index = find_index(version, options.query)
+    chosen = {"version": options.version, "label": options.label}
+    answer = ask(options.query, index, options.server, model, options.k, rerank=options.rerank, **chosen)
     if options.html:
         answer.write_html(options.html)
         print(f"Page: {options.html}", file=sys.stderr)

@@ -94,6 +94,8 @@ def ask(
     k: int = 5,
     timeout: float = 30.0,
     rerank: int | None = None,
+    version: int | None = None,
+    label: str | None = None,
 ) -> Answer:
     """Ask a server for the embedding of a query and search the index with it.
 
@@ -113,6 +115,8 @@ def ask(
             `space.json`: 16 where the model has a matching head that made the results no worse when the run was
             evaluated; none where the index keeps no pictures for a text. Pictures are those of the index, of more than
             64 pixels on a side JPEGs, so that scores differ a little from those of the originals.
+        version: the version that is asked; the server's choice, its newest, where None.
+        label: a version label ("stable"), in place of a version.
 
     Returns:
         `Answer`; its results have a `match` as far as they were re-ranked.
@@ -138,7 +142,7 @@ def ask(
         raise MmkerasError(f"Expected the number of results to re-rank, 0 or more. Received: rerank={rerank}")
     space = _space_of(index)
     wanted = _number(space, "rerank", int) if rerank is None else rerank
-    with reaching(server, model), Client(server, model, timeout=timeout) as client:
+    with reaching(server, model), Client(server, model, version, timeout, label=label) as client:
         client.check_space(index)
         embedding = _encode_picture(client, query) if kind == "image" else client.encode_text([query])
         results = index.search(embedding, modality, max(k, wanted) if k > 0 else k)[0]
@@ -205,7 +209,7 @@ def _encode_picture(client, file):
     except ServingError as error:
         if error.code != "INVALID_ARGUMENT":
             raise
-        raise MmkerasError(f"The picture {file} was refused: {error.details}") from error
+        raise MmkerasError(f"The picture {file} was refused: {error.reason}") from error
 
 
 def _data_uri(content, name):

@@ -1,5 +1,6 @@
 """The command line: help, exit codes, and mistakes told in one line."""
 
+import json
 import os
 import re
 import socket
@@ -272,6 +273,16 @@ def test_a_query_without_a_server_says_how_to_start_one(capsys, workplace, schem
 def test_parity_without_a_server_says_how_to_start_one(capsys, workplace):
     told = refused(capsys, "parity", "savedmodels/tiny", "--server", f"unix:{workplace / 'none'}")
     assert told == f"No server answers at unix:{workplace / 'none'}. Is it running? mmkeras serve savedmodels/tiny"
+
+
+def test_a_query_of_a_version_or_a_label(capsys, workplace, tiny_server):
+    server = ("--server", tiny_server.address)
+    assert main(["query", "snowman", "--json", "--version", "1", *server]) == 0
+    assert json.loads(capsys.readouterr().out)["results"]
+    assert "Expected version to be among [1] of" in refused(capsys, "query", "snowman", "--version", 9, *server)
+    told = refused(capsys, "query", "snowman", "--label", "stable", *server)
+    assert told.endswith("INVALID_ARGUMENT: Unrecognized servable version label: stable")
+    assert "without a version" in refused(capsys, "query", "snowman", "--label", "a", "--version", 1, *server)
 
 
 def test_a_socket_without_a_server_is_told(capsys, workplace):

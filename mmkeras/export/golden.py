@@ -108,6 +108,9 @@ def by_signature(golden):
 def write_warm_up(file, model_name, golden, rows=(1, 4)):
     """Write the requests with which a server warms every signature up, as a TFRecord of PredictionLog.
 
+    The row that is no picture, in the example of `encode_image_tolerant`, is left out: of each such row TensorFlow logs
+    a warning, which a server's log would show at each start.
+
     Args:
         file: `assets.extra/tf_serving_warmup_requests`.
         model_name: stands in the requests; a server does not route by it.
@@ -127,7 +130,8 @@ def write_warm_up(file, model_name, golden, rows=(1, 4)):
             request.model_spec.name = model_name
             request.model_spec.signature_name = signature
             for name, values in example["inputs"].items():
-                request.inputs[name].CopyFrom(tf.make_tensor_proto(values[:count]))
+                good = values[example["outputs"].get("valid", slice(None))]
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(good[:count]))
             records.append(log.SerializeToString())
     try:
         with tf.io.TFRecordWriter(str(file)) as writer:

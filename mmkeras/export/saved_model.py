@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,8 +73,7 @@ def export_saved_model(model: ImageTextModel, folder: str | os.PathLike[str]) ->
     try:
         archive.write_out(str(folder), verbose=False)
     except tf.errors.OpError as error:
-        reason = re.sub(r"^\{\{function_node .*?\}\} | \[Op:\w+\]$", "", error.message)
-        raise MmkerasError(f"The SavedModel {folder} could not be written: {reason}") from error
+        raise MmkerasError(f"The SavedModel {folder} could not be written: {error.message}") from error
 
 
 def written_signatures(folder: str | os.PathLike[str]) -> dict[str, dict[str, dict[str, str]]]:

@@ -15,7 +15,7 @@ from mmkeras.serving.server.config_files import (
     read_ssl_file,
 )
 from mmkeras.serving.server.loopback import bound_socket, check_port_number
-from mmkeras.serving.versions import find_versions
+from mmkeras.serving.versions import find_versions, version_folder
 
 if TYPE_CHECKING:
     from mmkeras.serving.server.running_server import RunningServer
@@ -33,7 +33,10 @@ class EmbeddedServer:
     it stops after the running requests are answered, refuses a string input of the wrong rank, which can end the
     original's process, lets requests wait for a thread, says at once that a model's folder is missing or empty, for
     which the original waits without end, and fails a model with an unknown operation when it is loaded, not at its
-    first request. It sends no CORS headers.
+    first request. After a list of models that it refused it follows the next good one, where the original refuses every
+    list after one without a known `model_platform`, until it is started anew. It takes labels in the list that it
+    starts with, leaves out of errors what they quote of the model's graph, cuts long values in the errors of REST, and
+    sends no CORS headers.
 
     Args:
         base_path: folder of a model, `savedmodels/NAME`, that holds integer version folders.
@@ -201,12 +204,11 @@ class EmbeddedServer:
                     f"Expected config_file to be a file that can be read. Received: {self.config_file} ({error})"
                 ) from error
             return parse_models(self._content, self.config_file)
-        folders = find_versions(self.base_path)
         version = self._asked_version
-        if version is not None and version not in folders:
-            raise MmkerasError(
-                f"Expected version to be among {list(folders)} of {self.base_path}. Received: version={version!r}"
-            )
-        self._first_version = max(folders) if version is None else version
+        if version is None:
+            self._first_version = max(find_versions(self.base_path))
+        else:
+            version_folder(self.base_path, version)
+            self._first_version = version
         base_path = Path(self.base_path).expanduser().resolve()
         return models_config(name or base_path.name, base_path, version)

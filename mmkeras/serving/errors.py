@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from mmkeras.errors import MmkerasError
+from mmkeras.errors import MmkerasError, without_graph
 
 # gRPC's canonical codes by name; TensorFlow numbers its errors alike.
 STATUS_CODES = {
@@ -26,6 +27,7 @@ STATUS_CODES = {
     "DATA_LOSS": 15,
     "UNAUTHENTICATED": 16,
 }
+_ASSERTED = re.compile(r"assertion failed: \[([^\[\]]* [^\[\]]*)\]")
 STATUS_NAMES = {number: name for name, number in STATUS_CODES.items()}
 
 
@@ -34,8 +36,12 @@ class ServingError(MmkerasError):
 
     Args:
         code: a key of `STATUS_CODES`, for example `"NOT_FOUND"`.
-        details: the server's own text; clients may depend on it.
+        details: the server's own text, to the letter; programs may depend on it.
         request: what was asked of whom, put before the text where the error is shown; empty on the server's side.
+
+    Attributes:
+        reason: the text for people: TensorFlow Serving's without what it quotes of the model's graph. It is what the
+            error shows.
 
     Example:
         >>> ServingError("NOT_FOUND", "Servable not found for request: Latest(nope)").code
@@ -48,7 +54,11 @@ class ServingError(MmkerasError):
         self.code = code
         self.details = details
         self.request = request
-        super().__init__(f"{request} failed: {code}: {details}" if request else f"{code}: {details}")
+        self.reason = without_graph(details)
+        # What an assertion of the model's says, where it says nothing else.
+        if told := _ASSERTED.fullmatch(self.reason):
+            self.reason = told[1]
+        super().__init__(f"{request} failed: {code}: {self.reason}" if request else f"{code}: {self.reason}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.code, self.details, self.request)

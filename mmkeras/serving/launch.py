@@ -3,27 +3,17 @@
 import logging
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 from mmkeras.errors import MmkerasError
 from mmkeras.serving.server.open_files import connection_limit, raise_file_limit
+from mmkeras.serving.stock_server import BINARY, StockServer
 from mmkeras.serving.versions import find_versions
 
 _log = logging.getLogger(__name__)
-_BINARY = "tensorflow_model_server"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _POLL_SECONDS = 0.1
 _MANY_CONNECTIONS = 1000
-# The flags of tensorflow_model_server that take the paths given to `serve`.
-_PATH_FLAGS = {
-    "config_file": "model_config_file",
-    "batching_file": "batching_parameters_file",
-    "monitoring_file": "monitoring_config_file",
-    "ssl_file": "ssl_config_file",
-    "socket_path": "grpc_socket_path",
-}
 
 
 def serve(
@@ -39,12 +29,14 @@ def serve(
     socket_path=None,
     before_loading=None,
 ):
-    """Serve a model, or the models of a models.config, until SIGINT or SIGTERM, then return 0.
+    """Serve a model, or the models of a models.config, until SIGINT, SIGTERM or SIGHUP, then return 0.
 
-    Starts `tensorflow_model_server` where it is on the PATH, else `EmbeddedServer`; prints which one, the address and a
-    command to ask it. Newer versions are taken up while it runs. Call it in the main thread: it takes over both signals
-    while it runs. It raises this process's limit of open files, as far as the system allows and 10,000 connections a
-    port need.
+    Starts `tensorflow_model_server` where it is on the PATH, else `EmbeddedServer`; once it can be asked, prints which
+    one, the address and a command to ask it. Newer versions, and edits of the models.config, are taken up while it
+    runs. Either is the same service, but for this: `tensorflow_model_server` listens on all addresses of the machine,
+    `EmbeddedServer` on 127.0.0.1 alone; and the first ends without answering what is running. Call it in the main
+    thread: it takes over the signals while it runs. It raises this process's limit of open files, as far as the system
+    allows and 10,000 connections a port need.
 
     Args:
         base_path: folder of a model, `savedmodels/NAME`, that holds integer version folders.
@@ -61,7 +53,7 @@ def serve(
 
     Raises:
         MmkerasError: no model or file there, both or neither of `base_path` and `config_file`, the port is in use, or
-            the server ended by itself.
+            `tensorflow_model_server` ended by itself: then the text has its last lines, and `exit_code` is its own.
     """
     if (base_path is None) == (config_file is None):
         raise MmkerasError(
@@ -84,20 +76,21 @@ def serve(
         find_versions(base_path)
         base_path = Path(base_path).expanduser().resolve()
         name = name or base_path.name
-    binary = shutil.which(_BINARY)
+    binary = shutil.which(BINARY)
     _allow_many_connections(ports=1 if rest_port is None else 2)
     # A list and polling: a handler that sets an Event can deadlock with the thread that waits for it.
     received = []
-    handlers = {number: signal.signal(number, lambda number, _: received.append(number)) for number in _SIGNALS}
+    heard = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it, to outlive its terminal
+        heard.append(signal.SIGHUP)
+    handlers = {number: signal.signal(number, lambda number, _: received.append(number)) for number in heard}
     try:
         if binary:
-            _run_binary(binary, base_path, name, port, rest_port, paths, received)
-        else:
-            _run_embedded(base_path, name, port, rest_port, paths, received, before_loading)
+            return _run_binary(binary, base_path, name, port, rest_port, paths, received)
+        return _run_embedded(base_path, name, port, rest_port, paths, received, before_loading)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    return 0
 
 
 def _allow_many_connections(ports):
@@ -113,41 +106,22 @@ def _allow_many_connections(ports):
 
 
 def _run_binary(binary, base_path, name, port, rest_port, paths, received):
-    for argument, value in (("port", port), ("rest_port", rest_port)):
-        if value == 0:
-            raise MmkerasError(f"Expected a port above 0 for {_BINARY}, which chooses none. Received: {argument}=0")
-    command = [binary, f"--port={port}"]
-    if base_path is not None:
-        command += [f"--model_name={name}", f"--model_base_path={base_path}"]
-    if rest_port is not None:
-        command.append(f"--rest_api_port={rest_port}")
-    command += [f"--{_PATH_FLAGS[argument]}={path}" for argument, path in paths.items()]
-    if "batching_file" in paths:
-        command.append("--enable_batching=true")
-    process = subprocess.Popen(command)
-    try:
+    with StockServer(binary, base_path, name, port, rest_port, **paths) as server:
+        if not server.wait_until_open(lambda: received):
+            return 0
+        _log.warning(
+            "%s listens on all addresses of this machine, which no flag changes: whoever reaches its ports may ask it, "
+            "and load and unload models. A firewall keeps others out",
+            BINARY,
+        )
         rest_address = f"127.0.0.1:{rest_port}" if rest_port is not None else None
-        _announce(f"TensorFlow Serving ({binary})", base_path, name, f"127.0.0.1:{port}", rest_address, paths)
-        while process.poll() is None and not received:
+        address, where = f"127.0.0.1:{port}", "; it listens on all other addresses of this machine too"
+        _announce(f"TensorFlow Serving ({binary})", base_path, name, address, rest_address, paths, where)
+        while server.exit_code() is None and not received:
             time.sleep(_POLL_SECONDS)
-        if not received:
-            raise MmkerasError(
-                f"{_BINARY} ended by itself with exit code {process.returncode}; its log above says why. "
-                f"Is port {port} in use?"
-            )
-    finally:
-        _end(process)
-
-
-def _end(process):
-    """Ask the server to end, and insist after ten seconds."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if received or server.exit_code() == 0:
+            return 0
+        raise server.ended_by_itself()
 
 
 def _run_embedded(base_path, name, port, rest_port, paths, received, before_loading):
@@ -157,13 +131,14 @@ def _run_embedded(base_path, name, port, rest_port, paths, received, before_load
     if before_loading is not None:
         before_loading()
     with server:
-        kind = f"EmbeddedServer ({_BINARY} is not on the PATH)"
+        kind = f"EmbeddedServer ({BINARY} is not on the PATH)"
         _announce(kind, base_path, server.name, server.address, server.rest_address, paths)
         while not received:
             time.sleep(_POLL_SECONDS)
+    return 0
 
 
-def _announce(server, base_path, name, address, rest_address, paths):
+def _announce(server, base_path, name, address, rest_address, paths, where=""):
     over = [f"gRPC at {address}"]
     if "socket_path" in paths:
         over.append(f"gRPC at unix:{paths['socket_path']}")
@@ -171,7 +146,7 @@ def _announce(server, base_path, name, address, rest_address, paths):
         over.append(f"HTTP at {rest_address}")
     known = f" as {name!r}" if name else ""  # of a models.config the original is told, not we
     served = base_path or paths["config_file"]
-    print(f"{server} serves {served}{known} over {' and '.join(over)}; Ctrl+C stops it. Ask it with")
+    print(f"{server} serves {served}{known} over {' and '.join(over)}{where}; Ctrl+C stops it. Ask it with")
     print(
         f'    mmkeras query "a text, or the path of a picture" --model {name or "NAME"} --server {address}', flush=True
     )

@@ -50,6 +50,20 @@ def find_versions(base_path: str | os.PathLike[str]) -> dict[int, Path]:
     return folders
 
 
+def version_folder(base_path: str | os.PathLike[str], version: int) -> Path:
+    """Return the folder of one version of a model.
+
+    Raises:
+        MmkerasError: as `find_versions`, or there is no such version.
+    """
+    folders = find_versions(base_path)
+    if version not in folders:
+        raise MmkerasError(
+            f"Expected version to be among {list(folders)} of {base_path}. Received: version={version!r}"
+        )
+    return folders[version]
+
+
 def latest_version(folder: str | os.PathLike[str]) -> Path:
     """Return the folder of a model's newest version; a version's own folder is returned as it is.
 

@@ -102,6 +102,11 @@ def states(server, name):
     ]
 
 
+def available(server, name):
+    """Versions of a model that are available, the newest first."""
+    return [version for version, state, *_ in states(server, name) if state == "AVAILABLE"]
+
+
 def wait_for(what, seconds=20):
     """Ask again and again until the answer is true; return it."""
     end = time.monotonic() + seconds

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from .asking import states
+from .asking import available, wait_for
 from .fixture_models import write_models
 from .server import KIND, models_config, running_server, start_server
 
 SERVED = {"dense": "all {}", "plain": "latest {}", "multi": "latest {}", "rows": "latest {}", "vocabulary": "latest {}"}
+VERSIONS = {"dense": [2, 1], "plain": [1], "multi": [1], "rows": [1], "vocabulary": [1]}
 LABELS = {"dense": {"stable": 1, "canary": 2}}
 
 if KIND == "address":
@@ -50,21 +51,31 @@ def start_config(folders):
 def server(tmp_path_factory, request):
     """A server with default flags, REST and the fixtures; shared, so leave it as it was."""
     if KIND == "address":
-        server = running_server()
-        if os.environ.get("MMKERAS_SERVER_MODELS"):
-            server.reload(models_config(request.getfixturevalue("folders")[1], SERVED), 120)
-            server.reload(request.getfixturevalue("default_config"), 120)
-        elif not all(any(state[1] == "AVAILABLE" for state in states(server, name)) for name in SERVED):
-            pytest.skip(
-                f"needs the models {', '.join(SERVED)} on the server, or MMKERAS_SERVER_MODELS to load them from"
-            )
+        server, loads = running_server(), bool(os.environ.get("MMKERAS_SERVER_MODELS"))
+        if loads:
+            server.reload(request.getfixturevalue("start_config"), 120)
     else:
-        folder = request.getfixturevalue("folders")[1]
-        server = start_server(tmp_path_factory.mktemp("server"), models_config(folder, SERVED))
-        # A label needs its version to be there before: at the start there is none.
-        server.reload(request.getfixturevalue("default_config"))
-    yield server
-    server.stop()
+        server, loads = start_server(tmp_path_factory.mktemp("server"), request.getfixturevalue("start_config")), True
+    try:
+        _wait_for_all_versions(server)
+        if loads:
+            # A label needs its version to be available before.
+            server.reload(request.getfixturevalue("default_config"), 120)
+        yield server
+    finally:
+        server.stop()
+
+
+def _wait_for_all_versions(server):
+    """Return once every version of the fixtures is available: the original answers when the newest of each model is."""
+    try:
+        wait_for(lambda: all(available(server, name) == versions for name, versions in VERSIONS.items()), 60)
+    except AssertionError:
+        found = {name: available(server, name) for name in VERSIONS}
+        raise RuntimeError(
+            f"Expected the models and versions {VERSIONS} on the server. Received: {found}. With MMKERAS_SERVER, "
+            "MMKERAS_SERVER_MODELS has them written and loaded"
+        ) from None
 
 
 def _starting(tmp_path_factory):

@@ -1,7 +1,7 @@
 """A server under test: embedded in this process, a binary that is started for it, or one that runs already.
 
 (nothing set)                                 mmkeras.serving.EmbeddedServer, in this process
-MMKERAS_SERVER_BINARY=/path/of/the/binary     tensorflow_model_server, started with the flags that a row needs
+MMKERAS_SERVER_BINARY=tensorflow_model_server its path, or its name on the PATH; started with the flags that a row needs
 MMKERAS_SERVER=HOST:PORT[,REST_PORT]          a server with default flags; rows that need others are skipped
 MMKERAS_SERVER_MODELS=/folder[:/its/folder]   with it: where fixtures are written, and where the server sees them
 """
@@ -9,9 +9,11 @@ MMKERAS_SERVER_MODELS=/folder[:/its/folder]   with it: where fixtures are writte
 import http.client
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import grpc
 import pytest
@@ -23,6 +25,7 @@ ADDRESS = os.environ.get("MMKERAS_SERVER")
 BINARY = os.environ.get("MMKERAS_SERVER_BINARY")
 KIND = "address" if ADDRESS else "binary" if BINARY else "embedded"
 SECONDS = 20
+_START_SECONDS = 60
 _OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
@@ -126,9 +129,14 @@ def models_config(folder, models, labels=None):
 
 
 def running_server():
-    """Return the server that MMKERAS_SERVER names."""
+    """Return the server that MMKERAS_SERVER names, once it can be reached: it may have been started a moment ago."""
     address, _, rest_port = ADDRESS.partition(",")
-    return Server(address, (address.rpartition(":")[0], int(rest_port)) if rest_port else None)
+    server = Server(address, (address.rpartition(":")[0].strip("[]"), int(rest_port)) if rest_port else None)
+    try:
+        grpc.channel_ready_future(server.channel).result(_START_SECONDS)
+    except grpc.FutureTimeoutError:
+        raise RuntimeError(f"MMKERAS_SERVER={ADDRESS}: nobody answered there in {_START_SECONDS} seconds") from None
+    return server
 
 
 def start_server(folder, models, credentials=None, **needs):
@@ -161,6 +169,7 @@ def _start_embedded(folder, files, needs, credentials):
 
     flags = dict(flag.removeprefix("--").split("=", 1) for flag in needs.get("flags", []))
     own = {"socket_path": flags.pop("grpc_socket_path", None)}
+    flags.pop("allow_version_labels_for_unavailable_models", None)  # it does, of what it loads at the start
     if "rest_api_timeout_in_ms" in flags:
         own["rest_timeout"] = int(flags.pop("rest_api_timeout_in_ms")) / 1000
     if flags:
@@ -180,8 +189,8 @@ def _start_embedded(folder, files, needs, credentials):
 
 
 def _start_binary(folder, files, needs, credentials):
-    port, rest_port = _free_port(), _free_port()
-    command = [BINARY, f"--port={port}", f"--rest_api_port={rest_port}", f"--model_config_file={files['models']}"]
+    port, rest_port = free_ports(2)
+    command = [_binary(), f"--port={port}", f"--rest_api_port={rest_port}", f"--model_config_file={files['models']}"]
     command += ["--file_system_poll_wait_seconds=1", "--load_retry_interval_micros=100000"]
     if "batching" in files:
         command += ["--enable_batching=true", f"--batching_parameters_file={files['batching']}"]
@@ -201,10 +210,14 @@ def _start_binary(folder, files, needs, credentials):
 
     def stop():
         process.terminate()
-        process.wait(SECONDS)
+        try:
+            process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
     # Both ports open once the first models are loaded.
-    end = time.monotonic() + needs.get("seconds", 60)
+    end = time.monotonic() + needs.get("seconds", _START_SECONDS)
     while not (_is_open(port) and _is_open(rest_port)):
         if process.poll() is not None or time.monotonic() > end:
             process.kill()
@@ -214,10 +227,24 @@ def _start_binary(folder, files, needs, credentials):
     return Server(f"127.0.0.1:{port}", ("127.0.0.1", rest_port), stop, credentials)
 
 
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def _binary():
+    """Return the path of the binary that MMKERAS_SERVER_BINARY names."""
+    found = shutil.which(Path(BINARY).expanduser())
+    if found is None:
+        raise RuntimeError(f"MMKERAS_SERVER_BINARY={BINARY}: expected the path or the name of a program. None is there")
+    return found
+
+
+def free_ports(count):
+    """Return different ports that nobody listens on, at any address: the binary listens at all of them."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
 
 
 def _is_open(port):

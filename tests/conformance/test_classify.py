@@ -109,6 +109,14 @@ def test_multi_inference_of_two_models(server):
     assert server.refusal("MultiInference", multi_request(*tasks))[0] == "INVALID_ARGUMENT"
 
 
+def test_multi_inference_of_a_signature_that_tensorflow_2_wrote(server):
+    """It says tensorflow/serving/predict. Seen on TensorFlow Serving 2.21.0 with default flags: it is not looked at."""
+    tasks = ((spec("dense", "classify", version=1), "classify"),)
+    (result,) = server.call("MultiInference", multi_request(*tasks, values=(0.25,))).results
+    (row,) = result.classification_result.classifications
+    assert [(entry.label, entry.score) for entry in row.classes] == [("yes", 0.25), ("no", 0.75)]
+
+
 def test_multi_inference(server):
     tasks = (
         (spec("multi", "regress_y"), "regress"),

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from .asking import predict, predict_request, spec, states, status_request, wait_for
+from .asking import available, predict, predict_request, spec, states, status_request, wait_for
 from .server import KIND, models_config
 
 METRICS = "/monitoring/prometheus/metrics"
@@ -24,7 +24,7 @@ def half(folders):
 
 @pytest.fixture(scope="module")
 def metrics(start_for_module, folders):
-    """(content type, text) of the metrics after a warm-up, two good requests and a bad one."""
+    """(content type, text) of the metrics after a warm-up, two good requests, a bad one and a look at the status."""
     warmed = folders[0] / "warmed" / "1"
     shutil.rmtree(warmed.parent, ignore_errors=True)
     shutil.copytree(folders[0] / "half" / "1", warmed)
@@ -41,6 +41,7 @@ def metrics(start_for_module, folders):
     predict(server, X, name="half")
     server.refusal("Predict", predict_request(spec("half", "zz"), X))
     assert server.http("POST", "/v1/models/half:predict", {"instances": [2.0]})[0] == 200
+    assert server.http("GET", "/v1/models/half")[0] == 200
     status, content_type, content, _ = server.http("GET", METRICS)
     assert status == 200
     return content_type, content.decode()
@@ -62,9 +63,12 @@ def test_metrics_are_plain_text(metrics):
 @pytest.mark.parametrize(
     ("name", "labels", "number"),
     [
-        ("request_count", {"model_name": "half", "status": "OK"}, 2),
+        # Seen on TensorFlow Serving 2.21.0: the API of REST is the path's verb, and none for a GET, which counts too.
+        ("request_count", {"model_name": "half", "status": "OK"}, 3),
+        ("request_count", {"model_name": "half", "status": "FAILED_PRECONDITION"}, 1),
         ("request_latency_count", {"model_name": "half", "API": "Predict", "entrypoint": "GRPC"}, 1),
-        ("request_latency_count", {"model_name": "half", "API": "Predict", "entrypoint": "REST"}, 1),
+        ("request_latency_count", {"model_name": "half", "API": "predict", "entrypoint": "REST"}, 1),
+        ("request_latency_count", {"model_name": "half", "API": "", "entrypoint": "REST"}, 1),
         ("request_latency_bucket", {"model_name": "half", "API": "Predict", "entrypoint": "GRPC", "le": "+Inf"}, 1),
         ("runtime_latency_count", {"model_name": "half", "API": "Predict", "runtime": "TF1"}, 2),
     ],
@@ -86,7 +90,8 @@ def test_metrics_of_batching(metrics, name):
 def test_metrics_of_warm_up(metrics, folders):
     path = f"{folders[1]}/warmed/1"
     assert value(metrics[1], ":tensorflow:serving:model_warmup_latency_count", model_path=path, status="OK") == 1
-    assert value(metrics[1], ":tensorflow:serving:model_warmup_records_read", model_path=path) == 1
+    # Seen on TensorFlow Serving 2.21.0: this one has a status too.
+    assert value(metrics[1], ":tensorflow:serving:model_warmup_records_read", model_path=path, status="OK") == 1
 
 
 def test_metrics_are_off_by_default(server):
@@ -165,10 +170,31 @@ def test_models_config_is_read_again(start, folders, half):
     assert predict(server, X, name="half", version=1) == {"y": [2.0]}
 
 
+@pytest.mark.parametrize("platform", ["", 'model_platform: "torch"'], ids=["none", "another"])
+def test_models_config_with_a_platform_that_is_refused(start, folders, half, platform):
+    """A defect, as by HandleReloadConfigRequest: the original refuses the mended file too, at every look.
+
+    Seen on TensorFlow Serving 2.21.0. Its models go on answering until it is started anew.
+    """
+    server = start(half, watched=True)
+    good = models_config(folders[1], {"half": "latest {}", "plain": "latest {}"})
+    head, _, tail = good.rpartition('model_platform: "tensorflow"')
+    server.models_file.write_text(f"{head}{platform}{tail}")
+    time.sleep(1.5 if KIND == "binary" else 0.4)
+    assert predict(server, X, name="half") == {"y": [4.0]}
+    assert states(server, "plain") == []
+    server.models_file.write_text(good)
+    if KIND == "embedded":
+        wait_for(lambda: available(server, "plain") == [1])
+    time.sleep(1.5 if KIND == "binary" else 0.4)
+    assert predict(server, X, name="half") == {"y": [4.0]}
+
+
 def test_the_documented_models_config(start, folders):
     """The contract's example: named versions and a label, which at the start the original refuses."""
     text = models_config(folders[1], {"half": "specific { versions: 1 versions: 2 }"})
     server = start(text)
+    wait_for(lambda: available(server, "half") == [2, 1])
     server.reload(models_config(folders[1], {"half": "specific { versions: 1 versions: 2 }"}, {"half": {"stable": 1}}))
     assert [entry[0] for entry in states(server, "half")] == [2, 1]
     assert predict(server, X, name="half", label="stable") == {"y": [2.0]}

@@ -46,7 +46,8 @@ REFUSALS = {
         {"inputs": {"x": [[1.0, 2, 3]]}},
         "INVALID_ARGUMENT",
         "Signature input alias: feats(feed name: serving_default_feats:0) not found in request and no default value "
-        "provided. Inputs expected to be in the request {x}, or default input alias set:  ",
+        # Seen on TensorFlow Serving 2.21.0: one space stands at the end; on 2.20.0 there were two.
+        "provided. Inputs expected to be in the request {x}, or default input alias set: ...",
     ),
     "wrong dtype": (
         {"inputs": {"feats": DOUBLE}},

@@ -8,6 +8,7 @@ import math
 import pytest
 
 from .asking import says
+from .server import KIND
 
 PREDICT = "/v1/models/dense:predict"
 FEATS = [[1.0, 2.0, 3.0]]
@@ -210,9 +211,12 @@ def test_an_internal_error(server):
     assert says(reply["error"], "XLA compilation disabled...")
 
 
-def test_a_long_value_is_cut_in_errors(server):
+def test_a_long_value_in_an_error(server):
+    """Seen on TensorFlow Serving 2.21.0: it comes back whole, 10,080 characters; the embedded server cuts it."""
     error = ask(server, PREDICT, {"instances": [], "more": "x" * 10_000}, 400)["error"]
-    assert len(error) < 400
+    assert "xxx" in error
+    if KIND == "embedded":
+        assert len(error) < 400
 
 
 def test_what_follows_the_object_is_not_looked_at(server):

@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 
+from mmkeras.serving.stock_server import StockServer
 from tests.deployment.conftest import flags
 
 # Of tensorflow_model_server 2.20.0. An unknown one is only logged, so a slip of the pen would go unnoticed.
@@ -22,7 +23,7 @@ METRICS = {
     "request_latency": "model_name API entrypoint le",
     "runtime_latency": "model_name API runtime le",
     "model_warmup_latency": "model_path status le",
-    "model_warmup_records_read": "model_path",
+    "model_warmup_records_read": "model_path status",
     "batching_session:queuing_latency": "thread_pool_name le",
     "batching_session:processed_batch_size": "le",
     "batching_session:input_batch_size": "le",
@@ -36,6 +37,15 @@ def test_every_flag_is_one_of_the_servers(compose, pod, serving):
     commented = re.findall(r"# - --(\w+)", (serving / "compose.yaml").read_text())
     # With an underscore: those of docker, kubectl and rsync have none.
     named |= set(commented) | set(re.findall(r"--([a-z]+(?:_[a-z]+)+)", (serving / "README.md").read_text()))
+    assert len(named) > 12 and named - set(FLAGS) == set()
+
+
+def test_every_flag_of_mmkeras_serve_is_one_of_the_servers(tmp_path):
+    (tmp_path / "models.config").write_text("model_config_list {}")
+    paths = {"config_file": tmp_path / "models.config"}
+    paths |= dict.fromkeys(("batching_file", "monitoring_file", "ssl_file", "socket_path"), tmp_path / "any")
+    server = StockServer("tensorflow_model_server", "/models/glyphs", "glyphs", 8500, 8501, **paths)
+    named = set(flags(server.command[1:]))
     assert len(named) > 12 and named - set(FLAGS) == set()
 
 

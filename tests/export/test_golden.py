@@ -1,6 +1,10 @@
 """Golden examples and warm-up requests: what was exported can be checked and is warm before the first request."""
 
 import dataclasses
+import os
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -89,6 +93,8 @@ def test_warm_up_requests_are_prediction_logs_of_every_signature(tiny_version):
         assert request.model_spec.name == "tiny"
         rows = {tf.make_ndarray(value).shape[0] for value in request.inputs.values()}
         assert len(rows) == 1
+        for pictures in (value for name, value in request.inputs.items() if name == "image_bytes"):
+            assert all(row.startswith(b"\x89PNG") for row in tf.make_ndarray(pictures))
         seen.append((request.model_spec.signature_name, rows.pop()))
     assert sorted(seen) == sorted((signature, rows) for signature in ROWS for rows in (1, 4))
 
@@ -102,6 +108,21 @@ def test_a_server_answers_all_warm_up_requests_when_it_loads(tiny_version):
         assert replay_warm_up(servable) == 2 * len(ROWS)
     finally:
         servable.close()
+
+
+def test_a_server_that_loads_an_export_logs_no_warning(tiny_version):
+    serve = "import sys; from mmkeras.serving import EmbeddedServer; EmbeddedServer(sys.argv[1]).start().stop()"
+    done = subprocess.run(
+        [sys.executable, "-c", serve, str(tiny_version.parent)],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = re.findall(r"^[IWEF]\d{4} .*", done.stderr, re.MULTILINE)
+    assert any("TFRecordDataset" in line for line in lines)  # the log is there, and the warm-up in it
+    # Of graphics processors that the machine has not, TensorFlow tells by itself.
+    assert [line for line in lines if line[0] != "I" and "cuda" not in line] == []
 
 
 def test_a_full_disk_is_told(golden, tmp_path):

@@ -208,6 +208,20 @@ def test_other_failures_are_not_repeated(open_client, code):
     assert (caught.value.code, caught.value.details, model.asked) == (code, "as told", 1)
 
 
+def test_an_error_shows_the_reason_and_keeps_the_servers_text(open_client):
+    """TensorFlow Serving sends what TensorFlow quotes of the model's graph; people need none of it."""
+    model = FakeModel()
+    sent = (
+        "{{function_node __inference_f_7}} assertion failed: [row 3 is no picture]\n\t [[{{node map/Assert}}]]\n\t "
+        "[[StatefulPartitionedCall/map/while/body/_39]]"
+    )
+    model.failures = [ServingError("INVALID_ARGUMENT", sent)]
+    with pytest.raises(ServingError) as caught:
+        open_client(model).encode_text(["a"])
+    assert str(caught.value).endswith(" failed: INVALID_ARGUMENT: row 3 is no picture")
+    assert (caught.value.details, caught.value.reason) == (sent, "row 3 is no picture")
+
+
 def test_one_failing_chunk_fails_the_call_and_stops_the_rest(open_client):
     model = FakeModel(seconds=0.02)
     client = open_client(model, max_batch=1, concurrency=2)

@@ -137,7 +137,7 @@ def test_status(call, refusal):
         assert (entry.version, entry.state, entry.status.error_code) == (2, protos.State["AVAILABLE"], 0)
         assert entry.HasField("status")
     assert refused(None) == ("INVALID_ARGUMENT", "Missing ModelSpec")
-    assert refused(spec(name="")) == ("INVALID_ARGUMENT", "ModelSpec has no name specified.")
+    assert refused(spec(name="")) == ("NOT_FOUND", "Could not find any versions of model ")
     assert refused(spec(name="nope")) == ("NOT_FOUND", "Could not find any versions of model nope")
     assert refused(spec(version=9)) == ("NOT_FOUND", "Could not find version 9 of model toy")
 

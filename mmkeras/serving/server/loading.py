@@ -42,5 +42,5 @@ def load_servable(path, name, version, metrics=None):
         if metrics is not None and (records or status != "OK"):
             microseconds = (time.perf_counter() - started) * 1e6
             metrics.observe("model_warmup_latency", (str(path), status), microseconds)
-            metrics.count("model_warmup_records_read", (str(path),), records)
+            metrics.count("model_warmup_records_read", (str(path), status), records)
     return servable

@@ -28,7 +28,7 @@ _METRICS = {
     "request_latency": (("model_name", "API", "entrypoint"), _LATENCY),
     "runtime_latency": (("model_name", "API", "runtime"), _LATENCY),
     "model_warmup_latency": (("model_path", "status"), _LATENCY),
-    "model_warmup_records_read": (("model_path",), None),
+    "model_warmup_records_read": (("model_path", "status"), None),
     "batching_session:queuing_latency": (("thread_pool_name",), _exponential(100, 1.2, 53)),
     "batching_session:input_batch_size": ((), _SIZES),
     "batching_session:processed_batch_size": ((), _SIZES),
@@ -88,8 +88,9 @@ class Metrics:
         """Count the request that is answered inside, with its status, and measure it.
 
         Args:
-            model_name: the model that the request names.
-            api: "Predict", "Classify", "Regress" or "MultiInference".
+            model_name: the model that the request names; empty where it names none.
+            api: over gRPC "Predict", "Classify", "Regress" or "MultiInference"; over REST the verb of the path,
+                "predict", "classify" or "regress", and for a GET nothing.
             entrypoint: "GRPC" or "REST".
         """
         started, status = time.perf_counter(), "INTERNAL"

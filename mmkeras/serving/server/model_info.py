@@ -33,12 +33,13 @@ def get_model_metadata(models, request):
 
 
 def get_model_status(models, request):
-    """Return the GetModelStatusResponse, the highest version first; a version label is not looked at."""
+    """Return the GetModelStatusResponse, the highest version first; a version label is not looked at.
+
+    An empty name is that of a model which is not there, as on TensorFlow Serving: NOT_FOUND.
+    """
     spec = model_spec_of(request)
     if spec is None:
         raise ServingError("INVALID_ARGUMENT", "Missing ModelSpec")
-    if not spec.name:
-        raise ServingError("INVALID_ARGUMENT", "ModelSpec has no name specified.")
     statuses = models.statuses(spec.name)
     if spec.HasField("version"):
         statuses = [status for status in statuses if status[0] == spec.version.value]

@@ -68,7 +68,7 @@ def _decode_inputs(signature, inputs):
                 "INVALID_ARGUMENT",
                 f"Signature input alias: {alias}(feed name: {info.name}) not found in request and no default value "
                 f"provided. Inputs expected to be in the request {_names(inputs)}, or default input alias set: "
-                f"{','.join(sorted(signature.defaults))} ",
+                f"{','.join(sorted(signature.defaults))}",
             )
         try:
             feeds[alias] = decode_tensor(proto)

@@ -51,6 +51,7 @@ _TOO_LARGE = "413 Request Entity Too Large"
 _MODEL = r"/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?"
 _ASK = re.compile(rf"/v1/models{_MODEL}:(.*)", re.IGNORECASE | re.ASCII)
 _TELL = re.compile(rf"/v1/models(?:{_MODEL})?(/metadata)?", re.IGNORECASE | re.ASCII)
+_VERBS = ("predict", "classify", "regress")
 _NOT_FOUND = "<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1></body></html>\n"
 _JSON, _HTML, _PLAIN = "application/json", "text/html; charset=utf-8", "text/plain"
 
@@ -127,32 +128,35 @@ class RestApplication:
             return "404 Not Found", _HTML, _NOT_FOUND
         try:
             return _STATUS_LINES["OK"], _JSON, self._route(environ, path, started)
+        except _BodyTooLargeError as error:
+            return _TOO_LARGE, _JSON, write_error(error.details)
         except ServingError as error:
             return _STATUS_LINES[error.code], _JSON, write_error(error.details)
-        except _BodyTooLargeError as error:
-            return _TOO_LARGE, _JSON, write_error(str(error))
         except Exception as error:  # one request must never end the process or lose its answer
             return _STATUS_LINES["INTERNAL"], _JSON, write_error(f"{type(error).__name__}: {error}")
 
     def _route(self, environ, path, started):
+        """Return the text of an answer, which is counted whatever was asked for, as TensorFlow Serving does."""
         method = environ["REQUEST_METHOD"]
-        if self._draining:
-            raise ServingError("UNAVAILABLE", "The server is stopping")
-        if method == "OPTIONS":
-            if not environ.get("HTTP_ORIGIN"):
-                raise ServingError("FAILED_PRECONDITION", "Origin header is missing in CORS preflight")
-            return ""
-        if method == "POST" and (match := _ASK.fullmatch(path)) and match[4] in ("predict", "classify", "regress"):
-            spec = _model_spec(*match.groups()[:3])
-            body = self._read_body(environ)
-            seconds = None if self.seconds is None else max(self.seconds - (time.monotonic() - started), 0.001)
-            with self.metrics.request(spec.name, match[4].capitalize(), "REST") if self.metrics else nullcontext():
-                return self._ask(match[4], spec, parse_body(body), seconds)
-        if method == "GET" and (match := _TELL.fullmatch(path)):
+        match, verb = _match(method, path)
+        name = unquote(match[1] or "") if match else ""
+        with self.metrics.request(name, verb, "REST") if self.metrics else nullcontext():
+            if self._draining:
+                raise ServingError("UNAVAILABLE", "The server is stopping")
+            if method == "OPTIONS":
+                if not environ.get("HTTP_ORIGIN"):
+                    raise ServingError("FAILED_PRECONDITION", "Origin header is missing in CORS preflight")
+                return ""
+            if match is None:
+                raise ServingError("INVALID_ARGUMENT", f"Malformed request: {method} {path}")
             if match[1] is None:
                 raise ServingError("INVALID_ARGUMENT", "Missing model name in request.")
-            return self._tell(_model_spec(*match.groups()[:3]), metadata=match[4] is not None)
-        raise ServingError("INVALID_ARGUMENT", f"Malformed request: {method} {path}")
+            spec = _model_spec(*match.groups()[:3])
+            if not verb:
+                return self._tell(spec, metadata=match[4] is not None)
+            body = self._read_body(environ)
+            seconds = None if self.seconds is None else max(self.seconds - (time.monotonic() - started), 0.001)
+            return self._ask(verb, spec, parse_body(body), seconds)
 
     def _ask(self, method, spec, document, seconds):
         spec.signature_name = signature_name(document)
@@ -194,17 +198,27 @@ class RestApplication:
         """Return the request's body, unzipped."""
         limit = self.max_body_bytes
         if int(environ.get("CONTENT_LENGTH") or 0) > limit:
-            raise _BodyTooLargeError(f"Expected a body of at most {limit} bytes")
+            raise _BodyTooLargeError(limit)
         body = environ["wsgi.input"].read(limit + 1) if environ.get("CONTENT_LENGTH") else b""
         if "gzip" in environ.get("HTTP_CONTENT_ENCODING", "").lower():
             body = _unzip(body, limit)
         if len(body) > limit:
-            raise _BodyTooLargeError(f"Expected a body of at most {limit} bytes")
+            raise _BodyTooLargeError(limit)
         return body
 
 
-class _BodyTooLargeError(Exception):
-    """Of HTTP only: no gRPC code is mapped to 413."""
+class _BodyTooLargeError(ServingError):
+    """Of HTTP only: no gRPC code is mapped to 413. It is counted as a fault of the client's."""
+
+    def __init__(self, limit):
+        super().__init__("INVALID_ARGUMENT", f"Expected a body of at most {limit} bytes")
+
+
+def _match(method, path):
+    """Return (match of a path that names a model, verb), the verb empty for a GET; (None, "") for any other request."""
+    if method == "POST" and (match := _ASK.fullmatch(path)) and match[4] in _VERBS:
+        return match, match[4]
+    return (_TELL.fullmatch(path) if method == "GET" else None), ""
 
 
 def _path(environ):

@@ -2,7 +2,7 @@
 
 import time
 
-from mmkeras.errors import MmkerasError
+from mmkeras.errors import MmkerasError, without_graph
 from mmkeras.serving import protos
 from mmkeras.serving.errors import STATUS_NAMES, ServingError
 from mmkeras.serving.xla_functions import signatures_that_need_xla
@@ -73,7 +73,7 @@ class Servable:
             seconds: the run is cancelled after so long; never where None.
 
         Raises:
-            ServingError: with the code and the text of the operation that failed.
+            ServingError: with the code and the text of the operation that failed, without what it quotes of the graph.
         """
         if signature_name in self._need_xla:
             raise ServingError("INTERNAL", "XLA compilation disabled")
@@ -87,9 +87,10 @@ class Servable:
                 options = self._tf_session.TF_NewBufferFromString(deadline.SerializeToString())
             return self._tf_session.TF_SessionRun_wrapper(self._session._session, options, feed_dict, fetches, [], None)
         except self._tensorflow.errors.OpError as error:
-            raise ServingError(STATUS_NAMES.get(error.error_code, "UNKNOWN"), error.message) from error
+            code = STATUS_NAMES.get(error.error_code, "UNKNOWN")
+            raise ServingError(code, without_graph(error.message)) from error
         except UnicodeDecodeError as error:  # the operation's text quotes bytes of the request that are no UTF-8
-            raise ServingError("INVALID_ARGUMENT", error.object.decode(errors="replace")) from error
+            raise ServingError("INVALID_ARGUMENT", without_graph(error.object.decode(errors="replace"))) from error
         except (ValueError, TypeError, RuntimeError, MemoryError) as error:
             raise ServingError("INTERNAL", str(error)) from error
         finally:

@@ -1,7 +1,6 @@
 """The warm-up records that travel with a SavedModel: requests that are answered before the first client's."""
 
-import re
-
+from mmkeras.errors import without_graph
 from mmkeras.serving import protos
 from mmkeras.serving.errors import ServingError
 from mmkeras.serving.server.classify import classify, multi_inference, regress
@@ -44,10 +43,9 @@ def _records(path):
     try:
         yield from tensorflow.data.TFRecordDataset(str(path)).as_numpy_iterator()
     except tensorflow.errors.OpError as error:
-        # Without the words that tf.data puts around the reader's own.
-        reason = re.sub(r"^\{\{.*?\}\} | \[Op:.*$", "", error.message)
         raise ServingError(
-            "DATA_LOSS", f"{reason}. Please verify your warmup data is in TFRecord format. It is in {path}"
+            "DATA_LOSS",
+            f"{without_graph(error.message)}. Please verify your warmup data is in TFRecord format. It is in {path}",
         ) from error
 
 

@@ -1,6 +1,5 @@
 """Predict answers as TensorFlow Serving does: every row of its contract that can happen here."""
 
-import re
 import shutil
 import time
 from concurrent import futures
@@ -51,7 +50,7 @@ PREDICT_CASES = {
         predict_request("", {"feats": UNIT}),
         "INVALID_ARGUMENT",
         "Signature input alias: x(feed name: serving_default_x:0) not found in request and no default value provided. "
-        "Inputs expected to be in the request {feats}, or default input alias set:  ",
+        "Inputs expected to be in the request {feats}, or default input alias set: ",
     ),
     "wrong_dtype": (
         predict_request("", {"x": encode_tensor(np.ones([2, 3]))}),
@@ -115,9 +114,8 @@ def test_predict_refuses(refusal, case):
 
 
 def test_a_wrong_shape_is_for_the_operation_to_refuse(call, refusal):
-    code, text = refusal(PREDICT, predict_request("", {"x": encode_tensor(np.ones([2, 4], np.float32))}))
-    assert code == "INVALID_ARGUMENT"
-    assert re.fullmatch(r"Matrix size-incompatible: In\[0\]: \[2,4\], In\[1\]: \[3,2\]\n\t \[\[.*\]\]", text)
+    refused = refusal(PREDICT, predict_request("", {"x": encode_tensor(np.ones([2, 4], np.float32))}))
+    assert refused == ("INVALID_ARGUMENT", "Matrix size-incompatible: In[0]: [2,4], In[1]: [3,2]")
     # [None] says the signature; the operations take any rank, and so does the server.
     request = predict_request("pair", {"a": UNIT, "b": UNIT})
     assert decode_tensor(call(PREDICT, request).outputs["sum"]).shape == (2, 3)
@@ -182,7 +180,7 @@ def test_defaults_fill_in_for_inputs_that_are_not_sent(toy_path, tmp_path):
         assert client.predict("pair", {"a": [1.0], "b": [2.0]})["sum"].tolist() == [3.0]
         with pytest.raises(MmkerasError, match=r"len\({b}\) != len\({a,b}\).*Missing but required: {a}"):
             client.predict("pair", {"b": [1.0]})
-        with pytest.raises(MmkerasError, match="default input alias set: b "):
+        with pytest.raises(MmkerasError, match="default input alias set: b$"):
             client.predict("pair", {"b": [1.0], "c": [1.0]})
 
 

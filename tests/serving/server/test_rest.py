@@ -272,11 +272,17 @@ def test_requests_are_counted(application):
     ask(application, "POST", f"{TOY}:predict", ROWS)
     ask(application, "POST", f"{TOY}:predict", b"")
     ask(application, "GET", TOY)
+    ask(application, "GET", f"{TOY}/versions/{2**63}")
+    ask(application, "GET", "/v1/models")
+    ask(application, "PUT", TOY)
     status, content_type, text = ask(application, "GET", METRICS_PATH)
     assert (status, content_type) == (200, "text/plain")
-    assert ':tensorflow:serving:request_count{model_name="toy",status="OK"} 1\n' in text
-    assert ':tensorflow:serving:request_count{model_name="toy",status="INVALID_ARGUMENT"} 1\n' in text
-    assert ':request_latency_count{model_name="toy",API="Predict",entrypoint="REST"} 1\n' in text
+    assert ':tensorflow:serving:request_count{model_name="toy",status="OK"} 2\n' in text
+    assert ':tensorflow:serving:request_count{model_name="toy",status="INVALID_ARGUMENT"} 2\n' in text
+    assert ':tensorflow:serving:request_count{model_name="",status="INVALID_ARGUMENT"} 2\n' in text
+    # As TensorFlow Serving writes them: the verb of the path, and none for a GET.
+    assert ':request_latency_count{model_name="toy",API="predict",entrypoint="REST"} 1\n' in text
+    assert ':request_latency_count{model_name="toy",API="",entrypoint="REST"} 1\n' in text
     assert ':runtime_latency_count{model_name="toy",API="Predict",runtime="TF1"} 1\n' in text
 
 

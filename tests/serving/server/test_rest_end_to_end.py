@@ -49,7 +49,7 @@ def test_predict(ask):
 def test_an_operations_error(ask):
     status, text = ask("/v1/models/toy:predict", {"instances": [[1, 2, 3, 4]]})
     assert status == 400
-    assert "Matrix size-incompatible: In[0]: [1,4], In[1]: [3,2]" in json.loads(text)["error"]
+    assert json.loads(text)["error"] == "Matrix size-incompatible: In[0]: [1,4], In[1]: [3,2]"
 
 
 def test_a_scalar_is_no_batch(ask):

@@ -50,7 +50,9 @@ def test_everything_at_once(toy_path, files):
         with pytest.raises(MmkerasError, match="Task size 9 is larger than maximum input batch size 8"):
             client.predict("", {"x": np.ones([9, 3], np.float32)})
         metrics = read(server.rest_address, "/metrics")
-        assert ':tensorflow:serving:request_count{model_name="toy",status="OK"} 9' in metrics
+        assert (
+            ':tensorflow:serving:request_count{model_name="toy",status="OK"} 10' in metrics
+        )  # and the look at the status
         assert ':tensorflow:serving:request_count{model_name="toy",status="INVALID_ARGUMENT"} 1' in metrics
         assert re.search(r'request_latency_count\{model_name="toy",API="Predict",entrypoint="GRPC"\} 8\n', metrics)
         runs = re.search(r"batching_session:processed_batch_size_count\S* (\d+)", metrics)

@@ -53,12 +53,11 @@ def test_views_and_transposed_arrays_are_read_as_they_look(servable):
     assert double.tolist() == [[0, 12], [6, 18]]
 
 
-def test_an_error_is_the_operations_own_text(servable):
+def test_an_error_is_the_operations_own_text_without_its_graph(servable):
     with pytest.raises(ServingError) as caught:
         servable.run("product", {"x": np.ones([2, 3], np.float32)}, ["product"])
     assert caught.value.code == "INVALID_ARGUMENT"
-    assert caught.value.details.startswith("Matrix size-incompatible: In[0]: [2,3], In[1]: [2,2]\n\t [[{{")
-    assert "File" not in caught.value.details
+    assert caught.value.details == "Matrix size-incompatible: In[0]: [2,3], In[1]: [2,2]"
 
 
 def test_shapes_are_checked_by_operations_only(servable):

@@ -63,7 +63,7 @@ def test_the_metrics_are_told(with_records):
     base_path = with_records([record(), record()])
     metrics = Metrics()
     load_servable(base_path / "123", "warm", 123, metrics).close()
-    assert f'model_warmup_records_read{{model_path="{base_path}/123"}} 2' in metrics.text()
+    assert f'model_warmup_records_read{{model_path="{base_path}/123",status="OK"}} 2' in metrics.text()
     assert f'model_warmup_latency_count{{model_path="{base_path}/123",status="OK"}} 1' in metrics.text()
 
 
