@@ -7,7 +7,7 @@ import tensorflow as tf
 from mmkeras.preprocessing.image_header import apart, cut_out, holds, size_check
 from mmkeras.preprocessing.jpeg_scans import find_end, has_all_scans
 from mmkeras.preprocessing.jpeg_segments import read_segments
-from mmkeras.preprocessing.orientation import turn_upright
+from mmkeras.preprocessing.orientation import MAY_TURN, turn_upright
 
 _END = b"\xff\xd9"
 _MEAN = 128_000  # the luma of what is missing, in thousandths
@@ -28,38 +28,53 @@ _PLAIN = (
 
 def decode_jpeg(image_bytes, header, require, max_pixels, background):
     """Decode a JPEG, turned as its EXIF asks; see `image_decoding.decode_image`."""
-    in_place = cut_out(image_bytes, tf.strings.length(image_bytes) - 2) == _END
+    in_place = tf.strings.substr(image_bytes, tf.strings.length(image_bytes) - 2, 2) == _END  # there are three bytes
     is_whole = tf.cond(in_place, lambda: True, lambda: _has_end(image_bytes))
     image_bytes = require(is_whole, "JPEG file is truncated (no end marker)", image_bytes)
     shape = tf.image.extract_jpeg_shape(image_bytes, tf.int64)
     image_bytes = require(*size_check("JPEG", shape[0], shape[1], max_pixels), image_bytes)
     image = tf.io.decode_jpeg(image_bytes, channels=3, dct_method="INTEGER_ACCURATE", fancy_upscaling=True)
     # To walk through the segments takes longer than to decode a small picture: most say at once that they are plain.
-    beginning = tf.strings.substr(image_bytes, 0, _BEGINNING)
-    is_plain = tf.strings.regex_full_match(beginning, _PLAIN) & ~holds(beginning, r"Exif\x00\x00")
-    exif, is_split, is_whole = tf.cond(is_plain, lambda: (0, False, True), lambda: _look_into(image_bytes, shape[2]))
+    exif, is_split, is_whole = tf.cond(
+        _is_plain(tf.strings.substr(image_bytes, 0, _BEGINNING)),
+        lambda: (0, False, True),
+        lambda: _look_into(image_bytes, header, shape[2]),
+    )
     image_bytes = require(is_whole, "JPEG file is truncated (its header or its scans are not complete)", image_bytes)
     image = _decode(image_bytes)
-    may_lack_end = is_split | _ends_grey(image, shape[2])
-    is_done = (exif == 0) & ~may_lack_end
-    image, is_whole = tf.cond(is_done, lambda: (image, True), lambda: _finish(image, image_bytes, exif, may_lack_end))
+    may_lack_end = is_split | _ends_grey(image, shape)
+    image, is_whole = tf.cond(
+        may_lack_end | (exif > 0) | (shape[2] == 4),
+        lambda: _finish(image, image_bytes, exif, may_lack_end, shape),
+        lambda: (image, True),
+    )
     return require(is_whole, "JPEG file is truncated (its data end before its pixels)", image)
+
+
+def _is_plain(beginning):
+    """Say whether a header is that of a JPEG in one sequential scan, without EXIF."""
+    return tf.strings.regex_full_match(beginning, _PLAIN) & ~holds(beginning, r"Exif\x00\x00")
 
 
 def _decode(image_bytes):
     return tf.io.decode_jpeg(image_bytes, channels=3, dct_method="INTEGER_ACCURATE", fancy_upscaling=True)
 
 
-def _ends_grey(image, components):
-    """Say whether the last block looks as the decoder leaves it where there are no data: of middle grey, flat.
+def _last_luma(image, shape):
+    """Return the luma of the last block of 8 x 8 pixels, in thousandths; it may have fewer pixels."""
+    block = tf.slice(image, tf.bitwise.bitwise_and(shape - 1, [-_BLOCK, -_BLOCK, 0]), [-1, -1, -1])
+    return tf.reduce_sum(tf.cast(block, tf.int32) * [299, 587, 114], axis=-1)
 
-    Of four components the grey becomes another colour.
-    """
-    last = tf.maximum(tf.shape(image)[:2] - 1, 0) // _BLOCK * _BLOCK
-    luma = tf.reduce_sum(tf.cast(image[last[0] :, last[1] :], tf.int32) * [299, 587, 114], axis=-1)
-    low, high = tf.reduce_min(luma), tf.reduce_max(luma)
-    is_grey = (low >= _MEAN - _ROUNDING) & (high <= _MEAN + _ROUNDING)
-    return is_grey | ((high - low <= _ROUNDING) & (components == 4))
+
+def _ends_grey(image, shape):
+    """Say whether the last block looks as the decoder leaves it where there are no data: flat, of middle grey."""
+    return tf.reduce_max(tf.abs(_last_luma(image, shape) - _MEAN)) <= _ROUNDING
+
+
+def _ends_flat(image, shape):
+    """Say whether the last block has one colour, as what is missing has in a picture of four components."""
+    luma = _last_luma(image, shape)
+    return (shape[2] == 4) & (tf.reduce_max(luma) - tf.reduce_min(luma) <= _ROUNDING)
 
 
 @apart
@@ -68,14 +83,31 @@ def _has_end(image_bytes):
 
 
 @apart
-def _look_into(image_bytes, components):
+def _look_into(image_bytes, header, components):
     """Look at a JPEG's segments.
 
     Returns:
-        int32 scalar: where EXIF stands, or 0 for nowhere. bool scalars: whether several scans of sequential data hold
-        a component each; whether there is a scan, and of a progressive picture every scan.
+        int32 scalar: where EXIF stands that may turn the picture, or 0 for nowhere. bool scalars: whether several scans
+        of sequential data hold a component each; whether there is a scan, and of a progressive picture every scan.
     """
-    segments, components = read_segments(image_bytes), tf.cast(components, tf.int32)
+    # EXIF where cameras and libraries put it, first or behind JFIF, and nothing else in front of the pixels.
+    place = tf.where(header[3] == 0xE0, 20, 2)
+    head = tf.slice(header, [place], [10])
+    is_exif = tf.reduce_all(tf.gather(head, [0, 1, 4, 5, 6, 7, 8, 9]) == list(b"\xff\xe1Exif\0\0"))
+    length = tf.cast(256 * head[2] + head[3], tf.int32)
+    is_usual = is_exif & _is_plain(cut_out(image_bytes, place + length, _BEGINNING))
+    may_turn = holds(cut_out(image_bytes, place + 4, length - 2), MAY_TURN)
+    return tf.cond(
+        is_usual,
+        lambda: (tf.where(may_turn, place, 0), False, True),
+        lambda: _walk(image_bytes, tf.cast(components, tf.int32)),
+    )
+
+
+@apart
+def _walk(image_bytes, components):
+    """Return what `_look_into` returns, by a walk through all segments."""
+    segments = read_segments(image_bytes)
     is_whole = tf.cond(
         segments.is_progressive, lambda: has_all_scans(image_bytes, segments.scan, components), lambda: True
     )
@@ -84,8 +116,9 @@ def _look_into(image_bytes, components):
 
 
 @apart
-def _finish(image, image_bytes, exif, may_lack_end):
+def _finish(image, image_bytes, exif, may_lack_end, shape):
     """Turn a picture as its EXIF asks, and say whether all of its data are there."""
+    may_lack_end |= _ends_flat(image, shape)
     is_whole = tf.cond(may_lack_end, lambda: _withstands_noise(image, image_bytes), lambda: tf.constant(True))
     length = tf.io.decode_raw(cut_out(image_bytes, exif + 2, 2), tf.uint8, fixed_length=2)
     length = tf.reduce_sum(tf.cast(length, tf.int32) * [256, 1]) - 2

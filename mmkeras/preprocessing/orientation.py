@@ -10,6 +10,11 @@ from mmkeras.preprocessing.image_header import cut_out
 _TAG = 0x0112
 _ENTRY = 12  # bytes: tag, type, count and value
 _BYTE_ORDERS = (b"MM\x00\x2a", b"II\x2a\x00", b"MM\x2a\x00", b"II\x00\x2a")  # the last two are mistakes that are read
+# What an entry of 2 to 8 looks like, in either byte order: where it is not found, EXIF turns nothing.
+MAY_TURN = (
+    r"\x01\x12\x00[\x03\x04\x06\x08\x09\x0d]\x00\x00\x00[\x01-\x04](\x00\x00\x00|\x00)?[\x02-\x08]"
+    r"|\x12\x01[\x03\x04\x06\x08\x09\x0d]\x00[\x01-\x04]\x00\x00\x00[\x02-\x08]"
+)
 _BYTES_OF_TYPE = {3: 2, 4: 4, 6: 1, 8: 2, 9: 4, 13: 4}  # integers that stand in the entry itself
 
 
