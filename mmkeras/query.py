@@ -19,7 +19,7 @@ from mmkeras.serving.errors import ServingError
 from mmkeras.serving.reaching import reaching
 
 CERTAIN = 1 - 2**-24  # the float32 before 1
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -255,7 +255,7 @@ def test_mistakes_in_a_query_are_told(capsys, workplace, tiny_server):
     assert "is no index" in refused(capsys, "query", "a", "--index", "nowhere", *server)
     (workplace / "no.png").write_text("no picture")
     told = refused(capsys, "query", "no.png", *server)
-    assert "no.png" in told and "expected a JPEG, PNG, GIF or BMP picture" in told
+    assert "no.png" in told and "expected a JPEG, PNG, GIF, BMP or WebP picture" in told
 
 
 @pytest.mark.parametrize("scheme", ["", "http://"])

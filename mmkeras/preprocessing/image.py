@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from mmkeras._config import ConfigFromSignature
 from mmkeras.errors import MmkerasError
-from mmkeras.preprocessing.image_decoding import MAX_SIDE, decode_image
+from mmkeras.preprocessing.image_decoding import decode_image
+from mmkeras.preprocessing.image_header import MAX_SIDE
 from mmkeras.tensors import Array, Tensor, TensorLike
 
 Aspect: TypeAlias = Literal["squash", "pad", "crop"]
@@ -43,13 +44,18 @@ _POSITIVE = frozenset({"area", "bilinear", "gaussian", "nearest"})
 class ImagePreprocessor(ConfigFromSignature):
     """Decodes pictures and brings them to one size; the same pixels in `tf.data`, in an exported graph and eagerly.
 
-    JPEG, PNG, BMP and the first frame of a GIF. Grey becomes colour, palettes are applied, 16 bits become 8 (rounded),
+    JPEG, PNG, BMP, WebP and the first frame of a GIF or an animated WebP. Pictures are turned as their EXIF says, which
+    is where phones note how they were held. Grey becomes colour, palettes are applied, 16 bits become 8 (rounded),
     transparent pixels are laid over `background`. The size is read from the header and bounded by `max_pixels` (and
     65,535 a side) before anything is decoded, so a small file that unpacks into gigabytes is refused at no cost.
     Everything that changes the numbers is explicit: JPEG by the accurate integer DCT with smooth chroma upsampling,
-    resize in float32 by `method` and `antialias`, then rounded to uint8. Orientation tags and colour profiles are not
-    applied, a PNG's colour key (a transparent colour without an alpha channel or palette) is drawn, and what a GIF's
-    first frame leaves uncovered of its canvas is black.
+    resize in float32 by `method` and `antialias`, then rounded to uint8. Colour profiles are not applied, nor is an
+    orientation that only XMP tells; a PNG's colour key (a transparent colour without an alpha channel or palette) is
+    drawn, and what a GIF's first frame leaves uncovered of its canvas is black.
+
+    A picture that was cut off is refused, also a JPEG that has an end marker again: exactly, but for a loss within its
+    last 16 x 16 pixels, and for a progressive one that was cut within its last scan, which refines what is there. Other
+    damage is told where the format shows it, as a PNG by its checksums; a JPEG has none.
 
     Args:
         height, width: int, the size of what comes out, in pixels.
@@ -71,7 +77,7 @@ class ImagePreprocessor(ConfigFromSignature):
     Raises:
         MmkerasError: an argument is out of range; in `load`, a picture is missing, unreadable or too large.
         tf.errors.InvalidArgumentError: in `decode` and in a call, a picture cannot be read. The message says "row i"
-            and why for whatever the header and the file's end tell (unknown format, size, truncation); a picture
+            and why for whatever the header and the file's end tell (another format, size, truncation); a picture
             that is damaged in the middle fails inside TensorFlow's decoder, which knows no row: find it with `load`.
 
     Example:

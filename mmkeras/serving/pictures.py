@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -27,7 +28,8 @@ class Pictures:
     """A list of pictures, of which a slice is the encoded files as an object array of bytes.
 
     Paths are read and arrays encoded when a slice is taken, so a long list is never in memory at once. An array becomes
-    a PNG, which is without loss: whatever its size, the server prepares it as it would a file with these pixels.
+    a PNG, which is without loss: whatever its size, the server prepares it as it would a file with these pixels. A
+    Pillow image becomes one too, turned as its EXIF says.
 
     Args:
         images: list of paths, encoded files (bytes), uint8 arrays (H, W) or (H, W, C), or Pillow images, in any mix;
@@ -106,6 +108,7 @@ def _content(image, name):
         except OSError as error:
             raise MmkerasError(f"Expected {name} to be a readable file. Received: {error}") from error
     if hasattr(image, "convert"):  # Pillow's, which is not imported for this
+        image = _upright(image)
         image = np.asarray(image if image.mode in ("L", "LA", "RGB", "RGBA") else image.convert("RGBA"))
     if isinstance(image, np.ndarray):
         try:
@@ -113,3 +116,13 @@ def _content(image, name):
         except MmkerasError as error:
             raise MmkerasError(f"{name}: {error}") from error
     return bytes(image)
+
+
+def _upright(image):
+    """Turn a Pillow picture as its EXIF says, as a server turns the file; one with damaged EXIF stays as it is."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except (SyntaxError, ValueError, struct.error):  # what Pillow raises where EXIF has no header
+        return image

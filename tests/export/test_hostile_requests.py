@@ -45,14 +45,27 @@ def damaged(content):
     return content[:middle] + bytes(byte ^ 0x5A for byte in content[middle : middle + 40]) + content[middle + 40 :]
 
 
+def cut_jpeg():
+    """A JPEG without its second half, but with an end marker."""
+    content = picture("JPEG")
+    start = content.index(b"\xff\xda")
+    return content[: (start + len(content)) // 2] + b"\xff\xd9"
+
+
 GOOD = picture("PNG")
+EXPECTED = "expected a JPEG, PNG, GIF, BMP or WebP picture"
 BROKEN = {  # -> what the refusal says
     "truncated JPEG": (picture("JPEG")[:-200], r"row 1: JPEG file is truncated"),
     "truncated PNG": (GOOD[: len(GOOD) // 2], r"row 1: PNG file is truncated"),
-    "random bytes": (np.random.default_rng(1).bytes(500), r"row 1: expected a JPEG, PNG, GIF or BMP picture"),
-    "zero bytes": (b"", r"row 1: expected a JPEG, PNG, GIF or BMP picture; received 0 bytes"),
-    "NUL bytes": (bytes(300), r"row 1: expected a JPEG, PNG, GIF or BMP picture; received 300 bytes"),
-    "a megabyte of text": (b"a" * 2**20, r"row 1: expected a JPEG, PNG, GIF or BMP picture; received 1048576 bytes"),
+    "JPEG cut off, with an end again": (cut_jpeg(), r"row 1: JPEG file is truncated \(its data end"),
+    "truncated WebP": (picture("WEBP")[:-9], r"row 1: WebP file is truncated"),
+    "random bytes": (np.random.default_rng(1).bytes(500), rf"row 1: {EXPECTED}"),
+    "zero bytes": (b"", rf"row 1: {EXPECTED}; received 0 bytes"),
+    "NUL bytes": (bytes(300), rf"row 1: {EXPECTED}; received 300 bytes"),
+    "a megabyte of text": (
+        b"a" * 2**20,
+        rf"row 1: {EXPECTED}; received 1048576 bytes",
+    ),
     "bomb": (bomb(), r"row 1: PNG of 30000 x 30000 pixels; expected .* max_pixels=50000000"),
     "damaged in the middle": (damaged(GOOD), r"PNG"),
 }

@@ -1,12 +1,18 @@
 """Pictures made with Pillow, which shares no code with TensorFlow's decoders."""
 
+import functools
 import io
 import struct
 import zlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
+
+from mmkeras.preprocessing.image_decoding import decode_image
+
+from ..hard_pictures import app1, exif, jpeg_with, png_with, small_gif, webp_with
 
 
 def smooth(height, width, channels=3, depth=255, seed=0):
@@ -67,6 +73,17 @@ def png_bomb(side=30_000):
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
+@functools.cache
+def _decoder(background, max_pixels):
+    decode = functools.partial(decode_image, background=background, max_pixels=max_pixels)
+    return tf.function(decode, [tf.TensorSpec((), tf.string)], autograph=False)
+
+
+def decoded(content, background=255, max_pixels=10**7):
+    """The pixels of an encoded picture at its own size, int (h, w, 3)."""
+    return _decoder(background, max_pixels)(tf.constant(content)).numpy().astype(int)
+
+
 def over(rgba, background):
     """Lay uint8 (h, w, 4) over a grey, in float64."""
     alpha = rgba[..., 3:].astype(np.float64) / 255
@@ -89,4 +106,12 @@ def album():
         "png, palette": encode(Image.fromarray(colour).quantize(16), "PNG"),
         "bmp": encode(colour, "BMP"),
         "gif, animated": encode(frames[0], "GIF", save_all=True, append_images=frames[1:]),
+        "gif, without a control extension": small_gif(),
+        "webp": encode(colour, "WEBP"),
+        "webp, rgba, animated": encode(
+            Image.fromarray(smooth(20, 30, 4)), "WEBP", save_all=True, append_images=frames[1:]
+        ),
+        "jpeg, on its side": jpeg_with(app1(exif(6)), picture=Image.fromarray(colour)),
+        "png, on its side": png_with(exif(5)),
+        "webp, on its side": webp_with(exif(7)),
     }

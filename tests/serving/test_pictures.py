@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mmkeras.errors import MmkerasError
 from mmkeras.serving.pictures import Pictures
@@ -41,6 +41,22 @@ def test_any_mix_of_pictures(tmp_path):
         np.testing.assert_array_equal(np.asarray(image.convert("RGB")), pixels)
     assert len(Pictures(np.zeros([4, 2, 2, 3], np.uint8))) == 4
     assert [len(Pictures([b"a"] * 5)[slice(start, start + 2)]) for start in (0, 2, 4)] == [2, 2, 1]
+
+
+def test_a_pillow_picture_is_turned_as_its_exif_says():
+    upright = Image.fromarray(np.arange(24, dtype=np.uint8).reshape(2, 4, 3))
+    for orientation in range(10):
+        file = io.BytesIO()
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        upright.save(file, "PNG", exif=exif)
+        picture = Image.open(file)
+        expected = np.asarray(ImageOps.exif_transpose(picture))
+        assert Pictures([picture])[:].tolist() == [encode_png(expected)]
+        assert (expected.shape == (4, 2, 3)) == (5 <= orientation <= 8)
+    file = io.BytesIO()
+    upright.save(file, "PNG", exif=b"damaged")
+    assert Pictures([Image.open(file)])[:].tolist() == [encode_png(np.asarray(upright))]
 
 
 def test_a_file_is_read_when_its_slice_is_taken(tmp_path):
