@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -15,6 +16,8 @@ from mmkeras.serving.server.config_files import (
     read_ssl_file,
 )
 from mmkeras.serving.server.loopback import bound_socket, check_port_number
+from mmkeras.serving.server.reload_folders import ReloadFolders
+from mmkeras.serving.server.request_limits import MAX_ROWS, MAX_TEXT_BYTES, RequestLimits
 from mmkeras.serving.versions import find_versions
 
 if TYPE_CHECKING:
@@ -53,6 +56,12 @@ class EmbeddedServer:
         socket_path: a Unix socket on which gRPC is answered beside the port: clients ask "unix:PATH".
         rest_timeout: seconds of an HTTP request at most, after which its reply is 504. Over gRPC the client's own
             deadline counts.
+        max_rows: the most rows of a request, counted before anything is unpacked; None for any number. More are refused
+            with the text from which `Client` learns to send fewer.
+        max_text_bytes: the longest text of a request, of inputs and features named `text`; None for any length.
+        allow_reload_config: whether clients may have other models served (HandleReloadConfigRequest): False for no,
+            True for models that lie in the folders given here, by `base_path` or in `config_file` at the start, or a
+            list of folders in which they must lie.
 
     Attributes:
         address: "127.0.0.1:PORT" of gRPC, once started.
@@ -94,6 +103,9 @@ class EmbeddedServer:
         max_message_bytes: int | None = None,
         socket_path: str | os.PathLike[str] | None = None,
         rest_timeout: float = 30.0,
+        max_rows: int | None = MAX_ROWS,
+        max_text_bytes: int | None = MAX_TEXT_BYTES,
+        allow_reload_config: bool | Iterable[str | os.PathLike[str]] = False,
     ) -> None:
         check_port_number("port", port)
         if rest_port is not None:
@@ -127,9 +139,13 @@ class EmbeddedServer:
         self.max_message_bytes = max_message_bytes
         self.socket_path = socket_path
         self.rest_timeout = rest_timeout
+        self.max_rows = max_rows
+        self.max_text_bytes = max_text_bytes
+        self.allow_reload_config = allow_reload_config
         self.address = None
         self.rest_address = None
         self.models = None
+        self._limits = RequestLimits(max_rows, max_text_bytes)
         self._asked_version = version
         self._first_version = None
         self._content = None
@@ -167,6 +183,8 @@ class EmbeddedServer:
             ssl=self._ssl,
             max_threads=self.max_threads,
             max_message_bytes=self.max_message_bytes,
+            limits=self._limits,
+            reload_folders=self._reload_folders(configs),
         )
         self._parts.watch(self.poll_seconds, self.config_file, self._content)
         self.models = self._parts.models
@@ -190,6 +208,11 @@ class EmbeddedServer:
 
     def __exit__(self, *exception: object) -> None:
         self.stop()
+
+    def _reload_folders(self, configs):
+        if not isinstance(self.allow_reload_config, bool):
+            return ReloadFolders(self.allow_reload_config)
+        return ReloadFolders([config.base_path for config in configs.config] if self.allow_reload_config else None)
 
     def _read_configs(self, name):
         """Return the ModelConfigList to start with."""

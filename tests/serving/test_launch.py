@@ -62,6 +62,22 @@ def test_what_comes_before_loading_is_called_once_nothing_is_wrong(tmp_path, mon
         serve(tmp_path / "model", port=0, before_loading=before_loading)
 
 
+def test_limits_reach_the_embedded_server_and_the_other_has_none(tmp_path, monkeypatch, caplog, toy_path):
+    limits = {"max_rows": 0}
+    started = []
+    monkeypatch.setattr("mmkeras.serving.launch._run_binary", lambda *arguments: started.append(arguments))
+    monkeypatch.setattr("mmkeras.serving.launch.shutil.which", lambda name: None)
+    with pytest.raises(
+        MmkerasError, match="Expected max_rows to be an int of at least 1 or None. Received: max_rows=0"
+    ):
+        serve(toy_path, port=0, limits=limits)
+    assert (started, caplog.text) == ([], "")
+    monkeypatch.setattr("mmkeras.serving.launch.shutil.which", lambda name: "/bin/tensorflow_model_server")
+    assert serve(toy_path, port=1, limits=limits) == 0
+    assert len(started) == 1
+    assert "tensorflow_model_server bounds neither rows nor texts" in caplog.text
+
+
 def start(**arguments):
     return subprocess.Popen(
         [sys.executable, "-c", SERVE, json.dumps(arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

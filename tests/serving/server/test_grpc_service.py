@@ -83,7 +83,10 @@ def test_the_real_stubs_classify_and_reload(tmp_path):
 
     module = Sizes()
     tf.saved_model.save(module, str(tmp_path / "sizes" / "1"), signatures=module.sizes)
-    with EmbeddedServer(tmp_path / "sizes") as server, grpc.insecure_channel(server.address) as channel:
+    with (
+        EmbeddedServer(tmp_path / "sizes", allow_reload_config=True) as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
         request = classification_pb2.ClassificationRequest()
         request.model_spec.name = "sizes"
         example = request.input.example_list.examples.add()
@@ -128,7 +131,7 @@ def test_no_more_than_max_threads_at_once(toy_path):
 
 def test_a_reload_that_takes_long_keeps_nobody_waiting(toy_path):
     loading, loaded = threading.Event(), threading.Event()
-    with EmbeddedServer(toy_path, max_threads=1, poll_seconds=0) as server:
+    with EmbeddedServer(toy_path, max_threads=1, poll_seconds=0, allow_reload_config=True) as server:
         load = server.models.load
 
         def load_slowly(*arguments):

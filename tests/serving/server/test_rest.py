@@ -8,6 +8,7 @@ import pytest
 
 from mmkeras.errors import MmkerasError
 from mmkeras.serving.server.metrics import Metrics
+from mmkeras.serving.server.request_limits import NO_LIMITS
 from mmkeras.serving.server.rest import METRICS_PATH, RestApplication
 from tests.serving.server.function_servable import FixedModels, FunctionServable
 
@@ -280,6 +281,33 @@ def test_requests_are_counted(application):
     assert ':runtime_latency_count{model_name="toy",API="Predict",runtime="TF1"} 1\n' in text
 
 
+def test_what_clients_invent_makes_no_series(application):
+    for _ in range(2):
+        ask(application, "POST", f"{TOY}:predict", ROWS)
+        ask(application, "POST", "/v1/models/gone:predict", ROWS)
+    before = ask(application, "GET", METRICS_PATH)[2]
+    for number in range(50):
+        for body in (ROWS, b"", json.dumps({"signature_name": f"s{number}", "instances": [1]}).encode()):
+            for model in (f"m{number}", f"toy/versions/{number + 9}", f"toy/labels/l{number}", "toy"):
+                for method in ("predict", "classify", "regress"):
+                    ask(application, "POST", f"/v1/models/{model}:{method}", body)
+                ask(application, "PATCH", f"/v1/models/{model}")
+                ask(application, "GET", f"/v1/paths/{number}")
+    after = ask(application, "GET", METRICS_PATH)[2]
+    assert {line.partition("{")[2].rpartition(" ")[0] for line in after.splitlines() if "request_count{" in line} == {
+        f'model_name="{model}",status="{status}"}}'
+        for model, status in (
+            ("toy", "OK"),
+            ("toy", "INVALID_ARGUMENT"),
+            ("toy", "NOT_FOUND"),
+            ("(other)", "NOT_FOUND"),
+            ("(other)", "INVALID_ARGUMENT"),
+        )
+    }
+    # Nothing else has grown: two series and a status each.
+    assert len(after.splitlines()) == len(before.splitlines()) + 3
+
+
 def test_without_monitoring_there_is_no_metrics_page(models):
     assert ask(RestApplication(models, Metrics()), "GET", METRICS_PATH)[0] == 404
 
@@ -295,7 +323,8 @@ def test_arguments_out_of_range(models, arguments):
         RestApplication(models, **arguments)
 
 
-def test_a_large_body_is_read_in_bearable_time(application):
+def test_a_large_body_is_read_in_bearable_time(models):
+    application = RestApplication(models, limits=NO_LIMITS)
     rows = json.dumps({"instances": [[0.1, 0.2, 0.3]] * 50_000}).encode()
     started = time.perf_counter()
     status, found = ask_json(application, "POST", f"{TOY}:predict", rows)
