@@ -26,6 +26,7 @@ from mmkeras.serving.server.request_limits import DEFAULT_LIMITS
 
 _FEWEST_STREAMS = 128  # of a connection at a time
 _PING_SECONDS, _PING_TIMEOUT_SECONDS = 60.0, 20.0  # of a connection on which nothing arrives
+_HANDSHAKE_SECONDS = 20.0  # in which a connection shows that it speaks HTTP/2
 _HEALTHY = ("", "PredictionService", "ModelService")
 
 
@@ -153,6 +154,7 @@ class GrpcService:
             ("grpc.keepalive_time_ms", int(_PING_SECONDS * 1000)),
             ("grpc.http2.ping_timeout_ms", int(_PING_TIMEOUT_SECONDS * 1000)),
             ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.server_handshake_timeout_ms", int(_HANDSHAKE_SECONDS * 1000)),
             ("grpc.max_concurrent_streams", max(2 * self._calls.at_once, _FEWEST_STREAMS)),
         ]
         if self.max_connections is not None:
