@@ -160,7 +160,10 @@ def _parser():
         serve.add_argument(f"--{option}", type=Path, metavar="FILE", help=what)
     serve.add_argument("--socket", type=Path, metavar="PATH", help="a Unix socket for gRPC beside the port")
     for option, default, what in (("rows", 4096, "rows of a request"), ("text-bytes", 65536, "bytes of a text")):
-        serve.add_argument(f"--max-{option}", type=int, default=default, metavar="N", help=f"most {what} ({default})")
+        for bounded in (export, serve):
+            bounded.add_argument(
+                f"--max-{option}", type=int, default=default, metavar="N", help=f"most {what} (default {default})"
+            )
     serve.add_argument(
         "--allow-reload-config", action="store_true", help="let clients choose what is served of the folders given here"
     )
@@ -270,7 +273,7 @@ def _export(options):
     quiet_tensorflow()
     from mmkeras.export.release import export_run
 
-    version = export_run(run, options.to)
+    version = export_run(run, options.to, max_rows=options.max_rows, max_text_bytes=options.max_text_bytes)
     print(f"Exported: {version}\nNext:     mmkeras parity {options.to} && mmkeras serve {options.to}")
 
 
