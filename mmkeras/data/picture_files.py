@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from mmkeras.archives import read_member
 from mmkeras.errors import MmkerasError
 
 # What reading a member of a damaged, encrypted or exotic zip raises.
@@ -17,6 +18,8 @@ class PictureFiles:
 
     Args:
         place: a folder, a zip, or a folder within a zip, such as `pictures.zip/images`.
+
+    A picture of a zip is judged by the size that it declares, 256 MiB at most, and never unpacks to more.
 
     Raises:
         MmkerasError: there is no such place, or a file that is no zip.
@@ -77,6 +80,6 @@ class _Member:
     def read_bytes(self):
         try:
             with self.files.lock:  # pictures are read by several threads, and a zip is one open file
-                return self.files.archive.read(self.name)
+                return read_member(self.files.archive, self.name)
         except UNREADABLE as error:
             raise MmkerasError(f"{self.name} in {self.files.file} cannot be read: {error}") from error
