@@ -52,7 +52,7 @@ class EmbeddedServer:
         poll_seconds: pause between two looks at the folders and at `config_file`; 0 for no second look.
         max_threads: how many gRPC requests are answered at once, where more are refused as on the original. Where
             None, four a processor, or with batching the rows of two batches where these are more, and more wait.
-        max_message_bytes: largest gRPC message or HTTP body; where None, 2 GiB and 128 MiB.
+        max_message_bytes: largest gRPC message or HTTP body, once unpacked; 128 MiB where None.
         socket_path: a Unix socket on which gRPC is answered beside the port: clients ask "unix:PATH".
         rest_timeout: seconds of an HTTP request at most, after which its reply is 504. Over gRPC the client's own
             deadline counts.

@@ -6,14 +6,16 @@ import os
 from concurrent import futures
 
 import grpc
+import grpc.aio
 
 from mmkeras.serving import protos
 from mmkeras.serving.errors import ServingError
+from mmkeras.serving.server.held_bytes import HeldBytes
 from mmkeras.serving.server.patience import Patience
 from mmkeras.serving.server.reflection import reflect
 
 _LONGEST_DETAILS = 1024  # characters; TensorFlow Serving cuts its error texts there
-_MOST_REQUESTS = 1000  # that wait or run
+_MOST_REQUESTS, _MOST_BYTES = 1000, 2**30  # that wait or run
 _RELOADS = 4  # that wait for one another at a time
 _SMALL_BYTES = 65_536  # of a message that is answered at once
 # A message arrives within so long, and so many at a time do; a reflection stream lasts so long, and so many do.
@@ -45,6 +47,7 @@ class GrpcCalls:
         self._threads = futures.ThreadPoolExecutor(self.at_once, thread_name_prefix="mmkeras-serving")
         self._own_threads = futures.ThreadPoolExecutor(_RELOADS, thread_name_prefix="mmkeras-serving-own")
         self._requests = 0
+        self._held = HeldBytes(_MOST_BYTES)
         self._working = set()
         self._arriving = Patience(_MESSAGE_SECONDS, _MOST_ARRIVING)
         self._reflecting = Patience(_REFLECTION_SECONDS, _MOST_REFLECTIONS)
@@ -83,7 +86,7 @@ class GrpcCalls:
             content = await self._message(requests, context)
             code, result = await run(context, content, functools.partial(_answer, request_class, answer, content))
             if code != "OK":
-                await context.abort(grpc.StatusCode[code], cut_details(result))
+                await _abort(context, code, cut_details(result))
             return result
 
         # Of whatever kind a method is on the wire, a handler of streams takes its message when it comes.
@@ -95,9 +98,9 @@ class GrpcCalls:
             async with self._arriving.wait():
                 return await anext(requests)
         except TimeoutError:
-            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "The message did not arrive in time")
+            await _abort(context, "DEADLINE_EXCEEDED", "The message did not arrive in time")
         except StopAsyncIteration:
-            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "The method takes exactly one message")
+            await _abort(context, "UNIMPLEMENTED", "The method takes exactly one message")
 
     async def _in_turn(self, context, content, work):
         """Return `work`'s answer from a thread, one of `at_once`."""
@@ -107,12 +110,15 @@ class GrpcCalls:
         try:
             if self.refuse and self._turns.locked():
                 return "RESOURCE_EXHAUSTED", "Server Threadpool Exhausted"
-            try:
-                async with asyncio.timeout(_seconds_left(context)):
-                    await self._turns.acquire()
-            except TimeoutError:
-                return "DEADLINE_EXCEEDED", _TOO_LATE
-            return await self._in_thread(self._threads, context, work, self._turns.release)
+            with self._held.hold(len(content)):
+                try:
+                    async with asyncio.timeout(_seconds_left(context)):
+                        await self._turns.acquire()
+                except TimeoutError:
+                    return "DEADLINE_EXCEEDED", _TOO_LATE
+                return await self._in_thread(self._threads, context, work, self._turns.release)
+        except ServingError as error:
+            return error.code, error.details
         finally:
             self._requests -= 1
 
@@ -134,10 +140,20 @@ class GrpcCalls:
                     reflection = functools.partial(_answer, protos.ServerReflectionRequest, _reflection, content)
                     code, result = await _in_loop(context, content, reflection)
                     if code != "OK":
-                        await context.abort(grpc.StatusCode[code], result)
+                        await _abort(context, code, result)
                     await context.write(result)
         except TimeoutError:
-            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "The stream was open for too long")
+            await _abort(context, "DEADLINE_EXCEEDED", "The stream was open for too long")
+
+
+async def _abort(context, code, details):
+    """End a call with an error, from which this does not return."""
+    try:
+        await context.abort(grpc.StatusCode[code], details)
+    except grpc.aio.AbortError:
+        raise
+    except Exception as error:  # it has ended already, as where its message is too long
+        raise asyncio.CancelledError from error
 
 
 def cut_details(details):

@@ -22,7 +22,7 @@ from mmkeras.serving.server.model_info import (
 from mmkeras.serving.server.predict import predict
 from mmkeras.serving.server.reflection import REFLECTION
 from mmkeras.serving.server.reload_folders import NOWHERE
-from mmkeras.serving.server.request_limits import DEFAULT_LIMITS
+from mmkeras.serving.server.request_limits import DEFAULT_LIMITS, MAX_MESSAGE_BYTES
 
 _FEWEST_STREAMS = 128  # of a connection at a time
 _PING_SECONDS, _PING_TIMEOUT_SECONDS = 60.0, 20.0  # of a connection on which nothing arrives
@@ -37,8 +37,8 @@ class GrpcService:
     or holds a stream open, keeps nobody waiting. Health, status and reflection are answered there, whatever the models
     are doing. Of all other requests `at_once` are answered at a time, each in a thread, and take their turn when all of
     their message has arrived. Further ones wait for their turn; where `max_threads` is given, they are refused at once,
-    as on TensorFlow Serving, with RESOURCE_EXHAUSTED "Server Threadpool Exhausted". Past 1,000 that wait or run, more
-    are refused. A reload, which may take minutes, takes no turn.
+    as on TensorFlow Serving, with RESOURCE_EXHAUSTED "Server Threadpool Exhausted". Past 1,000 that wait or run, or
+    1 GiB of them, more are refused. A reload, which may take minutes, takes no turn.
 
     A message has a minute to arrive and a reflection stream lasts half a minute. Past 2,000 that arrive, and 200
     streams, the oldest is given up. A connection has twice as many streams as there are turns, 128 at least; more wait
@@ -48,7 +48,7 @@ class GrpcService:
         models: `ServedModels`.
         at_once: how many requests are answered at a time; four a processor where None.
         max_threads: the same, and more are refused; None for not to refuse.
-        max_message_bytes: largest request; what protobuf can hold, 2 GiB, where None.
+        max_message_bytes: largest request, once unpacked; 128 MiB where None.
         max_connections: connections that are held at a time, where further ones are closed at once; any number where
             None.
         ssl: SSLConfig: key and certificate, and the certificate that clients' are checked with; plain where None.
@@ -75,7 +75,7 @@ class GrpcService:
         self.models = models
         self.at_once = at_once
         self.max_threads = max_threads
-        self.max_message_bytes = max_message_bytes
+        self.max_message_bytes = MAX_MESSAGE_BYTES if max_message_bytes is None else max_message_bytes
         self.max_connections = max_connections
         self.ssl = ssl
         self.metrics = metrics
@@ -146,7 +146,7 @@ class GrpcService:
 
     def _options(self):
         options = [
-            ("grpc.max_receive_message_length", -1 if self.max_message_bytes is None else self.max_message_bytes),
+            ("grpc.max_receive_message_length", self.max_message_bytes),
             ("grpc.max_send_message_length", -1),
             # Otherwise a second server on the port would start, and take every other request.
             ("grpc.so_reuseport", 0),

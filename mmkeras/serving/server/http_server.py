@@ -12,6 +12,7 @@ from mmkeras.serving.server.http_threads import HttpThreads
 from mmkeras.serving.server.late_connections import LateConnections
 from mmkeras.serving.server.loopback import HOST, bound_socket, check_port_number
 from mmkeras.serving.server.open_files import connection_limit
+from mmkeras.serving.server.request_limits import MAX_MESSAGE_BYTES
 
 _IDLE_SECONDS = 60
 _LARGEST_HEADER = 65536  # bytes of all headers together
@@ -49,7 +50,7 @@ class HttpServer:
         '127.0.0.1:8501'
     """
 
-    def __init__(self, application, port=0, max_threads=None, max_body_bytes=128 * 2**20, max_connections=None):
+    def __init__(self, application, port=0, max_threads=None, max_body_bytes=MAX_MESSAGE_BYTES, max_connections=None):
         check_port_number("port", port)
         if max_threads is not None and max_threads < 1:
             raise MmkerasError(f"Expected max_threads to be at least 1. Received: max_threads={max_threads!r}")

@@ -14,10 +14,11 @@ from mmkeras.errors import MmkerasError
 from mmkeras.serving import protos
 from mmkeras.serving.errors import ServingError
 from mmkeras.serving.server.classify import classify, regress
+from mmkeras.serving.server.held_bytes import HeldBytes
 from mmkeras.serving.server.metrics import OTHER
 from mmkeras.serving.server.model_info import get_model_metadata, get_model_status
 from mmkeras.serving.server.predict import DEFAULT_SIGNATURE, predict
-from mmkeras.serving.server.request_limits import DEFAULT_LIMITS
+from mmkeras.serving.server.request_limits import DEFAULT_LIMITS, MAX_MESSAGE_BYTES
 from mmkeras.serving.server.rest_replies import (
     write_classifications,
     write_error,
@@ -49,6 +50,7 @@ _STATUS_LINES = {
     "UNAVAILABLE": "503 Service Unavailable",
     "DEADLINE_EXCEEDED": "504 Gateway Timeout",
 }
+_MOST_BYTES = 2**28  # of bodies that are answered at a time
 _TOO_LARGE = "413 Request Entity Too Large"
 _MODEL = r"/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?"
 _ASK = re.compile(rf"/v1/models{_MODEL}:(.*)", re.IGNORECASE | re.ASCII)
@@ -87,7 +89,7 @@ class RestApplication:
         metrics=None,
         metrics_path=None,
         seconds=30.0,
-        max_body_bytes=128 * 2**20,
+        max_body_bytes=MAX_MESSAGE_BYTES,
         limits=DEFAULT_LIMITS,
     ):
         if seconds is not None and not seconds > 0:
@@ -100,6 +102,7 @@ class RestApplication:
         self.seconds = seconds
         self.max_body_bytes = max_body_bytes
         self.limits = limits
+        self._held = HeldBytes(_MOST_BYTES)
         self._idle = threading.Condition()
         self._running = 0
         self._draining = False
@@ -156,15 +159,19 @@ class RestApplication:
             return ""
         if method == "POST" and (match := _ASK.fullmatch(path)) and match[4] in ("predict", "classify", "regress"):
             spec = _model_spec(*match.groups()[:3])
-            body = self._read_body(environ)
-            seconds = None if self.seconds is None else max(self.seconds - (time.monotonic() - started), 0.001)
-            with self._measured(spec, match[4].capitalize()):
-                return self._ask(match[4], spec, parse_body(body), seconds)
+            return self._post(environ, match[4], spec, started)
         if method == "GET" and (match := _TELL.fullmatch(path)):
             if match[1] is None:
                 raise ServingError("INVALID_ARGUMENT", "Missing model name in request.")
             return self._tell(_model_spec(*match.groups()[:3]), metadata=match[4] is not None)
         raise ServingError("INVALID_ARGUMENT", f"Malformed request: {method} {path}")
+
+    def _post(self, environ, method, spec, started):
+        body = self._read_body(environ)
+        with self._held.hold(len(body)):  # what JSON is read into takes up to 22 times as much
+            seconds = None if self.seconds is None else max(self.seconds - (time.monotonic() - started), 0.001)
+            with self._measured(spec, method.capitalize()):
+                return self._ask(method, spec, parse_body(body), seconds)
 
     def _measured(self, spec, api):
         if self.metrics is None:

@@ -13,6 +13,7 @@ from mmkeras.serving import Client, EmbeddedServer, protos
 from mmkeras.serving.tensors import encode_tensor
 
 HEALTH = "/grpc.health.v1.Health/Check"
+UNBOUNDED = [("grpc.max_send_message_length", -1)]
 STATUS = "ModelService/GetModelStatus"
 SLOW = protos.PredictRequest(
     model_spec=protos.ModelSpec(name="toy", signature_name="slow"),
@@ -163,6 +164,24 @@ def test_a_request_larger_than_max_message_bytes(toy_path):
         assert code == "RESOURCE_EXHAUSTED" and "larger than max" in text
         with Client(server.address, "toy") as client:
             assert client.encode_text(["a"]).shape == (1, 2)
+
+
+def test_a_packed_request_is_measured_unpacked(toy_path, caplog):
+    content = predict_content(bytes(130 * 2**20))
+    with EmbeddedServer(toy_path) as server, grpc.insecure_channel(server.address, UNBOUNDED) as channel:
+        call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+        with pytest.raises(grpc.RpcError) as caught:
+            call(content, timeout=20, compression=grpc.Compression.Gzip)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "larger than max" in caught.value.details()
+        answer = call(predict_content(b"omega"), timeout=20, compression=grpc.Compression.Gzip)
+        assert protos.PredictResponse.FromString(answer).outputs["upper"].string_val[:] == [b"OMEGA"]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def predict_content(text):
+    spec = {"name": "toy", "signature_name": "upper"}
+    return protos.PredictRequest(model_spec=spec, inputs={"text": encode_tensor([text])}).SerializeToString()
 
 
 def test_what_is_wrong_with_an_argument_is_told(toy_path, tmp_path):

@@ -308,6 +308,25 @@ def test_what_clients_invent_makes_no_series(application):
     assert len(after.splitlines()) == len(before.splitlines()) + 3
 
 
+def test_bodies_that_are_large_together_are_refused(models, monkeypatch):
+    monkeypatch.setattr("mmkeras.serving.server.rest._MOST_BYTES", 40)
+    application = RestApplication(models)
+    told = f"Expected at most 40 bytes of requests that wait or run. Received: {len(ROWS)} bytes more"
+    answers = []
+    servable = models.servables["toy", 2]
+    run = servable.run
+
+    def run_and_ask(*arguments):
+        if not answers:
+            answers.append(ask_json(application, "POST", f"{TOY}:predict", ROWS))
+        return run(*arguments)
+
+    servable.run = run_and_ask
+    assert ask_json(application, "POST", f"{TOY}:predict", ROWS) == (200, PREDICTIONS)
+    assert answers == [(429, {"error": told})]
+    assert ask_json(application, "POST", f"{TOY}:predict", ROWS) == (200, PREDICTIONS)
+
+
 def test_without_monitoring_there_is_no_metrics_page(models):
     assert ask(RestApplication(models, Metrics()), "GET", METRICS_PATH)[0] == 404
 
