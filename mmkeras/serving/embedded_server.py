@@ -38,6 +38,9 @@ class EmbeddedServer:
     which the original waits without end, and fails a model with an unknown operation when it is loaded, not at its
     first request. It sends no CORS headers.
 
+    It bounds what a stranger can ask for, where the original has no limits: rows, texts, messages, what waits, streams
+    that are idle and what may be loaded. Health and status are told while all that ask models wait.
+
     Args:
         base_path: folder of a model, `savedmodels/NAME`, that holds integer version folders.
         name: model name that clients use; the folder's name where None.
