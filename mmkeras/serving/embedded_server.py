@@ -128,6 +128,11 @@ class EmbeddedServer:
                 raise MmkerasError(f"Expected {argument} to be at least 1 or None. Received: {argument}={value!r}")
         if not rest_timeout > 0:
             raise MmkerasError(f"Expected rest_timeout to be seconds above 0. Received: rest_timeout={rest_timeout!r}")
+        if isinstance(allow_reload_config, str | os.PathLike):
+            raise MmkerasError(
+                "Expected allow_reload_config to be a bool or a list of folders. "
+                f"Received: allow_reload_config={allow_reload_config!r}"
+            )
         if monitoring_file is not None and rest_port is None:
             raise MmkerasError("Expected rest_port with monitoring_file: metrics are read over HTTP. Received: None")
         self.base_path = base_path

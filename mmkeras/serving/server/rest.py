@@ -168,7 +168,7 @@ class RestApplication:
 
     def _post(self, environ, method, spec, started):
         body = self._read_body(environ)
-        with self._held.hold(len(body)):  # what JSON is read into takes up to 22 times as much
+        with self._held.hold(len(body)):  # what JSON is read into takes up to 25 times as much
             seconds = None if self.seconds is None else max(self.seconds - (time.monotonic() - started), 0.001)
             with self._measured(spec, method.capitalize()):
                 return self._ask(method, spec, parse_body(body), seconds)

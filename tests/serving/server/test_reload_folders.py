@@ -2,6 +2,7 @@
 
 import pytest
 
+from mmkeras.errors import MmkerasError
 from mmkeras.serving import EmbeddedServer, ServingError, protos
 from mmkeras.serving.server.reload_folders import NOWHERE, ReloadFolders
 
@@ -86,6 +87,11 @@ def test_a_path_elsewhere_is_answered_alike_whether_it_is_there_or_not(reload, h
     assert served == also == ["toy"]
     assert there[0] == missing[0] == "PERMISSION_DENIED"
     assert there[1].replace(str(half_plus_two_path), "") == missing[1].replace(str(tmp_path / "not there"), "")
+
+
+def test_one_folder_is_no_list(toy_path):
+    with pytest.raises(MmkerasError, match="Expected allow_reload_config to be a bool or a list of folders. "):
+        EmbeddedServer(toy_path, allow_reload_config=str(toy_path))
 
 
 def test_folders_may_be_named(reload, half_plus_two_path):

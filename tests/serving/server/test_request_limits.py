@@ -10,7 +10,7 @@ import pytest
 
 from mmkeras.errors import MmkerasError
 from mmkeras.serving import ServingError, protos
-from mmkeras.serving.server.classify import classify, regress
+from mmkeras.serving.server.classify import classify, multi_inference, regress
 from mmkeras.serving.server.predict import predict
 from mmkeras.serving.server.request_limits import MAX_ROWS, MAX_TEXT_BYTES, NO_LIMITS, RequestLimits
 from mmkeras.serving.server.rest import RestApplication
@@ -119,7 +119,7 @@ def test_strings_of_another_rank_are_not_unpacked(servable, cheap):
     assert refusal(predict, servable, asked, None, LIMITS) == ("INVALID_ARGUMENT", text)
 
 
-def test_zeros_of_any_shape_within_the_limits_are_repeated(servable):
+def test_values_of_any_shape_within_the_limits_are_repeated(servable):
     found = predict(servable, request("var", x=promise("DT_FLOAT", [2, 1000], float_val=[1, 0.5])), None, LIMITS)
     assert found.outputs["y"].float_val[:] == [500.5, 500.0]
 
@@ -169,6 +169,24 @@ def test_examples_are_counted_before_they_are_packed(servable, cheap, answer, re
     assert refusal(answer, servable, asked, None, LIMITS) == ("INVALID_ARGUMENT", text)
 
 
+def test_examples_of_several_signatures_are_counted_too(servable):
+    def asked(count):
+        names = (("judge", "tensorflow/serving/classify"), ("weigh", "tensorflow/serving/regress"))
+        tasks = [
+            {"model_spec": {"name": "toy", "signature_name": signature}, "method_name": method}
+            for signature, method in names
+        ]
+        examples = {"example_list": {"examples": [protos.Example()] * count}}
+        return protos.MultiInferenceRequest(tasks=tasks, input=examples)
+
+    classes, values = multi_inference(servable, asked(MAX_ROWS), None, LIMITS).results
+    assert len(classes.classification_result.classifications) == MAX_ROWS
+    assert len(values.regression_result.regressions) == MAX_ROWS
+    runs = len(servable.runs)
+    assert refusal(multi_inference, servable, asked(MAX_ROWS + 1), None, LIMITS) == too_many(4097, "examples")
+    assert len(servable.runs) == runs
+
+
 def test_a_context_is_not_repeated_without_end(servable):
     asked = examples_request(protos.RegressionRequest, 200, context=bytes(100_000))
     code, text = refusal(regress, servable, asked, None, LIMITS)
@@ -216,7 +234,7 @@ def test_long_texts_over_rest(servable, encoded):
     assert asked("123456789") == (400, {"error": text})
 
 
-def test_a_context_of_warm_up_records_and_defaults_has_no_limits(servable):
+def test_warm_up_records_have_no_limits(servable):
     asked = request("total", x=encode_tensor(np.ones([5000], np.float32)))
     assert predict(servable, asked).outputs["y"].float_val[:] == [5000.0]
 
