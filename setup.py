@@ -51,7 +51,8 @@ def read_readme():
 # What the client has of each package, by the names of modules; None is all of it.
 CLIENT_MODULES = {
     "mmkeras": {
-        *("__init__", "_lazy", "arguments", "atomic", "cli", "console", "errors", "missing_part_error", "printable"),
+        *("__init__", "_lazy", "archives", "arguments", "atomic", "cli", "console", "errors", "missing_part_error"),
+        "printable",
         "query",
     },
     "mmkeras.on_device": None,

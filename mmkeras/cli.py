@@ -163,6 +163,14 @@ def _parser():
     ):
         serve.add_argument(f"--{option}", type=Path, metavar="FILE", help=what)
     serve.add_argument("--socket", type=Path, metavar="PATH", help="a Unix socket for gRPC beside the port")
+    for option, default, what in (("rows", 4096, "rows of a request"), ("text-bytes", 65536, "bytes of a text")):
+        for bounded in (export, serve):
+            bounded.add_argument(
+                f"--max-{option}", type=int, default=default, metavar="N", help=f"most {what} (default {default})"
+            )
+    serve.add_argument(
+        "--allow-reload-config", action="store_true", help="let clients choose what is served of the folders given here"
+    )
 
     query = command("query", _query, "Ask a served model: a text finds pictures, a picture finds texts.")
     query.add_argument("query", help="a text, or the path of a picture")
@@ -278,7 +286,7 @@ def _export(options):
     quiet_tensorflow()
     from mmkeras.export.release import export_run
 
-    version = export_run(run, options.to)
+    version = export_run(run, options.to, max_rows=options.max_rows, max_text_bytes=options.max_text_bytes)
     print(f"Exported: {version}")
     print(f"Next:     {mmkeras_command('parity', options.to)} && {mmkeras_command('serve', options.to)}")
 
@@ -327,6 +335,7 @@ def _serve(options):
         monitoring_file=options.monitoring,
         ssl_file=options.ssl,
         socket_path=options.socket,
+        limits={name: getattr(options, name) for name in ("max_rows", "max_text_bytes", "allow_reload_config")},
         before_loading=quiet_tensorflow,
     )
 

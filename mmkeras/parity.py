@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mmkeras.archives import open_arrays
 from mmkeras.errors import MmkerasError
 
 TOLERANCE = 1e-4  # largest absolute difference; graph optimisation reorders float32 sums, which moves about 1e-6
@@ -94,7 +95,7 @@ def golden_of(version: str | os.PathLike[str]) -> Golden:
 
     file = Path(version) / "assets.extra" / "golden.npz"
     try:
-        with open(file, "rb") as stream, np.load(stream) as golden:
+        with open_arrays(file) as golden:
             examples = by_signature(dict(golden))
     except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise MmkerasError(f"{version} has no readable golden examples: {error}") from error
@@ -156,7 +157,7 @@ def check_device_parity(folder: str | os.PathLike[str]) -> list[Comparison]:
     folder = Path(folder)
     try:
         files = json.loads((folder / "device.json").read_text())["files"]
-        with open(folder / "golden.npz", "rb") as stream, np.load(stream) as golden:
+        with open_arrays(folder / "golden.npz") as golden:
             texts, token_ids, embedding = golden["text"], golden["token_ids"], golden["embedding"]
     except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise MmkerasError(f"{folder} has no readable golden texts: {error}") from error

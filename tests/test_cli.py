@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from mmkeras.cli import main
+from mmkeras.serving.server.request_limits import MAX_ROWS, MAX_TEXT_BYTES
 from mmkeras.training import Run
 
 from .run_folders import METRICS, write_run
@@ -244,6 +245,20 @@ def test_a_port_in_use_or_out_of_range_is_told(capsys, tiny_version):
 
 
 # --- query ---
+
+
+@pytest.mark.parametrize(
+    "given, limits",
+    [
+        ((), (MAX_ROWS, MAX_TEXT_BYTES, False)),
+        (("--max-rows", 7, "--max-text-bytes", 9, "--allow-reload-config"), (7, 9, True)),
+    ],
+)
+def test_what_clients_may_ask_for_is_an_option_of_serve(monkeypatch, tmp_path, given, limits):
+    served = []
+    monkeypatch.setattr("mmkeras.serving.launch.serve", lambda *args, **keywords: served.append(keywords["limits"]))
+    assert main(["serve", str(tmp_path), *map(str, given)]) in (None, 0)
+    assert served == [dict(zip(("max_rows", "max_text_bytes", "allow_reload_config"), limits, strict=True))]
 
 
 def test_mistakes_in_a_query_are_told(capsys, workplace, tiny_server):

@@ -15,6 +15,7 @@ FOUNDATION = {
     "missing_part_error",
     "_lazy",
     "_config",
+    "archives",
     "atomic",
     "tensors",
     "ids",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmkeras.archives import open_arrays
 from mmkeras.errors import MmkerasError
 
 
@@ -28,7 +29,7 @@ class FeatureFile:
     def __init__(self, file):
         self.file = Path(file)
         try:
-            with np.load(self.file) as archive:
+            with open_arrays(self.file) as archive:
                 names, self._features = archive["names"], archive["features"]
         except FileNotFoundError as error:
             raise MmkerasError(f"There is no feature file {self.file}") from error

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import re
 import zipfile
 from collections.abc import Callable
@@ -9,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from mmkeras.archives import MAX_ARCHIVE_BYTES, open_arrays
 from mmkeras.errors import MmkerasError
 
 ALLOWED = (
     "an .npz file of image_SPLIT, text_SPLIT and label_SPLIT, a folder of SPLIT_img.mat, SPLIT_txt.mat and "
     "SPLIT_img_lab.mat, or a folder of img_SPLIT_fea.txt, txt_SPLIT_fea.txt and img_SPLIT_list.txt"
 )
+_LARGEST_NUMBER = 8  # bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +68,7 @@ def is_feature_folder(source):
 def _in_npz(file):
     """Read an archive's table of contents; Wikipedia's layout of the features of Rasiwasia et al. 2010."""
     try:
-        with np.load(file) as archive:
+        with open_arrays(file) as archive:
             names = archive.files
     except FileNotFoundError as error:
         raise MmkerasError(f"There is no feature file {file}") from error
@@ -106,23 +109,31 @@ def _in_folder(folder):
 
 def _read_npz(file, name):
     try:
-        with np.load(file) as archive:
+        with open_arrays(file) as archive:
             return archive[name]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:  # of objects, or cut off
         raise MmkerasError(f"{file}, {name}: expected an array of numbers or strings. Received: {error}") from error
 
 
 def _read_mat(file):
-    from scipy.io import loadmat
+    from scipy.io import loadmat, whosmat
     from scipy.io.matlab import MatReadError
 
     try:
+        _check_sizes(file, whosmat(file))
         variables = {name: value for name, value in loadmat(file).items() if not name.startswith("__")}
     except (OSError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
         raise MmkerasError(f"{file}: expected a MATLAB file, up to version 7.2. Received: {error}") from error
     if len(variables) != 1:
         raise MmkerasError(f"{file}: expected one variable. Received: {', '.join(sorted(variables)) or 'none'}")
     return next(iter(variables.values()))
+
+
+def _check_sizes(file, declared):
+    """Judge a MATLAB file, whose variables are packed, by the shapes that it declares."""
+    numbers = sum(math.prod(shape) for _, shape, _ in declared)
+    if numbers * _LARGEST_NUMBER > MAX_ARCHIVE_BYTES:
+        raise MmkerasError(f"{file}: expected at most {MAX_ARCHIVE_BYTES} bytes. Received: {numbers} numbers")
 
 
 def _read_numbers(file):

@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from mmkeras.archives import read_member
 from mmkeras.errors import MmkerasError
 
 # What reading a member of a damaged, encrypted or exotic zip raises.
@@ -19,6 +20,8 @@ class PictureFiles:
         place: a folder, a zip, or a folder within a zip, such as `pictures.zip/images`.
         outside: whether a name may lead out of the folder: by `../`, as an absolute path, or over a symbolic link. A
             captions file of somebody else could put any picture of this machine into a report or an export so.
+
+    A picture of a zip is judged by the size that it declares, 256 MiB at most, and never unpacks to more.
 
     Raises:
         MmkerasError: there is no such place, or a file that is no zip.
@@ -95,6 +98,6 @@ class _Member:
     def read_bytes(self):
         try:
             with self.files.lock:  # pictures are read by several threads, and a zip is one open file
-                return self.files.archive.read(self.name)
+                return read_member(self.files.archive, self.name)
         except UNREADABLE as error:
             raise MmkerasError(f"{self.name} in {self.files.file} cannot be read: {error}") from error

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import numpy as np
-
+from mmkeras.archives import open_arrays
 from mmkeras.errors import MmkerasError
 from mmkeras.missing_part_error import MissingPartError
 
@@ -36,7 +35,7 @@ def read_weights(file):
 
 
 def _read_npz(file):
-    with np.load(file, allow_pickle=False) as arrays:
+    with open_arrays(file) as arrays:
         return {name: arrays[name] for name in arrays.files}
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 
-def example_signature(classify, spec):
+def example_signature(classify, spec, bounds):
     """Return the signature that makes a classify function callable by PredictionService.Classify.
 
     Classify hands a signature one string vector of serialized examples, under the name `inputs`, and reads `classes`
@@ -18,6 +18,7 @@ def example_signature(classify, spec):
     Args:
         classify: function of a batch that returns `probabilities` (N, C) and `labels` (N, C).
         spec: `tf.TensorSpec` of its input.
+        bounds: `RequestBounds` of the examples.
 
     Returns:
         (function, [tf.TensorSpec]).
@@ -25,7 +26,8 @@ def example_signature(classify, spec):
     feature = {spec.name: tf.io.FixedLenFeature(spec.shape[1:], spec.dtype)}
 
     def classify_examples(inputs):
-        answer = classify(tf.io.parse_example(tf.ensure_shape(inputs, [None]), feature)[spec.name])
+        examples = bounds.rows(tf.ensure_shape(inputs, [None]))
+        answer = classify(tf.io.parse_example(examples, feature)[spec.name])
         return {"classes": answer["labels"], "scores": answer["probabilities"]}
 
     return classify_examples, [tf.TensorSpec([None], tf.string, name="inputs")]

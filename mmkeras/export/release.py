@@ -20,6 +20,7 @@ from mmkeras.evaluation.report.tables import size_table
 from mmkeras.export.golden import golden_examples, write_warm_up
 from mmkeras.export.item_index import write_item_index
 from mmkeras.export.model_folder import check_model_folder
+from mmkeras.export.request_bounds import MAX_ROWS, MAX_TEXT_BYTES
 from mmkeras.export.saved_model import export_saved_model, written_signatures
 from mmkeras.export.space import preprocessing_settings, space_id
 
@@ -40,7 +41,14 @@ FEATURES_ONLY = (
 )
 
 
-def export_run(run: Run, to: str | os.PathLike[str], model: ImageTextModel | None = None) -> Path:
+def export_run(
+    run: Run,
+    to: str | os.PathLike[str],
+    model: ImageTextModel | None = None,
+    *,
+    max_rows: int = MAX_ROWS,
+    max_text_bytes: int = MAX_TEXT_BYTES,
+) -> Path:
     """Write a finished run as the next version below `to`.
 
         <to>/<version>/saved_model.pb, variables/    what TensorFlow Serving loads
@@ -59,6 +67,8 @@ def export_run(run: Run, to: str | os.PathLike[str], model: ImageTextModel | Non
         run: a finished `Run`.
         to: the model's folder, `savedmodels/NAME`; made where missing.
         model: the run's model, where it is in memory already.
+        max_rows: the most rows of a request, see `export_saved_model`.
+        max_text_bytes: the longest text of a request, in bytes.
 
     Returns:
         Path of the version's folder.
@@ -74,7 +84,7 @@ def export_run(run: Run, to: str | os.PathLike[str], model: ImageTextModel | Non
     metrics = _metrics(run.file("metrics.json"))
     version = to / str(next_version(to))
     with new_folder(version) as beside:
-        export_saved_model(model, beside)
+        export_saved_model(model, beside, max_rows=max_rows, max_text_bytes=max_text_bytes)
         extra = beside / "assets.extra"
         extra.mkdir()
         golden = golden_examples(model, load("dev"), identity)

@@ -11,18 +11,26 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from mmkeras.errors import MmkerasError
+from mmkeras.export.request_bounds import MAX_ROWS, MAX_TEXT_BYTES, RequestBounds
 from mmkeras.export.signatures import model_signatures
 
 if TYPE_CHECKING:
     from mmkeras.models.image_text_model import ImageTextModel
 
 
-def export_saved_model(model: ImageTextModel, folder: str | os.PathLike[str]) -> None:
+def export_saved_model(
+    model: ImageTextModel,
+    folder: str | os.PathLike[str],
+    *,
+    max_rows: int = MAX_ROWS,
+    max_text_bytes: int = MAX_TEXT_BYTES,
+) -> None:
     """Write a model's encoders as a SavedModel that takes bytes and strings.
 
     Every signature takes a batch and returns a dict with the batch first; floats are float32, also where the model
     computes in half precision. String inputs are of rank 1 and refused otherwise; a picture that cannot be decoded
-    fails its batch, and names its row unless it is damaged in its middle. `serving_default` is `encode_text`.
+    fails its batch, and names its row unless it is damaged in its middle. More rows than `max_rows`, and a longer text
+    than `max_text_bytes`, are refused before anything else, on every server. `serving_default` is `encode_text`.
 
     | signature | inputs | outputs |
     |---|---|---|
@@ -54,13 +62,16 @@ def export_saved_model(model: ImageTextModel, folder: str | os.PathLike[str]) ->
     Args:
         model: `ImageTextModel`.
         folder: where to write; it may exist and be empty.
+        max_rows: the most rows of a request. A server that joins requests must not join more.
+        max_text_bytes: the longest text in bytes. `RequestBounds` says why none is cut.
 
     Raises:
-        MmkerasError: a model without a text_preprocessor that takes no features either, or TensorFlow could not write
-            the files.
+        MmkerasError: a model without a text_preprocessor that takes no features either, a bound below 1, or
+            TensorFlow could not write the files.
     """
     if model.text_preprocessor is None and model.text_encoder.takes != "features":
         raise MmkerasError("Expected a model with a text_preprocessor: its signatures take strings. Received: None")
+    bounds = RequestBounds(max_rows, max_text_bytes)
     archive = keras.export.ExportArchive()
     # Tracked inside of a module: as layers, their weights would be written a second time beside those that follow from
     # the endpoints, the category head's among them. What must be tracked is lookup tables.
@@ -68,7 +79,7 @@ def export_saved_model(model: ImageTextModel, folder: str | os.PathLike[str]) ->
     encoders.all = [model.image_encoder, model.text_encoder]
     archive.track(encoders)
     # The first endpoint becomes serving_default too.
-    for name, (function, inputs) in model_signatures(model).items():
+    for name, (function, inputs) in model_signatures(model, bounds).items():
         archive.add_endpoint(name, function, inputs)
     try:
         archive.write_out(str(folder), verbose=False)

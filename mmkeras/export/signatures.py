@@ -8,11 +8,12 @@ from mmkeras.export.space import space_id
 from mmkeras.preprocessing.tolerant_decoding import decode_tolerantly
 
 
-def model_signatures(model):
+def model_signatures(model, bounds):
     """Return the signatures of a model, the default one first; `export_saved_model` lists them.
 
     Args:
         model: `ImageTextModel` with a text_preprocessor, or over features of texts.
+        bounds: `RequestBounds`, which every signature begins with.
 
     Returns:
         {name: (function of tensors that returns a dict, [tf.TensorSpec, ...])}. XLA stays off, which a stock server
@@ -26,17 +27,20 @@ def model_signatures(model):
 
     def token_ids(text):
         # Serving never checks shapes, and tokenizer kernels do not survive a scalar.
-        return model.text_preprocessor(tf.ensure_shape(text, [None]))
+        return model.text_preprocessor(bounds.texts(tf.ensure_shape(text, [None])))
 
     def pixels(image_bytes):
-        return model.image_preprocessor(tf.ensure_shape(image_bytes, [None]))
+        return model.image_preprocessor(bounds.rows(tf.ensure_shape(image_bytes, [None])))
+
+    def features(batch, encoder):
+        return bounds.rows(tf.ensure_shape(batch, encoder.input.shape))
 
     def encoded_text(text):
-        inputs = tf.ensure_shape(text, model.text_encoder.input.shape) if text_features else token_ids(text)
+        inputs = features(text, model.text_encoder) if text_features else token_ids(text)
         return _of_any_batch(lambda batch: vectors_of(model.text_encoder(batch, training=False)), inputs)
 
     def encoded_pixels(image):
-        image = tf.ensure_shape(image, model.image_encoder.input.shape)
+        image = features(image, model.image_encoder)
         return _of_any_batch(lambda batch: vectors_of(model.image_encoder(batch, training=False)), image)
 
     def encode_text(text):
@@ -49,7 +53,7 @@ def model_signatures(model):
         return encode_pixels(pixels(image_bytes))
 
     def encode_image_tolerant(image_bytes):
-        images, valid = decode_tolerantly(model.image_preprocessor, image_bytes)
+        images, valid = decode_tolerantly(model.image_preprocessor, bounds.rows(tf.ensure_shape(image_bytes, [None])))
         embedding = encode_pixels(images)["embedding"]
         return {"embedding": tf.where(valid[:, tf.newaxis], embedding, 0), "valid": valid}
 
@@ -77,7 +81,7 @@ def model_signatures(model):
         return classify_pixels(pixels(image_bytes))
 
     def describe(probe):
-        return {"space_id": tf.fill(tf.shape(tf.ensure_shape(probe, [None])), identity)}
+        return {"space_id": tf.fill(tf.shape(bounds.rows(tf.ensure_shape(probe, [None]))), identity)}
 
     image = tf.TensorSpec(model.image_encoder.input.shape, tf.float32 if image_features else tf.uint8, name="image")
     text = strings("text")
@@ -100,7 +104,7 @@ def model_signatures(model):
             of_features if image_features else of_pictures,
         ):
             signatures[name] = (classify, [spec])
-            signatures[f"{name}_examples"] = example_signature(classify, spec)
+            signatures[f"{name}_examples"] = example_signature(classify, spec, bounds)
     return {**signatures, "describe": (describe, [strings("probe")])}
 
 

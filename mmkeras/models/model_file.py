@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmkeras.archives import check_members, read_member
 from mmkeras.errors import MmkerasError
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def _check_archive(file):
     """Raise where a file is no Keras archive or holds a model that Keras alone could have made."""
     try:
         with zipfile.ZipFile(file) as archive:
-            text = archive.read("config.json").decode()
+            check_members(archive)
+            text = read_member(archive, "config.json").decode()
         config = json.loads(text)
         built_in = (config["module"] or "").partition(".")[0] == "keras"  # None: a class of the script that saved it
     except (OSError, KeyError, TypeError, AttributeError, ValueError, zipfile.BadZipFile) as error:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmkeras.archives import read_member
 from mmkeras.errors import MmkerasError
 
 MODEL_FORMAT = 1  # of what is appended; raised when an older reader could misread it
@@ -52,8 +53,8 @@ class ModelFile:
             raise MmkerasError(f"{file} cannot be read: {error.strerror or error}") from error
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                self.settings = json.loads(archive.read(SETTINGS))
-                self.tokenizer = archive.read(TOKENIZER) if TOKENIZER in archive.namelist() else None
+                self.settings = json.loads(read_member(archive, SETTINGS))
+                self.tokenizer = read_member(archive, TOKENIZER) if TOKENIZER in archive.namelist() else None
             form, size, digest = (self.settings[key] for key in ("format", "network_bytes", "sha256"))
         except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
             raise MmkerasError(

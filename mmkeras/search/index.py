@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mmkeras.archives import read_member
 from mmkeras.errors import MmkerasError
 from mmkeras.search.nearest import nearest
 from mmkeras.search.precision import PRECISIONS, Precision
@@ -148,7 +149,7 @@ class EmbeddingIndex:
         file = self.folder / "pictures.zip"
         try:
             with zipfile.ZipFile(file) as pictures:
-                return pictures.read(item["picture"])
+                return read_member(pictures, item["picture"])
         except (OSError, KeyError, zipfile.BadZipFile) as error:
             raise MmkerasError(f"{file}: the picture {item['picture']} could not be read: {error}") from error
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# Far below what servers take (2 GiB over gRPC; over REST, where a pixel may be written as four bytes, often 128 MiB).
+# Far below what servers take: ours 128 MiB, where over REST a pixel may be written as four bytes; stock ones 2 GiB.
 MAX_REQUEST_BYTES = 16 * 2**20
 
 

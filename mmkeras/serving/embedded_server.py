@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -15,6 +16,8 @@ from mmkeras.serving.server.config_files import (
     read_ssl_file,
 )
 from mmkeras.serving.server.loopback import bound_socket, check_port_number
+from mmkeras.serving.server.reload_folders import ReloadFolders
+from mmkeras.serving.server.request_limits import MAX_ROWS, MAX_TEXT_BYTES, RequestLimits
 from mmkeras.serving.versions import find_versions, version_folder
 
 if TYPE_CHECKING:
@@ -38,6 +41,9 @@ class EmbeddedServer:
     starts with, leaves out of errors what they quote of the model's graph, cuts long values in the errors of REST, and
     sends no CORS headers.
 
+    It bounds what a stranger can ask for, where the original has no limits: rows, texts, messages, what waits, streams
+    that are idle and what may be loaded. Health and status are told while all that ask models wait.
+
     Args:
         base_path: folder of a model, `savedmodels/NAME`, that holds integer version folders.
         name: model name that clients use; the folder's name where None.
@@ -52,10 +58,16 @@ class EmbeddedServer:
         poll_seconds: pause between two looks at the folders and at `config_file`; 0 for no second look.
         max_threads: how many gRPC requests are answered at once, where more are refused as on the original. Where
             None, four a processor, or with batching the rows of two batches where these are more, and more wait.
-        max_message_bytes: largest gRPC message or HTTP body; where None, 2 GiB and 128 MiB.
+        max_message_bytes: largest gRPC message or HTTP body, once unpacked; 128 MiB where None.
         socket_path: a Unix socket on which gRPC is answered beside the port: clients ask "unix:PATH".
         rest_timeout: seconds of an HTTP request at most, after which its reply is 504. Over gRPC the client's own
             deadline counts.
+        max_rows: the most rows of a request, counted before anything is unpacked; None for any number. More are refused
+            with the text from which `Client` learns to send fewer.
+        max_text_bytes: the longest text of a request, of inputs and features named `text`; None for any length.
+        allow_reload_config: whether clients may have other models served (HandleReloadConfigRequest): False for no,
+            True for models that lie in the folders given here, by `base_path` or in `config_file` at the start, or a
+            list of folders in which they must lie.
 
     Attributes:
         address: "127.0.0.1:PORT" of gRPC, once started.
@@ -97,6 +109,9 @@ class EmbeddedServer:
         max_message_bytes: int | None = None,
         socket_path: str | os.PathLike[str] | None = None,
         rest_timeout: float = 30.0,
+        max_rows: int | None = MAX_ROWS,
+        max_text_bytes: int | None = MAX_TEXT_BYTES,
+        allow_reload_config: bool | Iterable[str | os.PathLike[str]] = False,
     ) -> None:
         check_port_number("port", port)
         if rest_port is not None:
@@ -116,6 +131,11 @@ class EmbeddedServer:
                 raise MmkerasError(f"Expected {argument} to be at least 1 or None. Received: {argument}={value!r}")
         if not rest_timeout > 0:
             raise MmkerasError(f"Expected rest_timeout to be seconds above 0. Received: rest_timeout={rest_timeout!r}")
+        if isinstance(allow_reload_config, str | os.PathLike):
+            raise MmkerasError(
+                "Expected allow_reload_config to be a bool or a list of folders. "
+                f"Received: allow_reload_config={allow_reload_config!r}"
+            )
         if monitoring_file is not None and rest_port is None:
             raise MmkerasError("Expected rest_port with monitoring_file: metrics are read over HTTP. Received: None")
         self.base_path = base_path
@@ -130,9 +150,13 @@ class EmbeddedServer:
         self.max_message_bytes = max_message_bytes
         self.socket_path = socket_path
         self.rest_timeout = rest_timeout
+        self.max_rows = max_rows
+        self.max_text_bytes = max_text_bytes
+        self.allow_reload_config = allow_reload_config
         self.address = None
         self.rest_address = None
         self.models = None
+        self._limits = RequestLimits(max_rows, max_text_bytes)
         self._asked_version = version
         self._first_version = None
         self._content = None
@@ -170,6 +194,8 @@ class EmbeddedServer:
             ssl=self._ssl,
             max_threads=self.max_threads,
             max_message_bytes=self.max_message_bytes,
+            limits=self._limits,
+            reload_folders=self._reload_folders(configs),
         )
         self._parts.watch(self.poll_seconds, self.config_file, self._content)
         self.models = self._parts.models
@@ -193,6 +219,11 @@ class EmbeddedServer:
 
     def __exit__(self, *exception: object) -> None:
         self.stop()
+
+    def _reload_folders(self, configs):
+        if not isinstance(self.allow_reload_config, bool):
+            return ReloadFolders(self.allow_reload_config)
+        return ReloadFolders([config.base_path for config in configs.config] if self.allow_reload_config else None)
 
     def _read_configs(self, name):
         """Return the ModelConfigList to start with."""

@@ -27,6 +27,7 @@ def serve(
     monitoring_file=None,
     ssl_file=None,
     socket_path=None,
+    limits=None,
     before_loading=None,
 ):
     """Serve a model, or the models of a models.config, until SIGINT, SIGTERM or SIGHUP, then return 0.
@@ -48,6 +49,8 @@ def serve(
         monitoring_file: a monitoring.config, for Prometheus metrics on the HTTP port.
         ssl_file: an ssl.config, for TLS on the gRPC port.
         socket_path: a Unix socket on which gRPC is answered beside the port.
+        limits: dict of `EmbeddedServer`'s arguments that bound what clients may ask for: `max_rows`, `max_text_bytes`,
+            `allow_reload_config`. `tensorflow_model_server` knows none of them, and a warning says so.
         before_loading: function without arguments that is called once nothing given is wrong, before `EmbeddedServer`
             loads TensorFlow.
 
@@ -77,6 +80,12 @@ def serve(
         base_path = Path(base_path).expanduser().resolve()
         name = name or base_path.name
     binary = shutil.which(BINARY)
+    if binary and limits:
+        _log.warning(
+            "%s bounds neither rows nor texts, and lets every client have other models served. serving/README.md says "
+            "what to put before it",
+            BINARY,
+        )
     _allow_many_connections(ports=1 if rest_port is None else 2)
     # A list and polling: a handler that sets an Event can deadlock with the thread that waits for it.
     received = []
@@ -87,7 +96,7 @@ def serve(
     try:
         if binary:
             return _run_binary(binary, base_path, name, port, rest_port, paths, received)
-        return _run_embedded(base_path, name, port, rest_port, paths, received, before_loading)
+        return _run_embedded(base_path, name, port, rest_port, paths, limits or {}, received, before_loading)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -124,10 +133,10 @@ def _run_binary(binary, base_path, name, port, rest_port, paths, received):
         raise server.ended_by_itself()
 
 
-def _run_embedded(base_path, name, port, rest_port, paths, received, before_loading):
+def _run_embedded(base_path, name, port, rest_port, paths, limits, received, before_loading):
     from mmkeras.serving.embedded_server import EmbeddedServer
 
-    server = EmbeddedServer(base_path, name, port, rest_port=rest_port, **paths)
+    server = EmbeddedServer(base_path, name, port, rest_port=rest_port, **paths, **limits)
     if before_loading is not None:
         before_loading()
     with server:

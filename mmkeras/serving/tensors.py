@@ -17,6 +17,9 @@ from mmkeras.serving import protos
 
 # A few bytes can claim any shape; what would not fit a gRPC message is not allocated for one.
 MAX_TENSOR_BYTES = 2**31 - 1
+# Nor is it filled for one: what a tensor gets by repeating its last value takes at most so much.
+MAX_REPEATED_BYTES = 2**24
+_MOST_DIMENSIONS = 32
 
 # DataType name -> (NumPy dtype, typed field). bfloat16 needs the ml_dtypes package and is added where it is used.
 _LAYOUTS = {
@@ -144,17 +147,21 @@ def decode_tensor(proto):
     """Return the array of a TensorProto; string tensors come as object arrays of bytes.
 
     Raises:
-        MmkerasError: the dtype is unknown, the shape is not a shape, or the values do not fit it.
+        MmkerasError: the dtype is unknown, the shape is not a shape, the values do not fit it, or too many of them are
+            to be repeated.
     """
     name = protos.DATA_TYPE_NAMES.get(proto.dtype, str(proto.dtype))
     if name not in _LAYOUTS:
         raise MmkerasError(f"Expected a tensor of dtype {', '.join(_LAYOUTS)}. Received: dtype={name}")
     numpy_name, field = _LAYOUTS[name]
     dtype = _numpy_dtype(numpy_name)
+    rank = len(proto.tensor_shape.dim)
+    if proto.tensor_shape.unknown_rank or rank > _MOST_DIMENSIONS:  # the product of a million sizes takes hours
+        raise MmkerasError(f"Expected a tensor of known shape of at most 32 dimensions. Received: {rank} dimensions")
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
+    if any(size < 0 for size in shape):
+        raise MmkerasError(f"Expected sizes of at least 0. Received: shape={list(shape)}")
     count = math.prod(shape)
-    if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape) or len(shape) > 32:
-        raise MmkerasError(f"Expected a tensor of known shape of at most 32 dimensions. Received: shape={list(shape)}")
     if count * dtype.itemsize > MAX_TENSOR_BYTES:
         raise MmkerasError(f"Expected a tensor of at most {MAX_TENSOR_BYTES} bytes. Received: shape={list(shape)}")
     if proto.tensor_content and not dtype.hasobject:
@@ -207,6 +214,12 @@ def _numpy_dtype(name):
 
 def _fill(values, count, dtype, field):
     """Return `count` values: cut, or continued with the last one (zero or the empty string where there is none)."""
+    repeated = (count - len(values)) * dtype.itemsize
+    if repeated > MAX_REPEATED_BYTES:
+        raise MmkerasError(
+            f"Expected at most {MAX_REPEATED_BYTES} bytes of repeated values. "
+            f"Received: {len(values)} values for {count}, of {dtype.itemsize} bytes each"
+        )
     if dtype.hasobject:
         values = list(values[:count])
         flat = np.empty(count, dtype=object)

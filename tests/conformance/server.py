@@ -182,6 +182,9 @@ def _start_embedded(folder, files, needs, credentials):
         ssl_file=files.get("ssl"),
         max_threads=needs.get("max_threads"),
         poll_seconds=0.1,
+        allow_reload_config=["/"],
+        max_rows=None,
+        max_text_bytes=None,
         **own,
     ).start()
     host, _, port = server.rest_address.rpartition(":")

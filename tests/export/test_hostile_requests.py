@@ -71,6 +71,8 @@ BROKEN = {  # -> what the refusal says
 }
 TEXTS = {
     "empty": b"",
+    "64 KiB": b"omega " * (2**16 // 6),
+    "64 KiB without a space": b"x" * 2**16,
     "a megabyte": b"omega " * (2**20 // 6),
     "a megabyte without a space": b"x" * 2**20,
     "not UTF-8": b"\xff\xfe \xc3\x28 omega",
@@ -111,12 +113,22 @@ def cases():
         yield f"{signature}: 2-D", signature, {name: strings(value).reshape(1, 1)}, "rank|[Ss]hape"
         yield f"{signature}: no rows", signature, {name: EMPTY_BATCH}, 0
         yield f"{signature}: int", signature, {name: np.int32([1])}, "string but int32|int32.*string|string.*int32"
-    for signature in ("encode_text", "classify_text", "describe"):
-        for kind, text in TEXTS.items():
-            yield f"{signature}: {kind}", signature, {STRING_INPUTS[signature][0]: strings(b"omega", text)}, 2
+        many = np.full(4097, value, object)
+        yield f"{signature}: 4,097 rows", signature, {name: many}, "Task size 4097 is larger than maximum .* 4096"
+    inputs = {"image_bytes": strings(*[b""] * 4097), "text": strings(*[b"a"] * 4097)}
+    yield "match: 4,097 rows", "match", inputs, "Task size 4097"
+    yield "encode_pixels: 4,097 rows", "encode_pixels", {"image": np.zeros((4097, 16, 16, 3), np.uint8)}, "size 4097"
     for kind, text in TEXTS.items():
+        answer = 2
+        if len(text) > 2**16:
+            answer = f"Expected texts of at most 65536 bytes. Received: text of row 1 has {len(text)} bytes"
+        for signature in ("encode_text", "classify_text"):
+            yield f"{signature}: {kind}", signature, {"text": strings(b"omega", text)}, answer
+        inputs = {"image_bytes": strings(GOOD, GOOD), "text": strings(b"omega", text)}
+        yield f"match: {kind}", "match", inputs, answer
         inputs = serialized_examples("text", [b"omega", text])
-        yield f"classify_text_examples: {kind}", "classify_text_examples", {"inputs": inputs.astype(object)}, 2
+        yield f"classify_text_examples: {kind}", "classify_text_examples", {"inputs": inputs.astype(object)}, answer
+        yield f"describe: {kind}", "describe", {"probe": strings(b"omega", text)}, 2
     for kind, (broken, refusal) in BROKEN.items():
         batch = strings(GOOD, broken, GOOD)
         for signature in ("encode_image", "classify_image"):

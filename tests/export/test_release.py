@@ -138,7 +138,7 @@ def test_a_full_disk_leaves_no_version_and_no_rest(tiny_run, tiny_model, tmp_pat
     (to / "1").mkdir(parents=True)
     if target is not ARCHIVE:
         # What comes before the full disk is not the matter here, and takes seconds.
-        monkeypatch.setattr(release, "export_saved_model", lambda model, folder: None)
+        monkeypatch.setattr(release, "export_saved_model", lambda model, folder, **bounds: None)
         monkeypatch.setattr(release, "written_signatures", lambda folder: {})
     monkeypatch.setattr(target, name, full)
     with pytest.raises(MmkerasError, match="could not be written: .*No space left on device") as caught:

@@ -14,7 +14,7 @@ import pytest
 
 from mmkeras.errors import MmkerasError
 from mmkeras.serving import Client, EmbeddedServer, protos
-from mmkeras.serving.server.grpc_service import cut_details
+from mmkeras.serving.server.grpc_calls import cut_details
 from mmkeras.serving.tensors import encode_tensor
 
 PREDICT = "PredictionService/Predict"

@@ -34,6 +34,22 @@ def test_what_comes_before_loading_is_called_once_nothing_is_wrong(tmp_path, mon
         serve(tmp_path / "model", port=0, before_loading=before_loading)
 
 
+def test_limits_reach_the_embedded_server_and_the_other_has_none(tmp_path, monkeypatch, caplog, toy_path):
+    limits = {"max_rows": 0}
+    started = []
+    monkeypatch.setattr("mmkeras.serving.launch._run_binary", lambda *arguments: started.append(arguments) or 0)
+    monkeypatch.setattr("mmkeras.serving.launch.shutil.which", lambda name: None)
+    with pytest.raises(
+        MmkerasError, match="Expected max_rows to be an int of at least 1 or None. Received: max_rows=0"
+    ):
+        serve(toy_path, port=0, limits=limits)
+    assert (started, caplog.text) == ([], "")
+    monkeypatch.setattr("mmkeras.serving.launch.shutil.which", lambda name: "/bin/tensorflow_model_server")
+    assert serve(toy_path, port=1, limits=limits) == 0
+    assert len(started) == 1
+    assert "tensorflow_model_server bounds neither rows nor texts" in caplog.text
+
+
 def test_the_embedded_server_takes_the_same_files(half_plus_two_path, tmp_path):
     path = tmp_path / "s"
     process = start(port=0, rest_port=0, socket_path=str(path), **write_configs(tmp_path, half_plus_two_path))

@@ -3,9 +3,12 @@
 Reference: tensorflow_serving/batching/batching_session.cc, batching_util.cc.
 """
 
+import math
+
 import numpy as np
 
 from mmkeras.serving.errors import ServingError
+from mmkeras.serving.server.request_limits import MAX_MESSAGE_BYTES
 
 
 def batch_size(feeds):
@@ -38,7 +41,7 @@ def merge_inputs(several_feeds, signature, padding_rows, pad_variable_length):
             the original does; where False they are an error.
 
     Raises:
-        ServingError: FAILED_PRECONDITION, the rows have different shapes.
+        ServingError: FAILED_PRECONDITION, the rows have different shapes, or are too large once padded.
     """
     merged = {}
     for alias in several_feeds[0]:
@@ -46,7 +49,7 @@ def merge_inputs(several_feeds, signature, padding_rows, pad_variable_length):
         if len({array.shape[1:] for array in arrays}) > 1:
             if not pad_variable_length or len({array.ndim for array in arrays}) > 1:
                 raise _different_shapes(signature.inputs[alias].name)
-            arrays = _pad_to_largest(arrays)
+            arrays = _pad_to_largest(arrays, signature.inputs[alias].name)
         if padding_rows:
             arrays = [*arrays, np.repeat(arrays[-1][:1], padding_rows, axis=0)]
         merged[alias] = np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
@@ -87,8 +90,15 @@ def contradicts(feeds, signature):
     return False
 
 
-def _pad_to_largest(arrays):
+def _pad_to_largest(arrays, name):
     shape = np.max([array.shape[1:] for array in arrays], axis=0)
+    size = sum(map(len, arrays)) * math.prod(shape.tolist()) * arrays[0].itemsize
+    if size > MAX_MESSAGE_BYTES:  # one long row would make all others of the batch as long
+        raise ServingError(
+            "FAILED_PRECONDITION",
+            f"Tensors with name '{name}' from different tasks take {size} bytes once they are padded, more than "
+            f"{MAX_MESSAGE_BYTES}",
+        )
     padded = []
     for array in arrays:
         filled = np.full((len(array), *shape), array.flat[0] if array.size else 0, dtype=array.dtype)

@@ -10,12 +10,13 @@ import numpy as np
 from mmkeras.serving import protos
 from mmkeras.serving.errors import ServingError
 from mmkeras.serving.server.predict import DEFAULT_SIGNATURE, check_feeds
+from mmkeras.serving.server.request_limits import NO_LIMITS
 from mmkeras.serving.tensors import data_type
 
 _CLASSIFY, _REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 
 
-def classify(servable, request, seconds=None):
+def classify(servable, request, seconds=None, limits=NO_LIMITS):
     """Return the ClassificationResponse of one request.
 
     The signature takes `inputs`, serialized examples of shape (N,), and returns `classes` (strings), `scores` (float32)
@@ -25,27 +26,28 @@ def classify(servable, request, seconds=None):
         servable: `Servable`.
         request: ClassificationRequest; its model and version are not looked at.
         seconds: deadline of the run; none where None.
+        limits: `RequestLimits`.
 
     Raises:
         ServingError: with the server's code and text.
     """
     name, signature = _signature(servable, request.model_spec)
-    result = _classify(servable, name, signature, request.input, seconds)
+    result = _classify(servable, name, signature, request.input, seconds, limits)
     return protos.ClassificationResponse(result=result, model_spec=_answered_by(servable, name))
 
 
-def regress(servable, request, seconds=None):
+def regress(servable, request, seconds=None, limits=NO_LIMITS):
     """Return the RegressionResponse of one request.
 
     The signature takes `inputs`, serialized examples of shape (N,), and returns `outputs`, float32 of shape (N,) or
     (N, 1). Arguments and errors as `classify`.
     """
     name, signature = _signature(servable, request.model_spec)
-    result = _regress(servable, name, signature, request.input, seconds)
+    result = _regress(servable, name, signature, request.input, seconds, limits)
     return protos.RegressionResponse(result=result, model_spec=_answered_by(servable, name))
 
 
-def multi_inference(servable, request, seconds=None):
+def multi_inference(servable, request, seconds=None, limits=NO_LIMITS):
     """Return the MultiInferenceResponse of one request: several signatures of one version on one input.
 
     All signatures must read the same tensor of the graph, as the original demands: it runs them at once.
@@ -80,9 +82,9 @@ def multi_inference(servable, request, seconds=None):
     for name, signature, method_name in checked:
         result = protos.InferenceResult(model_spec=_answered_by(servable, name))
         if method_name == _CLASSIFY:
-            result.classification_result.CopyFrom(_classify(servable, name, signature, request.input, seconds))
+            result.classification_result.CopyFrom(_classify(servable, name, signature, request.input, seconds, limits))
         else:
-            result.regression_result.CopyFrom(_regress(servable, name, signature, request.input, seconds))
+            result.regression_result.CopyFrom(_regress(servable, name, signature, request.input, seconds, limits))
         results.append(result)
     return protos.MultiInferenceResponse(results=results)
 
@@ -131,9 +133,9 @@ def _check_regression(signature):
         raise ServingError("INVALID_ARGUMENT", f"No regression outputs found in SignatureDef: {signature}")
 
 
-def _classify(servable, name, signature, message, seconds):
+def _classify(servable, name, signature, message, seconds, limits):
     _check_classification(signature)
-    examples = _serialized_examples(message)
+    examples = _serialized_examples(message, limits)
     aliases = [alias for alias in ("classes", "scores") if alias in signature.outputs]
     outputs = dict(zip(aliases, _run(servable, name, signature, examples, aliases, seconds), strict=True))
     for alias, is_right, kind in (
@@ -174,9 +176,9 @@ def _classify(servable, name, signature, message, seconds):
     return result
 
 
-def _regress(servable, name, signature, message, seconds):
+def _regress(servable, name, signature, message, seconds, limits):
     _check_regression(signature)
-    examples = _serialized_examples(message)
+    examples = _serialized_examples(message, limits)
     (values,) = _run(servable, name, signature, examples, ["outputs"], seconds)
     if values.ndim != 1 and (values.ndim != 2 or values.shape[1] != 1):
         raise ServingError(
@@ -195,7 +197,7 @@ def _regress(servable, name, signature, message, seconds):
     return result
 
 
-def _serialized_examples(message):
+def _serialized_examples(message, limits):
     """Return the examples of an Input as a 1-D array of bytes, each behind the context's bytes where there is one."""
     kind = message.WhichOneof("kind")
     chosen = getattr(message, kind) if kind else None
@@ -203,6 +205,7 @@ def _serialized_examples(message):
         raise ServingError("INVALID_ARGUMENT", "Input is empty.")
     # Messages written one after the other are one message with the fields of both.
     context = chosen.context.SerializeToString() if kind == "example_list_with_context" else b""
+    limits.check_examples(chosen.examples, context)
     examples = np.empty(len(chosen.examples), dtype=object)
     examples[:] = [context + example.SerializeToString() for example in chosen.examples]
     return examples

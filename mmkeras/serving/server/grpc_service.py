@@ -1,16 +1,18 @@
 """The gRPC port: TensorFlow Serving's two services, health and reflection on one port of the loopback address."""
 
-import os
 import threading
-from concurrent import futures
 
 import grpc
+import grpc.aio
 
 from mmkeras.errors import MmkerasError
 from mmkeras.serving import protos
 from mmkeras.serving.errors import ServingError
 from mmkeras.serving.server.classify import classify, multi_inference, multi_inference_spec, regress
+from mmkeras.serving.server.event_loop import EventLoop
+from mmkeras.serving.server.grpc_calls import GrpcCalls
 from mmkeras.serving.server.loopback import HOST, port_taken
+from mmkeras.serving.server.metrics import OTHER
 from mmkeras.serving.server.model_info import (
     get_model_metadata,
     get_model_status,
@@ -18,35 +20,41 @@ from mmkeras.serving.server.model_info import (
     model_spec_of,
 )
 from mmkeras.serving.server.predict import predict
-from mmkeras.serving.server.reflection import REFLECTION, reflect
+from mmkeras.serving.server.reflection import REFLECTION
+from mmkeras.serving.server.reload_folders import NOWHERE
+from mmkeras.serving.server.request_limits import DEFAULT_LIMITS, MAX_MESSAGE_BYTES
 
-_LONGEST_DETAILS = 1024  # characters; TensorFlow Serving cuts its error texts there
-_MOST_REQUESTS = 1000  # that arrive, wait or run, each in a thread
-_FAR = 1e9  # seconds
+_FEWEST_STREAMS = 128  # of a connection at a time
 _PING_SECONDS, _PING_TIMEOUT_SECONDS = 60.0, 20.0  # of a connection on which nothing arrives
-_TOO_LATE = "The deadline passed before the request was run"
+_HANDSHAKE_SECONDS = 20.0  # in which a connection shows that it speaks HTTP/2
 _HEALTHY = ("", "PredictionService", "ModelService")
 
 
 class GrpcService:
     """Answer gRPC requests about a server's models.
 
-    Of all requests `at_once` are answered at a time. Further ones wait for their turn; where `max_threads` is given,
-    they are refused at once, as on TensorFlow Serving, with RESOURCE_EXHAUSTED "Server Threadpool Exhausted". Health,
-    status and reflection have no turn to wait for; a reload, which may take minutes, takes none. A request
-    takes its turn when all of it has arrived: grpcio waits for the rest in a thread, and a client that hangs in the
-    middle of a message would otherwise take the place of one that can be answered. Past 1,000 requests that arrive,
-    wait or run, further ones are refused. A client that no longer answers pings is disconnected.
+    Messages arrive in an event loop, where one that is late costs no thread: a client that hangs in the middle of one,
+    or holds a stream open, keeps nobody waiting. Health, status and reflection are answered there, whatever the models
+    are doing. Of all other requests `at_once` are answered at a time, each in a thread, and take their turn when all of
+    their message has arrived. Further ones wait for their turn; where `max_threads` is given, they are refused at once,
+    as on TensorFlow Serving, with RESOURCE_EXHAUSTED "Server Threadpool Exhausted". Past 1,000 that wait or run, or
+    1 GiB of them, more are refused. A reload, which may take minutes, takes no turn.
+
+    A message has a minute to arrive and a reflection stream lasts half a minute. Past 2,000 that arrive, and 200
+    streams, the oldest is given up. A connection has twice as many streams as there are turns, 128 at least; more wait
+    at their client. A client that no longer answers pings is disconnected.
 
     Args:
         models: `ServedModels`.
         at_once: how many requests are answered at a time; four a processor where None.
         max_threads: the same, and more are refused; None for not to refuse.
-        max_message_bytes: largest request; what protobuf can hold, 2 GiB, where None.
+        max_message_bytes: largest request, once unpacked; 128 MiB where None.
         max_connections: connections that are held at a time, where further ones are closed at once; any number where
             None.
         ssl: SSLConfig: key and certificate, and the certificate that clients' are checked with; plain where None.
         metrics: `Metrics` that count and measure the requests of PredictionService; None for none.
+        limits: `RequestLimits`.
+        reload_folders: `ReloadFolders`, those from which clients may have models loaded; none unless given.
 
     Raises:
         MmkerasError: by `start`, where the port cannot be opened.
@@ -61,28 +69,35 @@ class GrpcService:
         max_connections=None,
         ssl=None,
         metrics=None,
+        limits=DEFAULT_LIMITS,
+        reload_folders=NOWHERE,
     ):
         self.models = models
         self.at_once = at_once
         self.max_threads = max_threads
-        self.max_message_bytes = max_message_bytes
+        self.max_message_bytes = MAX_MESSAGE_BYTES if max_message_bytes is None else max_message_bytes
         self.max_connections = max_connections
         self.ssl = ssl
         self.metrics = metrics
-        # As many as TensorFlow Serving has by default.
-        self._turns = threading.BoundedSemaphore(max_threads or at_once or 4 * (os.cpu_count() or 1))
+        self.limits = limits
+        self.reload_folders = reload_folders
+        self._ended = threading.Event()
+        self._loop = None
         self._server = None
-        self._threads = None
+        self._calls = None
 
     def start(self, port, socket_path=None):
         """Listen on a port, 0 for any, and on a Unix socket where one is named; return the port's number."""
-        self._threads = futures.ThreadPoolExecutor(_MOST_REQUESTS, thread_name_prefix="mmkeras-serving")
-        server = grpc.server(
-            self._threads,
-            handlers=[_Router(self.handlers())],
-            options=self._options(),
-            maximum_concurrent_rpcs=_MOST_REQUESTS,
-        )
+        self._calls = GrpcCalls(self.max_threads or self.at_once, refuse=self.max_threads is not None)
+        self._loop = EventLoop("mmkeras-serving-loop")
+        try:
+            return self._loop.submit(self._start(port, socket_path)).result()
+        except BaseException:
+            self._end()
+            raise
+
+    async def _start(self, port, socket_path):
+        server = grpc.aio.server(handlers=[_Router(self.handlers(self._calls))], options=self._options())
         hint = "" if self.ssl is None else ", or server_key and server_cert are no pair of PEM texts"
         try:
             bound = self._listen(server, f"{HOST}:{port}")
@@ -96,7 +111,7 @@ class GrpcService:
                     "Expected socket_path to be a path in a folder that is there, of at most 107 bytes. "
                     f"Received: socket_path={str(socket_path)!r} ({error}{hint})"
                 ) from error
-        server.start()
+        await server.start()
         self._server = server
         return bound
 
@@ -107,20 +122,31 @@ class GrpcService:
 
     def stop(self, seconds):
         """Take no new requests and end with the running ones, at most so long; return an event for when it has."""
-        return self._server.stop(seconds)
+        self._loop.submit(self._stop(seconds))
+        return self._ended
+
+    async def _stop(self, seconds):
+        try:
+            await self._server.stop(seconds)
+        finally:
+            self._ended.set()
 
     def close(self):
-        """Stop at once, and let the threads go, which grpcio leaves to whoever made them."""
+        """Stop at once; what still runs in a thread runs to its end, and nobody hears of it."""
         self.stop(0).wait()
-        self._threads.shutdown(wait=False)
+        self._end()
+
+    def _end(self):
+        self._loop.submit(_run(self._calls.close)).result()
+        self._loop.close()
 
     def wait(self, timeout=None):
         """Block until stopped; return False where it still runs after `timeout` seconds."""
-        return not self._server.wait_for_termination(timeout)
+        return self._ended.wait(timeout)
 
     def _options(self):
         options = [
-            ("grpc.max_receive_message_length", -1 if self.max_message_bytes is None else self.max_message_bytes),
+            ("grpc.max_receive_message_length", self.max_message_bytes),
             ("grpc.max_send_message_length", -1),
             # Otherwise a second server on the port would start, and take every other request.
             ("grpc.so_reuseport", 0),
@@ -128,80 +154,56 @@ class GrpcService:
             ("grpc.keepalive_time_ms", int(_PING_SECONDS * 1000)),
             ("grpc.http2.ping_timeout_ms", int(_PING_TIMEOUT_SECONDS * 1000)),
             ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.server_handshake_timeout_ms", int(_HANDSHAKE_SECONDS * 1000)),
+            ("grpc.max_concurrent_streams", max(2 * self._calls.at_once, _FEWEST_STREAMS)),
         ]
         if self.max_connections is not None:
             options.append(("grpc.max_allowed_incoming_connections", self.max_connections))
         return options
 
-    def handlers(self):
-        """Return a dict from full method name to gRPC handler."""
-        served = {
-            "PredictionService/Predict": (protos.PredictRequest, self._infer("Predict", predict)),
-            "PredictionService/Classify": (protos.ClassificationRequest, self._infer("Classify", classify)),
-            "PredictionService/Regress": (protos.RegressionRequest, self._infer("Regress", regress)),
-            "PredictionService/MultiInference": (
-                protos.MultiInferenceRequest,
-                self._infer("MultiInference", multi_inference),
-            ),
-            "PredictionService/GetModelMetadata": (
-                protos.GetModelMetadataRequest,
-                lambda request, seconds: get_model_metadata(self.models, request),
-            ),
+    def handlers(self, calls):
+        """Return a dict from full method name to gRPC handler, which `GrpcCalls` makes."""
+        prediction, model = "/tensorflow.serving.PredictionService", "/tensorflow.serving.ModelService"
+
+        def infer(api, request_class, answer):
+            return calls.in_turn(request_class, self._infer(api, answer))
+
+        def metadata(request, seconds):
+            return get_model_metadata(self.models, request)
+
+        def status(request, seconds):
+            return get_model_status(self.models, request)
+
+        def reload(request, seconds):
+            return handle_reload_config(self.models, request, self.reload_folders, seconds)
+
+        return {
+            f"{prediction}/Predict": infer("Predict", protos.PredictRequest, predict),
+            f"{prediction}/Classify": infer("Classify", protos.ClassificationRequest, classify),
+            f"{prediction}/Regress": infer("Regress", protos.RegressionRequest, regress),
+            f"{prediction}/MultiInference": infer("MultiInference", protos.MultiInferenceRequest, multi_inference),
+            f"{prediction}/GetModelMetadata": calls.in_turn(protos.GetModelMetadataRequest, metadata),
+            f"{model}/GetModelStatus": calls.in_loop(protos.GetModelStatusRequest, status),
+            f"{model}/HandleReloadConfigRequest": calls.in_own_thread(protos.ReloadConfigRequest, reload),
+            "/grpc.health.v1.Health/Check": calls.in_loop(protos.HealthCheckRequest, check_health),
+            f"/{REFLECTION}/ServerReflectionInfo": calls.reflection(),
         }
-        without_turn = {
-            "tensorflow.serving.ModelService/GetModelStatus": (
-                protos.GetModelStatusRequest,
-                lambda request, seconds: get_model_status(self.models, request),
-            ),
-            "tensorflow.serving.ModelService/HandleReloadConfigRequest": (
-                protos.ReloadConfigRequest,
-                lambda request, seconds: handle_reload_config(self.models, request, seconds),
-            ),
-            "grpc.health.v1.Health/Check": (protos.HealthCheckRequest, lambda request, seconds: check_health(request)),
-        }
-        methods = {f"tensorflow.serving.{method}": (*route, self._turns) for method, route in served.items()}
-        methods |= {method: (*route, None) for method, route in without_turn.items()}
-        handlers = {
-            f"/{method}": grpc.unary_unary_rpc_method_handler(self._behaviour(*route))
-            for method, route in methods.items()
-        }
-        return {**handlers, f"/{REFLECTION}/ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(_reflect_all)}
 
     def _infer(self, api, answer):
         spec_of = multi_inference_spec if api == "MultiInference" else model_spec_of
 
         def infer(request, seconds):
             with self.models.resolve(spec_of(request)) as servable:
-                return answer(servable, request, seconds)
+                return answer(servable, request, seconds, self.limits)
 
         def measured(request, seconds):
             spec = spec_of(request)
-            with self.metrics.request("" if spec is None else spec.name, api, "GRPC"):
+            name = self.models.known_name("" if spec is None else spec.name, OTHER)
+            with self.metrics.request(name, api, "GRPC"):
                 with self.models.resolve(spec) as servable:
-                    return answer(self.metrics.timed(servable, api), request, seconds)
+                    return answer(self.metrics.timed(servable, api), request, seconds, self.limits)
 
         return infer if self.metrics is None else measured
-
-    def _behaviour(self, request_class, answer, turns):
-        def behave(content, context):
-            if turns is not None and not turns.acquire(timeout=self._longest_wait(context)):
-                if self.max_threads is not None:
-                    return context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Server Threadpool Exhausted")
-                return context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _TOO_LATE)
-            try:
-                if not context.is_active():
-                    return b""  # the client has gone while this waited
-                code, result = _answer(request_class, answer, content, _seconds_left(context))
-            finally:
-                if turns is not None:
-                    turns.release()
-            return result if code == "OK" else context.abort(grpc.StatusCode[code], cut_details(result))
-
-        return behave
-
-    def _longest_wait(self, context):
-        """Return the seconds that a request may wait for its turn; None for as long as it takes."""
-        return 0 if self.max_threads is not None else _seconds_left(context)
 
 
 class _Router(grpc.GenericRpcHandler):
@@ -216,36 +218,19 @@ class _Router(grpc.GenericRpcHandler):
         return self._handlers.get(handler_call_details.method, self._unknown)
 
 
-def check_health(request):
+def check_health(request, seconds=None):
     """Return the HealthCheckResponse: SERVING for the services of this port, whatever their models are doing."""
     if request.service not in _HEALTHY:
         raise ServingError("NOT_FOUND", "service name unknown")
     return protos.HealthCheckResponse(status=protos.ServingStatus["SERVING"])
 
 
-def cut_details(details):
-    """Return an error text of the length that TensorFlow Serving sends at most."""
-    return details if len(details) <= _LONGEST_DETAILS else details[:_LONGEST_DETAILS] + "...TRUNCATED"
+async def _run(function):
+    function()
 
 
-def _seconds_left(context):
-    """Return the seconds to a request's deadline, or None; gRPC tells "no deadline" as one in a far future."""
-    seconds = context.time_remaining()
-    return None if seconds is None or seconds > _FAR else max(seconds, 0)
-
-
-def _refuse(requests, context):
-    context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
-    yield b""
-
-
-def _reflect_all(requests, context):
-    for content in requests:
-        try:
-            request = protos.ServerReflectionRequest.FromString(content)
-        except Exception:  # protobuf's DecodeError
-            context.abort(grpc.StatusCode.INTERNAL, "")
-        yield reflect(request).SerializeToString()
+async def _refuse(requests, context):
+    await context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
 
 
 def _credentials(ssl):
@@ -254,20 +239,3 @@ def _credentials(ssl):
         root_certificates=ssl.custom_ca.encode() or None,
         require_client_auth=ssl.client_verify,
     )
-
-
-def _answer(request_class, answer, content, seconds):
-    """Return ("OK", bytes) or (code, text)."""
-    try:
-        request = request_class.FromString(content)
-    except Exception:  # protobuf's DecodeError; the original answers so, without a text
-        return "INTERNAL", ""
-    try:
-        if seconds is not None and seconds <= 0:
-            raise ServingError("DEADLINE_EXCEEDED", _TOO_LATE)
-        code, result = "OK", answer(request, seconds).SerializeToString()
-    except ServingError as error:
-        code, result = error.code, error.details
-    except Exception as error:  # one request must never end the process or lose its answer
-        code, result = "INTERNAL", f"{type(error).__name__}: {error}"
-    return code, result

@@ -8,20 +8,26 @@ import threading
 import time
 
 from mmkeras.errors import MmkerasError
+from mmkeras.serving.server.http_threads import HttpThreads
+from mmkeras.serving.server.late_connections import LateConnections
 from mmkeras.serving.server.loopback import HOST, bound_socket, check_port_number
 from mmkeras.serving.server.open_files import connection_limit
+from mmkeras.serving.server.request_limits import MAX_MESSAGE_BYTES
 
 _IDLE_SECONDS = 60
 _LARGEST_HEADER = 65536  # bytes of all headers together
 _POLL_SECONDS = 0.01
+_CLEANUP_SECONDS = 1
 
 
 class HttpServer:
     """Run a WSGI application with waitress on the loopback address only.
 
     Connections wait in one thread and cost no other: requests are handed to `max_threads` threads once their body is
-    there, and wait where all are busy; replies wait in memory and on the disk until they are read. A connection that is
-    idle, or whose client reads no reply, is closed after a minute.
+    there, and wait where all are busy; other requests than POST have threads of their own. Replies wait in memory and
+    on the disk until they are read. A connection that is idle, whose client reads no reply, or on which a request does
+    not come to its end, is closed after a minute. Where there are no connections left, those that have brought no
+    request within a second are closed.
 
     Args:
         application: WSGI application with `drain(seconds)`, such as `RestApplication`.
@@ -44,7 +50,7 @@ class HttpServer:
         '127.0.0.1:8501'
     """
 
-    def __init__(self, application, port=0, max_threads=None, max_body_bytes=128 * 2**20, max_connections=None):
+    def __init__(self, application, port=0, max_threads=None, max_body_bytes=MAX_MESSAGE_BYTES, max_connections=None):
         check_port_number("port", port)
         if max_threads is not None and max_threads < 1:
             raise MmkerasError(f"Expected max_threads to be at least 1. Received: max_threads={max_threads!r}")
@@ -67,14 +73,15 @@ class HttpServer:
         # What waits for a thread is no fault to be printed for each request.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self._sockets = {}
+        threads = HttpThreads(self._waitress.task.ThreadedTaskDispatcher, self.max_threads)
         self._server = self._waitress.create_server(
             self.application,
             map=self._sockets,
             sockets=[listener],
-            threads=self.max_threads,
+            _dispatcher=threads,
             connection_limit=self.max_connections,
             channel_timeout=_IDLE_SECONDS,
-            cleanup_interval=_IDLE_SECONDS // 6,
+            cleanup_interval=_CLEANUP_SECONDS,
             max_request_header_size=_LARGEST_HEADER,
             max_request_body_size=self.max_body_bytes + 1,  # waitress refuses what is as long
             outbuf_high_watermark=sys.maxsize,  # past it a thread waits for the client to read
@@ -82,6 +89,7 @@ class HttpServer:
             log_socket_errors=False,
             ident=None,
         )
+        self._server.maintenance = LateConnections(self._server, threads, _IDLE_SECONDS).close
         self.address = f"{HOST}:{self._server.effective_port}"
         self._thread = threading.Thread(target=self._server.run, name="mmkeras-http", daemon=True)
         self._thread.start()
@@ -126,6 +134,7 @@ class HttpServer:
 def _import_waitress():
     try:
         import waitress
+        import waitress.task
     except ImportError as error:
         raise MmkerasError("The REST interface needs waitress: pip install 'mmkeras[rest]'") from error
     return waitress

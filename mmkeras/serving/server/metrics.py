@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from mmkeras.serving.errors import ServingError
 
 _PREFIX = ":tensorflow:serving:"
-# A client may ask for any model's name: past so many label sets of one metric, new ones are counted together.
+# Past so many label sets of one metric, new ones are counted together.
 _MAX_LABEL_SETS = 1000
-_OTHER = "(other)"
+OTHER = "(other)"
 
 
 def _exponential(first, growth, count):
@@ -88,7 +88,7 @@ class Metrics:
         """Count the request that is answered inside, with its status, and measure it.
 
         Args:
-            model_name: the model that the request names; empty where it names none.
+            model_name: the model that answers, as `ServedModels.known_name` returns it; empty where none is named.
             api: over gRPC "Predict", "Classify", "Regress" or "MultiInference"; over REST the verb of the path,
                 "predict", "classify" or "regress", and for a GET nothing.
             entrypoint: "GRPC" or "REST".
@@ -151,7 +151,7 @@ def _kept_apart(labels, values):
     """Return the labels under which to count: the given ones, or "(other)" where there are too many already."""
     if labels in values or len(values) < _MAX_LABEL_SETS:
         return labels
-    return (_OTHER,) * len(labels)
+    return (OTHER,) * len(labels)
 
 
 def _histogram_lines(name, pairs, ends, buckets, total):

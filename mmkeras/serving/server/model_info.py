@@ -53,14 +53,22 @@ def get_model_status(models, request):
     return response
 
 
-def handle_reload_config(models, request, seconds=None):
-    """Return the ReloadConfigResponse once every model that is new in the request is available."""
+def handle_reload_config(models, request, folders, seconds=None):
+    """Return the ReloadConfigResponse once every model that is new in the request is available.
+
+    Args:
+        models: `ServedModels`.
+        request: ReloadConfigRequest.
+        folders: `ReloadFolders`.
+        seconds: how long to wait for another change to end; for ever where None.
+    """
     if request.config.WhichOneof("config") != "model_config_list":
         raise ServingError(
             "INVALID_ARGUMENT",
             "ServerModelConfig type not supported by HandleReloadConfigRequest. "
             "Only ModelConfigList is currently supported",
         )
+    folders.check(request.config.model_config_list)
     models.reload(request.config.model_config_list, seconds)
     return protos.ReloadConfigResponse(status=_status(None))
 

@@ -6,12 +6,14 @@ Reference: tensorflow_serving/servables/tensorflow/predict_util.cc.
 from mmkeras.errors import MmkerasError
 from mmkeras.serving import protos
 from mmkeras.serving.errors import ServingError
+from mmkeras.serving.server.request_limits import NO_LIMITS
 from mmkeras.serving.tensors import as_array, data_type, decode_tensor, type_name, write_tensor
 
 DEFAULT_SIGNATURE = "serving_default"
+_STRING = protos.DataType["DT_STRING"]
 
 
-def predict(servable, request, seconds=None):
+def predict(servable, request, seconds=None, limits=NO_LIMITS):
     """Return the PredictResponse of one request.
 
     Checks in the server's order: signature, number of inputs, each input's name and tensor, output filter, dtypes.
@@ -20,6 +22,7 @@ def predict(servable, request, seconds=None):
         servable: `Servable`.
         request: PredictRequest; its model and version are not looked at.
         seconds: deadline of the run; none where None.
+        limits: `RequestLimits`.
 
     Raises:
         ServingError: with the server's code and text.
@@ -29,7 +32,7 @@ def predict(servable, request, seconds=None):
         raise ServingError("FAILED_PRECONDITION", f'Serving signature key "{name}" not found.')
     signature = servable.signatures[name]
     _check_input_names(signature, request.inputs)
-    feeds = _decode_inputs(signature, request.inputs)
+    feeds = _decode_inputs(signature, request.inputs, limits)
     aliases = _output_aliases(signature, request.output_filter)
     check_feeds(signature, feeds)
     arrays = servable.run(name, feeds, aliases, seconds)
@@ -55,12 +58,16 @@ def _check_input_names(signature, inputs):
     )
 
 
-def _decode_inputs(signature, inputs):
+def _decode_inputs(signature, inputs, limits):
     """Return a dict from input alias to array."""
     feeds = {}
-    for alias, info in sorted(signature.inputs.items()):
+    for position, (alias, info) in enumerate(sorted(signature.inputs.items())):
         if alias in inputs:
             proto = inputs[alias]
+            # Nothing is unpacked for a shape that is refused.
+            limits.check_shape(alias, proto)
+            if proto.dtype == info.dtype == _STRING:
+                _check_string_rank(position, alias, info, len(proto.tensor_shape.dim))
         elif alias in signature.defaults:
             proto = signature.defaults[alias]
         else:
@@ -74,6 +81,8 @@ def _decode_inputs(signature, inputs):
             feeds[alias] = decode_tensor(proto)
         except (MmkerasError, MemoryError) as error:
             raise ServingError("INVALID_ARGUMENT", f"tensor parsing error: {alias}") from error
+        if feeds[alias].dtype.hasobject:
+            limits.check_texts(alias, feeds[alias].ravel())
     return feeds
 
 
@@ -104,12 +113,17 @@ def check_feeds(signature, feeds):
                 "INVALID_ARGUMENT",
                 f"Expects arg[{position}] to be {type_name(info.dtype)} but {type_name(provided)} is provided",
             )
-        rank = len(info.tensor_shape.dim)
-        if array.dtype.hasobject and not info.tensor_shape.unknown_rank and array.ndim != rank:
-            raise ServingError(
-                "INVALID_ARGUMENT",
-                f"Expects arg[{position}] ({alias}) to have rank {rank} but rank {array.ndim} is provided",
-            )
+        if array.dtype.hasobject:
+            _check_string_rank(position, alias, info, array.ndim)
+
+
+def _check_string_rank(position, alias, info, provided):
+    rank = len(info.tensor_shape.dim)
+    if not info.tensor_shape.unknown_rank and provided != rank:
+        raise ServingError(
+            "INVALID_ARGUMENT",
+            f"Expects arg[{position}] ({alias}) to have rank {rank} but rank {provided} is provided",
+        )
 
 
 def _names(names):

@@ -14,8 +14,11 @@ from mmkeras.errors import MmkerasError
 from mmkeras.serving import protos
 from mmkeras.serving.errors import ServingError
 from mmkeras.serving.server.classify import classify, regress
+from mmkeras.serving.server.held_bytes import HeldBytes
+from mmkeras.serving.server.metrics import OTHER
 from mmkeras.serving.server.model_info import get_model_metadata, get_model_status
 from mmkeras.serving.server.predict import DEFAULT_SIGNATURE, predict
+from mmkeras.serving.server.request_limits import DEFAULT_LIMITS, MAX_MESSAGE_BYTES
 from mmkeras.serving.server.rest_replies import (
     write_classifications,
     write_error,
@@ -47,6 +50,7 @@ _STATUS_LINES = {
     "UNAVAILABLE": "503 Service Unavailable",
     "DEADLINE_EXCEEDED": "504 Gateway Timeout",
 }
+_MOST_BYTES = 2**28  # of bodies that are answered at a time
 _TOO_LARGE = "413 Request Entity Too Large"
 _MODEL = r"/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?"
 _ASK = re.compile(rf"/v1/models{_MODEL}:(.*)", re.IGNORECASE | re.ASCII)
@@ -65,6 +69,7 @@ class RestApplication:
         metrics_path: path under which the metrics are read; nowhere where None.
         seconds: deadline of a request, after which the reply is 504; none where None.
         max_body_bytes: the longest body, also once it is unzipped; a longer one is answered by 413.
+        limits: `RequestLimits`.
 
     Call arguments:
         environ, start_response: as WSGI has them.
@@ -79,7 +84,15 @@ class RestApplication:
         200
     """
 
-    def __init__(self, models, metrics=None, metrics_path=None, seconds=30.0, max_body_bytes=128 * 2**20):
+    def __init__(
+        self,
+        models,
+        metrics=None,
+        metrics_path=None,
+        seconds=30.0,
+        max_body_bytes=MAX_MESSAGE_BYTES,
+        limits=DEFAULT_LIMITS,
+    ):
         if seconds is not None and not seconds > 0:
             raise MmkerasError(f"Expected seconds to be above 0, or None. Received: seconds={seconds!r}")
         if max_body_bytes < 1:
@@ -89,6 +102,8 @@ class RestApplication:
         self.metrics_path = metrics_path
         self.seconds = seconds
         self.max_body_bytes = max_body_bytes
+        self.limits = limits
+        self._held = HeldBytes(_MOST_BYTES)
         self._idle = threading.Condition()
         self._running = 0
         self._draining = False
@@ -140,7 +155,7 @@ class RestApplication:
         method = environ["REQUEST_METHOD"]
         match, verb = _match(method, path)
         name = unquote(match[1] or "") if match else ""
-        with self.metrics.request(name, verb, "REST") if self.metrics else nullcontext():
+        with self._measured(name, verb):
             if self._draining:
                 raise ServingError("UNAVAILABLE", "The server is stopping")
             if method == "OPTIONS":
@@ -155,32 +170,39 @@ class RestApplication:
             if not verb:
                 return self._tell(spec, metadata=match[4] is not None)
             body = self._read_body(environ)
-            seconds = None if self.seconds is None else max(self.seconds - (time.monotonic() - started), 0.001)
-            return self._ask(verb, spec, parse_body(body), seconds)
+            with self._held.hold(len(body)):  # what JSON is read into takes up to 25 times as much
+                seconds = None if self.seconds is None else max(self.seconds - (time.monotonic() - started), 0.001)
+                return self._ask(verb, spec, parse_body(body), seconds)
+
+    def _measured(self, name, verb):
+        if self.metrics is None:
+            return nullcontext()
+        return self.metrics.request(self.models.known_name(name, OTHER) if name else "", verb, "REST")
 
     def _ask(self, method, spec, document, seconds):
         spec.signature_name = signature_name(document)
         if method == "predict":
             return self._predict(spec, document, seconds)
-        examples = read_examples(document, method)
+        examples = read_examples(document, method, self.limits)
         with self._resolved(spec, method) as servable:
             if method == "classify":
                 request = protos.ClassificationRequest(model_spec=spec, input=examples)
-                rows = classify(servable, request, seconds).result.classifications
+                rows = classify(servable, request, seconds, self.limits).result.classifications
                 return write_classifications([[(entry.label, entry.score) for entry in row.classes] for row in rows])
             request = protos.RegressionRequest(model_spec=spec, input=examples)
-            return write_regressions([row.value for row in regress(servable, request, seconds).result.regressions])
+            answer = regress(servable, request, seconds, self.limits)
+            return write_regressions([row.value for row in answer.result.regressions])
 
     def _predict(self, spec, document, seconds):
         name = spec.signature_name or DEFAULT_SIGNATURE
         with self._resolved(spec, "predict") as servable:
             if name not in servable.signatures:
                 raise ServingError("INVALID_ARGUMENT", f'Serving signature name: "{name}" not found in signature def')
-            in_rows, feeds = read_inputs(document, servable.signatures[name])
+            in_rows, feeds = read_inputs(document, servable.signatures[name], self.limits)
             request = protos.PredictRequest(model_spec=spec)
             for alias, array in feeds.items():
                 write_tensor(request.inputs[alias], array)
-            response = predict(servable, request, seconds)
+            response = predict(servable, request, seconds, self.limits)
         return write_outputs(in_rows, {alias: decode_tensor(proto) for alias, proto in response.outputs.items()})
 
     @contextmanager

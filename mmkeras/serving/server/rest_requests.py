@@ -28,6 +28,7 @@ from mmkeras.serving.server.json_tensors import (
     read_tensor,
     shape_of,
 )
+from mmkeras.serving.server.request_limits import NO_LIMITS
 
 _decoder = json.JSONDecoder()
 
@@ -69,12 +70,13 @@ def signature_name(document):
     return name
 
 
-def read_inputs(document, signature):
+def read_inputs(document, signature, limits=NO_LIMITS):
     """Return (in rows, dict from input alias to array) of a predict request.
 
     Args:
         document: the body, of `parse_body`.
         signature: SignatureDef; only its inputs' names and types are looked at, as on TensorFlow Serving.
+        limits: `RequestLimits`, of which the rows are counted here, before any value is converted.
 
     Raises:
         ServingError: INVALID_ARGUMENT, or UNIMPLEMENTED for an input type that REST does not know.
@@ -93,18 +95,20 @@ def read_inputs(document, signature):
             raise _invalid(f"JSON Value: {echo(document)} Excepting 'instances' to be an list/array")
         if not instances:
             raise _invalid(f"JSON Value: {echo(document)} No values in 'instances' array")
+        limits.check_rows(len(instances), "instances")
         return True, _read_instances(instances, types)
     if "inputs" in document:
-        return False, _read_columns(document["inputs"], types)
+        return False, _read_columns(document["inputs"], types, limits)
     raise _invalid("Missing 'inputs' or 'instances' key")
 
 
-def read_examples(document, method):
+def read_examples(document, method, limits=NO_LIMITS):
     """Return the Input of a classify or regress request: its examples, with the context where it has one.
 
     Args:
         document: the body, of `parse_body`.
         method: "classify" or "regress", for an error's text.
+        limits: `RequestLimits`, of which the examples are counted here, before any is converted.
 
     Raises:
         ServingError: INVALID_ARGUMENT.
@@ -119,6 +123,7 @@ def read_examples(document, method):
         raise _invalid(f"JSON Value: {echo(document)} Expecting 'examples' value to be an list/array")
     if not examples:
         raise _invalid(f"JSON Value: {echo(document)} 'examples' value is an empty array")
+    limits.check_rows(len(examples), "examples")
     examples = [read_example(example) for example in examples]
     if context is None:
         return protos.Input(example_list=protos.ExampleList(examples=examples))
@@ -190,7 +195,7 @@ def _explain_value(alias, value, types, shapes):
         raise _invalid(f"Expecting shape {_shape_text(first)} but got: {_shape_text(shape)}")
 
 
-def _read_columns(inputs, types):
+def _read_columns(inputs, types, limits):
     if type(inputs) is not dict or is_base64(inputs):
         if len(types) > 1:
             raise _invalid(
@@ -198,11 +203,17 @@ def _read_columns(inputs, types):
                 "tensorinfo_map"
             )
         ((alias, data_type),) = types.items()
-        return {alias: read_tensor(inputs, data_type)}
+        return {alias: _read_column(alias, inputs, data_type, limits)}
     for alias in types:
         if alias not in inputs:
             raise _invalid(f"Missing named input: {alias} in 'inputs' object.")
-    return {alias: read_tensor(inputs[alias], data_type) for alias, data_type in types.items()}
+    return {alias: _read_column(alias, inputs[alias], data_type, limits) for alias, data_type in types.items()}
+
+
+def _read_column(alias, value, data_type, limits):
+    if type(value) is list:
+        limits.check_rows(len(value), f"input {alias}")
+    return read_tensor(value, data_type)
 
 
 def _shape_text(shape):

@@ -7,6 +7,8 @@ from mmkeras.serving.server.grpc_service import GrpcService
 from mmkeras.serving.server.loading import load_servable
 from mmkeras.serving.server.loopback import HOST
 from mmkeras.serving.server.open_files import connection_limit
+from mmkeras.serving.server.reload_folders import NOWHERE
+from mmkeras.serving.server.request_limits import DEFAULT_LIMITS
 from mmkeras.serving.server.served_models import ServedModels
 from mmkeras.serving.server.watching import Watch
 
@@ -28,6 +30,8 @@ class RunningServer:
         ssl: SSLConfig of the gRPC port, or None.
         max_threads: see `GrpcService`.
         max_message_bytes: see `GrpcService`; also the largest HTTP body.
+        limits: `RequestLimits` of both ports.
+        reload_folders: `ReloadFolders`, see `GrpcService`.
 
     Attributes:
         models: `ServedModels`.
@@ -50,6 +54,8 @@ class RunningServer:
         ssl=None,
         max_threads=None,
         max_message_bytes=None,
+        limits=DEFAULT_LIMITS,
+        reload_folders=NOWHERE,
     ):
         self._watch = None
         self._metrics, metrics_path = _metrics(monitoring)
@@ -65,11 +71,20 @@ class RunningServer:
             if rest_port is not None:
                 # Before the models, which take seconds to load: what it needs may not be installed.
                 application = {"metrics": self._metrics, "metrics_path": metrics_path, "seconds": rest_timeout}
+                application["limits"] = limits
                 self._http = _http_server(self.models, rest_port, at_once, connections, max_message_bytes, application)
             self.models.start(configs)
             begun.callback(self.models.close)
             self._grpc = GrpcService(
-                self.models, at_once, max_threads, max_message_bytes, connections, ssl, self._metrics
+                self.models,
+                at_once,
+                max_threads,
+                max_message_bytes,
+                connections,
+                ssl,
+                self._metrics,
+                limits,
+                reload_folders,
             )
             self.address = f"{HOST}:{self._grpc.start(port, socket_path)}"
             begun.callback(self._grpc.close)

@@ -118,6 +118,11 @@ class ServedModels:
             versions = self._versions.get(name, {})
             return [(number, versions[number].state, versions[number].error) for number in sorted(versions)[::-1]]
 
+    def known_name(self, name, other):
+        """Return a model's name where it is one of the list in force, else `other`; clients invent any number."""
+        with self._lock:
+            return name if name in self._configs else other
+
     def newest(self, name):
         """Return the number of the newest available version of a model, or None."""
         with self._lock:

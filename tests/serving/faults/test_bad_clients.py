@@ -29,7 +29,7 @@ MANY = 4 * (os.cpu_count() or 1) + 12
 @pytest.fixture
 def server(publish, base_path):
     publish(1)
-    with EmbeddedServer(base_path, rest_port=0, poll_seconds=0) as server:
+    with EmbeddedServer(base_path, rest_port=0, poll_seconds=0, max_rows=None) as server:
         yield server
 
 

@@ -62,7 +62,10 @@ def test_a_reload_that_cannot_be_followed_changes_nothing_and_a_good_one_is_take
         entry = {"name": "b", "base_path": str(base_path), "model_platform": "tensorflow"} | entry
         return protos.ReloadConfigRequest(config={"model_config_list": {"config": [entry]}})
 
-    with EmbeddedServer(config_file=config_file) as server, grpc.insecure_channel(server.address) as channel:
+    with (
+        EmbeddedServer(config_file=config_file, allow_reload_config=["/"]) as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
         for content, code in (
             (b"\xff\xff", "INTERNAL"),
             (request().SerializeToString()[:-5], "INTERNAL"),

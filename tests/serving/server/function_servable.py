@@ -53,6 +53,9 @@ class FixedModels:
         finally:
             self.held -= 1
 
+    def known_name(self, name, other):
+        return name if any(name == found for found, _ in self.servables) else other
+
     def statuses(self, name):
         versions = sorted((version for found, version in self.servables if found == name), reverse=True)
         return [(version, "AVAILABLE", None) for version in versions]

@@ -161,6 +161,20 @@ def test_different_shapes_fail_the_whole_batch_without_padding(function_servable
             )
 
 
+def test_padding_is_bounded(function_servable, callers):
+    """One long row beside many short ones: padded, a batch would take 800 MB."""
+    with BatchScheduler(max_batch_size=101, batch_timeout_micros=LONG, pad_variable_length_inputs=True) as scheduler:
+        rows = [np.ones([100, 1], np.float32), np.ones([1, 2_000_000], np.float32)]
+        jobs = [callers.submit(scheduler.run, function_servable, "var", {"x": row}, ["y"]) for row in rows]
+        for job in jobs:
+            assert code_of(job) == (
+                "FAILED_PRECONDITION",
+                "Tensors with name 'x:0' from different tasks take 808000000 bytes once they are padded, more than "
+                "134217728",
+            )
+    assert function_servable.runs == []
+
+
 def test_padding_repeats_the_first_element(function_servable, callers):
     with BatchScheduler(max_batch_size=3, batch_timeout_micros=LONG, pad_variable_length_inputs=True) as scheduler:
         rows = [floats([1, 1], [1, 1]), floats([1, 2, 3, 4, 5])]

@@ -13,6 +13,7 @@ from mmkeras.serving import Client, EmbeddedServer, protos
 from mmkeras.serving.tensors import encode_tensor
 
 HEALTH = "/grpc.health.v1.Health/Check"
+UNBOUNDED = [("grpc.max_send_message_length", -1)]
 STATUS = "ModelService/GetModelStatus"
 SLOW = protos.PredictRequest(
     model_spec=protos.ModelSpec(name="toy", signature_name="slow"),
@@ -83,7 +84,10 @@ def test_the_real_stubs_classify_and_reload(tmp_path):
 
     module = Sizes()
     tf.saved_model.save(module, str(tmp_path / "sizes" / "1"), signatures=module.sizes)
-    with EmbeddedServer(tmp_path / "sizes") as server, grpc.insecure_channel(server.address) as channel:
+    with (
+        EmbeddedServer(tmp_path / "sizes", allow_reload_config=True) as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
         request = classification_pb2.ClassificationRequest()
         request.model_spec.name = "sizes"
         example = request.input.example_list.examples.add()
@@ -128,7 +132,7 @@ def test_no_more_than_max_threads_at_once(toy_path):
 
 def test_a_reload_that_takes_long_keeps_nobody_waiting(toy_path):
     loading, loaded = threading.Event(), threading.Event()
-    with EmbeddedServer(toy_path, max_threads=1, poll_seconds=0) as server:
+    with EmbeddedServer(toy_path, max_threads=1, poll_seconds=0, allow_reload_config=True) as server:
         load = server.models.load
 
         def load_slowly(*arguments):
@@ -160,6 +164,24 @@ def test_a_request_larger_than_max_message_bytes(toy_path):
         assert code == "RESOURCE_EXHAUSTED" and "larger than max" in text
         with Client(server.address, "toy") as client:
             assert client.encode_text(["a"]).shape == (1, 2)
+
+
+def test_a_packed_request_is_measured_unpacked(toy_path, caplog):
+    content = predict_content(bytes(130 * 2**20))
+    with EmbeddedServer(toy_path) as server, grpc.insecure_channel(server.address, UNBOUNDED) as channel:
+        call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+        with pytest.raises(grpc.RpcError) as caught:
+            call(content, timeout=20, compression=grpc.Compression.Gzip)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "larger than max" in caught.value.details()
+        answer = call(predict_content(b"omega"), timeout=20, compression=grpc.Compression.Gzip)
+        assert protos.PredictResponse.FromString(answer).outputs["upper"].string_val[:] == [b"OMEGA"]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def predict_content(text):
+    spec = {"name": "toy", "signature_name": "upper"}
+    return protos.PredictRequest(model_spec=spec, inputs={"text": encode_tensor([text])}).SerializeToString()
 
 
 def test_what_is_wrong_with_an_argument_is_told(toy_path, tmp_path):

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 import urllib.request
+from concurrent import futures
 
 import pytest
 
@@ -234,3 +235,51 @@ def test_without_waitress_the_error_names_the_extra(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MmkerasError, match=r"mmkeras\[rest\]"):
         HttpServer(None)
+
+
+def test_status_is_told_while_all_threads_ask_models():
+    gate = Gate()
+    application = RestApplication(FixedModels(FunctionServable(gate.functions())))
+    with HttpServer(application, max_threads=2) as server, futures.ThreadPoolExecutor(6) as pool:
+        asking = [pool.submit(post, server.address, b'{"instances": [1]}') for _ in range(6)]
+        assert gate.entered.acquire(timeout=20) and gate.entered.acquire(timeout=20)
+        for _ in range(20):
+            with urllib.request.urlopen(f"http://{server.address}/v1/models/toy", timeout=2) as reply:
+                assert json.loads(reply.read())["model_version_status"][0]["state"] == "AVAILABLE"
+        assert not any(future.done() for future in asking)
+        gate.open.set()
+        assert {future.result() for future in asking} == {(200, b'{"predictions": [1.0]}')}
+
+
+def test_a_request_that_never_comes_to_its_end_is_given_up(monkeypatch):
+    monkeypatch.setattr(http_server, "_IDLE_SECONDS", 2)
+    with HttpServer(RestApplication(FixedModels(FunctionServable()))) as server:
+        host, _, port = server.address.partition(":")
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            connection.sendall(b"POST /v1/models/toy:predict HTTP/1.1\r\nContent-Length: 1000\r\n\r\n")
+            started = time.monotonic()
+            with pytest.raises(ConnectionError):  # never idle, and never done
+                while time.monotonic() < started + 20:
+                    connection.sendall(b" ")
+                    time.sleep(0.1)
+            assert time.monotonic() - started > 1.5
+        assert post(server.address)[0] == 200
+
+
+def test_connections_without_a_request_make_room():
+    with HttpServer(RestApplication(FixedModels(FunctionServable())), max_connections=12) as server:
+        known = http.client.HTTPConnection(server.address, timeout=20)
+        known.request("POST", PREDICT, ROWS)
+        assert known.getresponse().read()
+        host, _, port = server.address.partition(":")
+        with contextlib.ExitStack() as stack:
+            for number in range(40):
+                connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=20))
+                connection.sendall(b"POST /v1" * (number % 2))
+            started = time.monotonic()
+            # Behind more than there is room for, three times.
+            assert post(server.address)[0] == 200
+            assert time.monotonic() - started < 15
+            known.request("POST", PREDICT, ROWS)
+            assert json.loads(known.getresponse().read()) == {"predictions": [[6.0, 1.0]]}
+        known.close()

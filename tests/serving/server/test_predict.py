@@ -159,10 +159,10 @@ def test_inputs_in_every_form(call):
     assert dict(one.outputs).keys() == {"mean"}
 
 
-def test_messages_of_any_size(call):
+def test_messages_of_any_size(toy_path):
     values = np.arange(3_000_000, dtype=np.float32)
-    response = call(PREDICT, predict_request("pair", {"a": encode_tensor(values), "b": encode_tensor(values)}))
-    np.testing.assert_array_equal(decode_tensor(response.outputs["mean"]), values)
+    with EmbeddedServer(toy_path, max_rows=None) as server, Client(server.address, "toy", timeout=20) as client:
+        np.testing.assert_array_equal(client.predict("pair", {"a": values, "b": values})["mean"], values)
 
 
 def test_defaults_fill_in_for_inputs_that_are_not_sent(toy_path, tmp_path):

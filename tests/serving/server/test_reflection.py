@@ -5,6 +5,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
 
 from mmkeras.serving import protos
+from mmkeras.serving.server.grpc_calls import GrpcCalls
 from mmkeras.serving.server.grpc_service import GrpcService
 from mmkeras.serving.server.reflection import REFLECTION, SERVICES, reflect
 
@@ -43,7 +44,7 @@ def test_every_method_of_the_port_is_described(described):
     methods = {
         f"/{service}/{method.name}" for service in SERVICES for method in described.FindServiceByName(service).methods
     }
-    assert methods == set(GrpcService(models=None).handlers())
+    assert methods == set(GrpcService(models=None).handlers(GrpcCalls()))
 
 
 def test_services_and_messages_are_the_original_ones(described):

@@ -8,6 +8,7 @@ import pytest
 
 from mmkeras.errors import MmkerasError
 from mmkeras.serving.server.metrics import Metrics
+from mmkeras.serving.server.request_limits import NO_LIMITS
 from mmkeras.serving.server.rest import METRICS_PATH, RestApplication
 from tests.serving.server.function_servable import FixedModels, FunctionServable
 
@@ -301,7 +302,8 @@ def test_arguments_out_of_range(models, arguments):
         RestApplication(models, **arguments)
 
 
-def test_a_large_body_is_read_in_bearable_time(application):
+def test_a_large_body_is_read_in_bearable_time(models):
+    application = RestApplication(models, limits=NO_LIMITS)
     rows = json.dumps({"instances": [[0.1, 0.2, 0.3]] * 50_000}).encode()
     started = time.perf_counter()
     status, found = ask_json(application, "POST", f"{TOY}:predict", rows)

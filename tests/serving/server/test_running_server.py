@@ -61,6 +61,30 @@ def test_everything_at_once(toy_path, files):
     server.stop()
 
 
+def test_models_that_clients_invent_are_counted_together(toy_path, files):
+    with EmbeddedServer(toy_path, **files) as server:
+        for model in ("toy", *(f"invented {number}" for number in range(20))):
+            with Client(server.address, model, timeout=20, label=None if model == "toy" else f"of {model}") as client:
+                with pytest.raises(MmkerasError):
+                    client.predict(f"no signature of {model}", {"x": [1.0]})
+        lines = [line for line in read(server.rest_address, "/metrics").splitlines() if "request_count{" in line]
+    assert lines == [
+        ':tensorflow:serving:request_count{model_name="(other)",status="INVALID_ARGUMENT"} 20',
+        ':tensorflow:serving:request_count{model_name="toy",status="FAILED_PRECONDITION"} 1',
+    ]
+
+
+@pytest.mark.parametrize("port", ["gRPC", "HTTP"])
+def test_a_client_learns_how_many_rows_a_request_may_have(toy_path, port):
+    with EmbeddedServer(toy_path, rest_port=0, max_rows=10) as server:
+        address = server.address if port == "gRPC" else f"http://{server.rest_address}"
+        with Client(address, "toy", timeout=20) as client:  # its own limit is 256
+            texts = ["x" * length for length in range(25)]
+            assert client.encode_text(texts)[:, 0].tolist() == list(range(25))
+            with pytest.raises(MmkerasError, match="Task size 11 is larger than maximum input batch size 10"):
+                client.predict("encode_text", {"text": ["a"] * 11})
+
+
 def test_no_thread_outlives_the_server(toy_path, files):
     before = set(threading.enumerate())
     with EmbeddedServer(toy_path, **files) as server, Client(server.address, "toy", concurrency=8) as client:
