@@ -52,6 +52,7 @@ def read_readme():
 CLIENT_MODULES = {
     "mmkeras": {
         *("__init__", "_lazy", "archives", "arguments", "atomic", "cli", "console", "errors", "missing_part_error"),
+        "command_options",
         "printable",
         "query",
     },

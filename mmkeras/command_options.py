@@ -1,0 +1,133 @@
+"""The options of each command of `mmkeras`, with what `--help` says of them."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mmkeras import __version__
+
+DEFAULT_SERVER = "127.0.0.1:8500"
+
+EXAMPLES = """examples:
+  mmkeras recipes                                        what can be trained; recipes NAME: its settings
+  mmkeras train glyphs_dual_encoder --out runs/glyphs    train; settings: epochs=2 learning_rate=3e-4
+  mmkeras train --resume runs/glyphs                     go on where a run was cut off
+  mmkeras evaluate runs/glyphs                           metrics and an HTML report; --data FILE: on other data
+  mmkeras compare runs/glyphs runs/other                 side by side; --html FILE for a page with curves
+  mmkeras export runs/glyphs --to savedmodels/glyphs     the next version for TensorFlow Serving
+  mmkeras parity savedmodels/glyphs                      does it answer what Keras answered?
+  mmkeras tflite runs/glyphs --out device                the text encoder for phones and browsers
+  mmkeras serve savedmodels/glyphs                       gRPC on 127.0.0.1:8500
+  mmkeras query "greek small letter omega with tonos"    ask it; or: mmkeras query picture.png
+"""
+
+
+def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | None]]) -> argparse.ArgumentParser:
+    """Return the parser of `mmkeras`; what it reads holds the `command` to call with it.
+
+    Args:
+        commands: dict from each command's name to its function.
+    """
+    parser = argparse.ArgumentParser(
+        prog="mmkeras",
+        description="Image-text embeddings with Keras 3: train, evaluate, export, serve, query.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"mmkeras {__version__}")
+    added = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def command(name, summary):
+        one = added.add_parser(name, help=summary, description=summary)
+        one.set_defaults(command=commands[name])
+        return one
+
+    recipes = command("recipes", "List the recipes that come with the package, or show one with all settings.")
+    recipes.add_argument("recipe", nargs="?", help="a name from the list, or the path of a TOML file")
+
+    train = command("train", "Train a recipe into a run folder, or resume a run.")
+    train.add_argument("recipe", nargs="?", help="a name from `mmkeras recipes`, or the path of a TOML file")
+    train.add_argument(
+        "settings", nargs="*", metavar="key=value", help="settings over the recipe's own; mmkeras recipes NAME has all"
+    )
+    train.add_argument("--out", type=Path, help="run folder (default: runs/RECIPE-DATE-TIME)")
+    train.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run that was cut off")
+
+    evaluate = command("evaluate", "Measure a run on held-out data; write metrics.json and report.html.")
+    evaluate.add_argument("run", type=Path)
+    evaluate.add_argument("--split", default="dev", help="dev (default), test or train, or another of --data")
+    evaluate.add_argument("--data", default="", metavar="SOURCE", help="other data: a captions file (.jsonl, .json)")
+    evaluate.add_argument("--image-folder", default="", metavar="PLACE", help="where its pictures lie, a folder or zip")
+    evaluate.add_argument("--targets", choices=("none", "category", "tags"), help="its categories (default: the run's)")
+
+    evaluate.add_argument(
+        "--k-test",
+        type=int,
+        metavar="N",
+        help="re-rank the N best by embedding, by the matching head too (default: 128 where there is one); 0: do not",
+    )
+
+    compare = command("compare", "Show runs side by side: retrieval, modality gap, training time and size.")
+    compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders, two or more")
+    compare.add_argument("--each", action="store_true", help="keep runs apart that differ in their seed only")
+    compare.add_argument("--html", type=Path, metavar="FILE", help="write a page with curves and plots")
+
+    export = command("export", "Export a run as the next version of a served model.")
+    export.add_argument("run", type=Path)
+    export.add_argument("--to", type=Path, required=True, metavar="savedmodels/NAME", help="the model's folder")
+
+    tflite = command("tflite", "Write a run's text encoder for phones and browsers, as TFLite.")
+    tflite.add_argument("run", type=Path, nargs="?")
+    tflite.add_argument("--out", type=Path, metavar="DIR", help="folder to write; must not exist")
+    tflite.add_argument(
+        "--precision",
+        nargs="+",
+        choices=("float32", "float16", "dynamic", "int8"),
+        default=["dynamic"],
+        help="one or more (default: dynamic, weights of 8 bits)",
+    )
+    tflite.add_argument("--index", choices=("float16", "int8"), help="also write a compact index of the data set")
+    tflite.add_argument("--check", metavar="PRESET", help="say whether a preset can be converted, before training it")
+
+    parity = command("parity", "Compare an exported model with Keras; exit code 1 where they differ.")
+    parity.add_argument("model", type=Path, metavar="savedmodels/NAME", help="the model's folder, a version's, or DIR")
+    parity.add_argument("--server", metavar="HOST:PORT", help="compare a running server instead of the files")
+
+    serve = command("serve", "Serve a model, or those of a models.config, until interrupted.")
+    serve.add_argument("model", type=Path, nargs="?", metavar="savedmodels/NAME", help="the model's folder")
+    serve.add_argument("--port", type=int, default=8500, help="gRPC port (default 8500)")
+    serve.add_argument("--rest-port", type=int, help="HTTP port; no HTTP unless given")
+    for option, what in (
+        ("config", "models.config: several models, in place of savedmodels/NAME"),
+        ("batching", "batching.config: server-side batching"),
+        ("monitoring", "monitoring.config: Prometheus metrics on the HTTP port"),
+        ("ssl", "ssl.config: TLS on the gRPC port"),
+    ):
+        serve.add_argument(f"--{option}", type=Path, metavar="FILE", help=what)
+    serve.add_argument("--socket", type=Path, metavar="PATH", help="a Unix socket for gRPC beside the port")
+    for option, default, what in (("rows", 4096, "rows of a request"), ("text-bytes", 65536, "bytes of a text")):
+        for bounded in (export, serve):
+            bounded.add_argument(
+                f"--max-{option}", type=int, default=default, metavar="N", help=f"most {what} (default {default})"
+            )
+    serve.add_argument(
+        "--allow-reload-config", action="store_true", help="let clients choose what is served of the folders given here"
+    )
+
+    query = command("query", "Ask a served model: a text finds pictures, a picture finds texts.")
+    query.add_argument("query", help="a text, or the path of a picture")
+    query.add_argument("--model", help="name of the served model (default: the only one in savedmodels/)")
+    query.add_argument("--server", default=DEFAULT_SERVER, metavar="HOST:PORT", help=f"default {DEFAULT_SERVER}")
+    query.add_argument("--version", type=int, metavar="N", help="ask this version (default: the server's choice)")
+    query.add_argument("--label", help="ask the version of this label")
+    query.add_argument("--index", type=Path, help="index folder (default: that of --version, or of the newest)")
+    query.add_argument("-k", type=int, default=5, help="results (default 5)")
+    query.add_argument(
+        "--rerank",
+        type=int,
+        metavar="K",
+        help="rank the K best anew, by match too (default: 16 unless evaluate found that it costs); 0: do not",
+    )
+    query.add_argument("--json", action="store_true", help="print JSON, for programs")
+    query.add_argument("--html", type=Path, metavar="FILE", help="write a page with the pictures")
+    return parser
