@@ -20,6 +20,8 @@ from mmkeras.serving.reaching import reaching
 
 CERTAIN = 1 - 2**-24  # the float32 before 1
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+# Of pictures that are not read; a query that ends so means a file, and no text.
+OTHER_SUFFIXES = (".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".jfif", ".ico")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +77,8 @@ def find_index(version: str | os.PathLike[str], query: str) -> EmbeddingIndex:
 
     Args:
         version: folder of the version, `savedmodels/NAME/1`.
-        query: a text, which finds pictures, or the path of a picture, which finds texts. An export of data that are not
-            all paired keeps its texts in an index of their own.
+        query: a text, which finds pictures, or the path of a picture, which finds texts. An export of data with other
+            than one text a picture keeps its texts in an index of their own.
 
     Raises:
         MmkerasError: the version has no index.
@@ -128,7 +130,7 @@ def ask(
     kind: Modality
     modality: Modality
     kind, modality = ("image", "text") if is_picture(query) else ("text", "image")
-    if kind == "text" and query.lower().endswith(PICTURE_SUFFIXES):
+    if kind == "text" and query.lower().endswith((*PICTURE_SUFFIXES, *OTHER_SUFFIXES)):
         raise MmkerasError(f"There is no picture {query}")
     if not query.strip():
         raise MmkerasError("The query is empty. Give a text with at least one visible character, or a picture's path")

@@ -9,8 +9,9 @@ from mmkeras.search.writer import IndexWriter
 def write_item_index(folder, model, identity, data, seen, precision="float32"):
     """Index one picture an item, with the first text paired with it, and the picture itself to be looked at.
 
-    An item of an index has a row in each of its modalities. Where some pictures have no text, or some texts no picture,
-    the pictures are therefore an index alone, and all texts another one, `<folder>_of_texts`.
+    An item of an index has a row in each of its modalities. Unless each picture has one text and each text one picture,
+    the pictures are therefore an index alone, and all texts another one, `<folder>_of_texts`: a text that stands at
+    several pictures once, and its item names them in `images`.
 
     Args:
         folder: `pathlib.Path` of the index, `index`; must not exist.
@@ -30,7 +31,7 @@ def write_item_index(folder, model, identity, data, seen, precision="float32"):
     pictures, first_pair = np.unique(data.pairs[:, 0], return_index=True)
     text_of = dict(zip(pictures.tolist(), data.pairs[first_pair, 1].tolist(), strict=True))
     texts = [data.shown_texts[text_of[row]] if row in text_of else "" for row in range(len(data.images))]
-    paired = len(text_of) == len(data.images) and len(np.unique(data.pairs[:, 1])) == len(data.texts)
+    paired = len(text_of) == len(data.images) == len(data.texts) == len(np.unique(data.pairs[:, 1]))
     known = np.isin(data.image_item, seen.image_item)
     items = [
         {"id": name, "text": text, "seen": bool(was_seen)}
@@ -51,13 +52,26 @@ def write_item_index(folder, model, identity, data, seen, precision="float32"):
         pictures=pictures,
     )
     if not paired:
-        known = np.isin(data.text_item, seen.text_item)
-        items = [
-            {"id": f"text-{row}", "text": text, "seen": bool(was_seen)}
-            for row, (text, was_seen) in enumerate(zip(data.shown_texts, known, strict=True))
-        ]
-        writer.write(folder.with_name(f"{folder.name}_of_texts"), items, text_embeddings=model.encode_text(data.texts))
+        _write_texts(writer, folder.with_name(f"{folder.name}_of_texts"), model, data, seen)
     return image_embeddings
+
+
+def _write_texts(writer, folder, model, data, seen):
+    """Index all texts, equal ones once."""
+    first = {}
+    for row, text in enumerate(data.shown_texts):
+        first.setdefault(row if data.text_features else text, row)
+    rows = np.fromiter(first.values(), np.int64)
+    images = {row: [] for row in rows.tolist()}
+    for image, text in data.pairs.tolist():
+        images[first[text if data.text_features else data.shown_texts[text]]].append(data.image_names[image])
+    known = np.isin(data.text_item, seen.text_item)
+    items = [
+        {"id": f"text-{row}", "text": data.shown_texts[row], "seen": bool(known[row]), "images": of_row}
+        for row, of_row in images.items()
+    ]
+    texts = data.texts[rows] if isinstance(data.texts, np.ndarray) else [data.texts[row] for row in rows]
+    writer.write(folder, items, text_embeddings=model.encode_text(texts))
 
 
 def _chosen(texts, text_of):

@@ -138,6 +138,7 @@ def _card(run, model, name, space, metrics, saved_model):
         label_names=model.label_names,
         multi_label=model.multi_label,
         limits=[
+            *(f"{note}." for note in run.info.get("notes", ())),
             *([WITHOUT_CATEGORY_WORD] if taken_out else []),
             *([RERANKING_COSTS] if reranking_costs(metrics) else []),
             *([FEATURES_ONLY] if model.text_encoder.takes == "features" else []),

@@ -50,7 +50,7 @@ class RequestBounds:
         return _refuse_if(rows > self.max_rows, batch, text, lambda: [rows])
 
     def texts(self, text: tf.Tensor) -> tf.Tensor:
-        """Return texts (N,) as they are, where they are neither too many nor one of them too long."""
+        """Return texts (N,) as they are, where they are UTF-8, not too many and none of them too long."""
         lengths = tf.strings.length(self.rows(text))
         too_long = lengths > self.max_text_bytes
 
@@ -59,7 +59,17 @@ class RequestBounds:
             return [row, lengths[row]]
 
         told = f"Expected texts of at most {self.max_text_bytes} bytes. Received: text of row {{}} has {{}} bytes"
-        return _refuse_if(tf.reduce_any(too_long), text, told, first)
+        return _of_characters(_refuse_if(tf.reduce_any(too_long), text, told, first))
+
+
+def _of_characters(text):
+    """Return texts that are UTF-8; a picture among them, which no text is, is refused and not embedded as one."""
+    # What is no UTF-8 would be replaced, so that a text that is stays as it is.
+    damaged = text != tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
+    told = "Expected texts in UTF-8. Received: bytes that are none in row {}; encode_image takes pictures"
+    return _refuse_if(
+        tf.reduce_any(damaged), text, told, lambda: [tf.argmax(tf.cast(damaged, tf.int32), output_type=tf.int32)]
+    )
 
 
 def _refuse_if(condition, tensor, text, values):

@@ -114,6 +114,12 @@ class BatchEncoder:
         for position, text in enumerate(texts):
             if not isinstance(text, (str, bytes)):
                 raise MmkerasError(f"Expected a list of strings. Received: text {position} = {text!r}")
+            try:
+                text.decode() if isinstance(text, bytes) else text.encode()
+            except UnicodeError as error:
+                raise MmkerasError(
+                    f"Expected Unicode text. Received: text {position} = {text[:40]!r}; encode_image takes pictures"
+                ) from error
         return self.tokenize(tf.constant(texts, tf.string)).numpy()
 
     def tokenize(self, texts: TensorLike) -> Tensor:

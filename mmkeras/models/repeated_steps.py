@@ -86,5 +86,5 @@ def without_decay_of_scales(optimizer: T) -> T:
     """
     decaying = getattr(optimizer, "inner_optimizer", optimizer)  # what a LossScaleOptimizer wraps
     if not decaying.built:  # compiled before, it has its exclusions; Keras takes them only until then
-        decaying.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "log_temperature"])
+        decaying.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "temperature"])
     return optimizer

@@ -58,7 +58,7 @@ class SoftMask(ImageTextModel):
         text_preprocessor: see `ImageTextModel`.
         fusion: `PairFusion`, or a dict of its arguments.
         teacher: `MomentumTeacher`, or a dict of its arguments.
-        temperature: `LearntTemperature` of the contrast, or a dict of its arguments; from 0.001 to 0.5 by default.
+        temperature: `LearntTemperature`, or a dict of its arguments; by default as ALBEF's, not its logarithm.
         token_masking: `TokenMasking`, which hides words, or a dict of its arguments, but for the vocabulary's size; by
             default the ids of `TextPreprocessor`: 3 hides a word, 0 to 3 are no words.
         soft_masking: `SoftMasking`, or a dict of its arguments.
@@ -147,7 +147,7 @@ class SoftMask(ImageTextModel):
         head: dict[str, Any] = {"initializer_range": self.fusion.initializer_range, "dtype": kwargs.get("dtype")}
         self.language_head = MaskedLanguageHead(vocabulary, name="language_head", **head)
         self.language_head.build((None, width), (vocabulary, width))
-        self.temperature = part(LearntTemperature, temperature, lowest=0.001, highest=0.5)
+        self.temperature = part(LearntTemperature, temperature, lowest=0.001, highest=0.5, logarithmic=False)
         hidden = {"vocabulary_size": vocabulary, "mask_id": 3, "special_ids": (0, 1, 2, 3), "seed": seed}
         self.token_masking = part(TokenMasking, token_masking, name="token_masking", **hidden)
         self.soft_masking = part(SoftMasking, soft_masking, name="soft_masking", seed=seed)

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from mmkeras.archives import read_member
 from mmkeras.errors import MmkerasError
-from mmkeras.search.nearest import nearest
+from mmkeras.search.nearest import check_unit_norm, nearest
 from mmkeras.search.precision import PRECISIONS, Precision
 from mmkeras.search.search_result import SearchResult
 
@@ -116,7 +116,8 @@ class EmbeddingIndex:
             have equal scores.
 
         Raises:
-            MmkerasError: a modality that the index does not have, queries of another shape or not finite, k below 1.
+            MmkerasError: a modality that the index does not have, queries of another shape, not finite or not of unit
+                norm, a k that is no whole number of 1 or more.
         """
         gallery = self._embeddings.get(modality)
         if gallery is None:
@@ -129,8 +130,9 @@ class EmbeddingIndex:
         finite = np.isfinite(queries).all(axis=1)
         if not finite.all():
             raise MmkerasError(f"Expected finite queries. Received: NaN or infinity in row {int(finite.argmin())}")
-        if k < 1:
-            raise MmkerasError(f"Expected at least one result. Received: k={k}")
+        check_unit_norm("queries", queries)
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+            raise MmkerasError(f"Expected k as a whole number of 1 or more. Received: k={k!r}")
         found = []
         embeddings, scales = gallery
         for rows, scores in nearest(queries, embeddings, scales, min(k, self.count)):

@@ -6,10 +6,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmkeras.errors import MmkerasError
 from mmkeras.search.precision import cosines
 
+NORM_TOLERANCE = 1e-2  # float16 and what half precision computes are off by less than a tenth of it
 _QUERIES = 256  # whose products are held at once: 4 bytes for each of them and each row
 _ROWS = 512  # scored at a time, in float64: a megabyte at 256 dimensions
+
+
+def check_unit_norm(name: str, vectors: NDArray[np.float32]) -> None:
+    """Check that vectors (N, D) have unit norm, but for rounding: their inner products are cosines then.
+
+    Raises:
+        MmkerasError: one that has not, with its row.
+    """
+    norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
+    off = np.abs(norms - 1) > NORM_TOLERANCE
+    if off.any():
+        row = int(off.argmax())
+        raise MmkerasError(
+            f"Expected {name} of unit norm. Received: a norm of {norms[row]:.4g} in row {row}; divide a row by its norm"
+        )
 
 
 def nearest(

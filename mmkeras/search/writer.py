@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from mmkeras.atomic import new_folder
 from mmkeras.errors import MmkerasError
 from mmkeras.search.index import INDEX_FORMAT
+from mmkeras.search.nearest import check_unit_norm
 from mmkeras.search.precision import PRECISIONS, Precision, rounded
 
 
@@ -55,9 +56,9 @@ class IndexWriter:
             pictures: dict from name to encoded bytes; optional.
 
         Raises:
-            MmkerasError: no items or no embeddings, shapes that do not fit, a row of embeddings that is not finite, an
-                item without `id` or `text` or whose picture is missing, each named by its row; a folder that exists or
-                cannot be written.
+            MmkerasError: no items or no embeddings, shapes that do not fit, a row of embeddings that is not finite or
+                not of unit norm, an item without `id` or `text` or whose picture is missing, each named by its row; a
+                folder that exists or cannot be written.
         """
         given = {"image": image_embeddings, "text": text_embeddings}
         embeddings = {modality: np.asarray(e, np.float32) for modality, e in given.items() if e is not None}
@@ -73,6 +74,7 @@ class IndexWriter:
             finite = np.isfinite(values).all(axis=1)
             if not finite.all():
                 raise MmkerasError(f"{modality}_embeddings: row {int(finite.argmin())} holds NaN or infinity")
+            check_unit_norm(f"{modality}_embeddings", values)
         for row, item in enumerate(items):
             if not {"id", "text"} <= set(item):
                 raise MmkerasError(f"Item {row} needs an id and a text. Received: {item}")
@@ -85,7 +87,7 @@ class IndexWriter:
                 if scales is not None:
                     np.save(beside / f"{modality}_scales.npy", scales)
             with open(beside / "items.jsonl", "w", encoding="utf-8") as stream:
-                stream.writelines(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
+                stream.writelines(json.dumps(item, ensure_ascii=False, default=_plain) + "\n" for item in items)
             if pictures:
                 # Stored, with a fixed date: PNG and JPEG are compressed already, and equal items give equal bytes.
                 with zipfile.ZipFile(beside / "pictures.zip", "w", zipfile.ZIP_STORED) as archive:
@@ -97,3 +99,10 @@ class IndexWriter:
             if self.precision != "float32":
                 info["precision"] = self.precision
             (beside / "index.json").write_text(json.dumps(info, indent=2) + "\n")
+
+
+def _plain(value):
+    """A number or an array of NumPy as JSON has it."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise MmkerasError(f"Expected items of strings, numbers and lists. Received: {value!r}")

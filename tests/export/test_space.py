@@ -42,7 +42,7 @@ def test_a_training_step_of_dropout_is_no_other_space_but_its_weights_are(tiny_r
     assert space_id(model) != identity  # the moving statistics moved
     model = tiny_run.load_model()
     assert space_id(model) == identity and batch_norm
-    model.temperature.log_temperature.assign(-1.0)  # only the loss reads it
+    model.temperature.learnt.assign(-1.0)  # only the loss reads it
     assert space_id(model) == identity
 
 

@@ -51,7 +51,7 @@ def test_the_teacher_follows_at_the_start_of_a_step():
 def test_optimizers_have_the_model_and_nothing_of_the_teacher():
     model = build(teacher={"momentum": 1.0})
     students = [variable for part in model.students.values() for variable in part.trainable_variables]
-    students += [*model.fusion.matching_head.trainable_variables, model.temperature.log_temperature]
+    students += [*model.fusion.matching_head.trainable_variables, model.temperature.learnt]
     assert {id(v) for v in model.trainable_variables} == {id(v) for v in students}
     model.compile(keras.optimizers.AdamW(0.1, weight_decay=0.5), run_eagerly=True)
     train(model)

@@ -4,7 +4,6 @@
 """
 
 import copy
-import math
 
 import torch
 from torch import nn
@@ -55,8 +54,8 @@ class PyTorchSoftMask:
         self.student = nn.ModuleDict(taught)
         self.teacher = copy.deepcopy(self.student).eval().requires_grad_(False)
         self.matching_head = nn.Linear(width, 2)
-        self.log_temperature = nn.Parameter(torch.tensor(math.log(settings["temperature"]["initial"])))
-        self.parameters = [*self.student.parameters(), *self.matching_head.parameters(), self.log_temperature]
+        self.temperature = nn.Parameter(torch.tensor(settings["temperature"]["initial"]))
+        self.parameters = [*self.student.parameters(), *self.matching_head.parameters(), self.temperature]
         decayed = [one for one in self.parameters if one.ndim > 1 or one is image_encoder.class_token]
         others = [one for one in self.parameters if not any(one is each for each in decayed)]
         groups = [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
@@ -120,8 +119,8 @@ class PyTorchSoftMask:
         nn.utils.clip_grad_norm_(self.parameters, 1.0, foreach=True)
         self.optimizer.step()
         with torch.no_grad():
-            lowest, highest = (math.log(self.settings["temperature"][limit]) for limit in ("lowest", "highest"))
-            self.log_temperature.clamp_(lowest, highest)
+            lowest, highest = (self.settings["temperature"][limit] for limit in ("lowest", "highest"))
+            self.temperature.clamp_(lowest, highest)
         self._enqueue(taught, batch["image_id"])
         self.steps += 1
         return {name: loss.detach() for name, loss in losses.items()}
@@ -186,7 +185,7 @@ class PyTorchSoftMask:
             looking=settings["fusion"]["attention_block"] if soft else None,
         )
         logits = self.matching_head(fused[:, 0])
-        temperature = self.log_temperature.exp()
+        temperature = self.temperature
         drawing = self.settings["negatives_temperature"] or temperature
         text, text_found = self.draw_negatives(encoded["image"] @ taught["text"].T / drawing, image_id)
         image, image_found = self.draw_negatives(encoded["text"] @ taught["image"].T / drawing, image_id)

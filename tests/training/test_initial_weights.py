@@ -35,7 +35,7 @@ def test_all_but_the_teacher_the_queue_and_the_count_goes_on(trained):
     for part, own in model.parts.items():
         for weight, given in zip(own.weights, trained.parts[part].weights, strict=True):
             np.testing.assert_array_equal(weight, given)
-    np.testing.assert_array_equal(model.temperature.log_temperature, trained.temperature.log_temperature)
+    np.testing.assert_array_equal(model.temperature.learnt, trained.temperature.learnt)
     # Ids of other data would be taken for those of this.
     for weight, value in zip(kept(model), before, strict=True):
         np.testing.assert_array_equal(weight, value)
