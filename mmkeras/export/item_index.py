@@ -67,7 +67,8 @@ def _write_texts(writer, folder, model, data, seen):
         images[first[text if data.text_features else data.shown_texts[text]]].append(data.image_names[image])
     known = np.isin(data.text_item, seen.text_item)
     items = [
-        {"id": f"text-{row}", "text": data.shown_texts[row], "seen": bool(known[row]), "images": of_row}
+        {"id": f"text-{row}", "text": data.shown_texts[row], "seen": bool(known[row])}
+        | ({"images": of_row} if of_row else {})
         for row, of_row in images.items()
     ]
     texts = data.texts[rows] if isinstance(data.texts, np.ndarray) else [data.texts[row] for row in rows]

@@ -10,6 +10,8 @@ from mmkeras.tensors import Arrays, Tensor, TensorLike
 FEWEST_ROWS = "Expected batches of 2 or more pairs: each row is compared with the others. Received: a batch of one"
 _SPREAD = np.random.default_rng(0).integers(-(2**63), 2**63, size=65_536, dtype=np.int64) | 1  # odd: no bit is lost
 
+_GOLDEN = -7046029254386353131  # the golden ratio times 2^64, as Knuth multiplies
+
 
 def batch_ids(batch: Arrays, text: TensorLike) -> tuple[Tensor, Tensor]:
     """Return the ids of a batch's pictures and of its texts: a text answers the pictures that have an id of it.
@@ -55,5 +57,7 @@ def text_codes(text: TensorLike) -> Tensor:
     if text.dtype.is_floating:
         text = tf.bitcast(tf.cast(text, tf.float32) + 0.0, tf.int32)  # + 0: minus zero is zero
     spread = tf.constant(np.resize(_SPREAD, text.shape[1]))
-    code = tf.reduce_sum((tf.cast(text, tf.int64) + 1) * spread, axis=1)  # modulo 2^64
+    words = (tf.cast(text, tf.int64) + 1) * _GOLDEN  # modulo 2^64, and so the sum
+    words = tf.bitwise.bitwise_xor(words, tf.bitwise.right_shift(words, tf.constant(31, tf.int64)))
+    code = tf.reduce_sum(words * spread, axis=1)
     return tf.bitwise.bitwise_and(code, tf.int64.max)  # no id of a picture that is filled up

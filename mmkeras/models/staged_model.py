@@ -146,7 +146,8 @@ class StagedModel(ConfigFromSignature, keras.Model):
                 `"auto"` is the default of each role, see `default_optimizer`. Weight decay leaves out biases, the
                 scales and offsets of normalisation, and the temperature.
             optimizers: dict from names of `roles` to an optimizer of that role.
-            jit_compile: whether XLA compiles the step; it slows small convolutions on a CPU (docs/performance.md).
+            jit_compile: whether XLA compiles the step; it slows small convolutions on a CPU (docs/performance.md), and
+                draws other random numbers than the plain graph.
             **kwargs: see `keras.Model.compile`; there is no loss among them, which is the model's own.
 
         Raises:

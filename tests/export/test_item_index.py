@@ -104,3 +104,22 @@ def test_features_of_texts_are_found_by_their_names(tmp_path):
         assert index.search(np.eye(3)[2:], modality, 1)[0][0].item["text"] == "up"
     apart = EmbeddingIndex(tmp_path / "apart_of_texts")
     assert apart.search(np.eye(3)[2:], "text", 1)[0][0].item == {"id": "text-0", "text": "up", "seen": True}
+
+
+def test_every_caption_is_found_and_equal_ones_once(tmp_path):
+    """The first picture has two captions, the second has one of them too, the third its own."""
+    images = np.zeros((3, 2, 2, 3), np.uint8) + np.arange(3, dtype=np.uint8)[:, None, None, None]
+    texts = ["north", "east", "north", "up"]
+    pairs = np.array([[0, 0], [0, 1], [1, 2], [2, 3]], np.int32)
+    data = PairedData(
+        "three/all", images, texts, np.array([1, 2, 3]), np.array([1, 1, 2, 3]), pairs, image_names=["a", "b", "c"]
+    )
+    write_item_index(tmp_path / "index", Axes(), "space", data, data)
+    pictures, found = EmbeddingIndex(tmp_path / "index"), EmbeddingIndex(tmp_path / "index_of_texts")
+    assert (pictures.modalities, found.modalities) == (("image",), ("text",))
+    assert [(item["text"], item["images"]) for item in found.items] == [
+        ("north", ["a", "b"]),
+        ("east", ["a"]),
+        ("up", ["c"]),
+    ]
+    assert [result.item["text"] for result in found.search(np.eye(3)[1:2], "text", 1)[0]] == ["east"]

@@ -208,3 +208,18 @@ print(sorted({{"tensorflow", "keras"}} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:2] == ["3", "[]"]
+
+
+@pytest.mark.parametrize("k", [0, -1, True, 2.5, "3", None, np.float32(2)])
+def test_an_odd_number_of_results_is_refused(folder, k):
+    with pytest.raises(MmkerasError, match="k as a whole number of 1 or more"):
+        EmbeddingIndex(folder).search(unit(1, 8), "image", k)
+
+
+def test_a_number_of_numpy_is_one(folder):
+    assert len(EmbeddingIndex(folder).search(unit(1, 8), "image", np.int64(3))[0]) == 3
+
+
+def test_queries_that_are_not_of_unit_norm_are_refused(folder):
+    with pytest.raises(MmkerasError, match="queries of unit norm. Received: a norm of 3 in row 1"):
+        EmbeddingIndex(folder).search(unit(2, 8) * [[1], [3]], "image", 3)

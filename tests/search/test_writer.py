@@ -95,3 +95,30 @@ def test_an_item_that_is_no_json_leaves_nothing(tmp_path):
     with pytest.raises(TypeError):
         write(tmp_path / "index", items=[ITEMS[0], {"id": "b", "text": "x", "value": object()}])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("norm", "row"), [(8.58, 1), (0.0, 0), (0.98, 2)])
+def test_rows_that_are_not_of_unit_norm_are_refused(tmp_path, norm, row):
+    values = np.eye(3, dtype=np.float32)
+    values[row] *= norm
+    items = [{"id": str(row), "text": "t"} for row in range(3)]
+    with pytest.raises(
+        MmkerasError, match=rf"image_embeddings of unit norm. Received: a norm of {norm:.4g} in row {row}"
+    ):
+        IndexWriter("space").write(tmp_path / "index", items, image_embeddings=values)
+    assert not (tmp_path / "index").exists()
+    values[row] = np.eye(3)[row] * 1.001  # as half precision leaves it
+    IndexWriter("space").write(tmp_path / "index", items, image_embeddings=values)
+
+
+def test_items_may_hold_numbers_of_numpy(tmp_path):
+    items = [{"id": np.int64(7), "text": "t", "size": np.float32(0.5), "seen": np.bool_(True), "box": np.arange(2)}]
+    IndexWriter("space").write(tmp_path / "index", items, image_embeddings=np.ones((1, 1)))
+    assert EmbeddingIndex(tmp_path / "index").items == [
+        {"id": 7, "text": "t", "size": 0.5, "seen": True, "box": [0, 1]}
+    ]
+    with pytest.raises(MmkerasError, match="items of strings, numbers and lists. Received: <object"):
+        IndexWriter("space").write(
+            tmp_path / "other", [{"id": 1, "text": "t", "x": object()}], image_embeddings=np.ones((1, 1))
+        )
+    assert not (tmp_path / "other").exists()
