@@ -44,31 +44,27 @@ class JpegSegments:
 
 def read_segments(image_bytes):
     """Return the `JpegSegments` of a JPEG: scalar string."""
-    nothing = tf.constant(0)
-    state = _look(tf.strings.substr(image_bytes, 0, _WINDOW), 2, 2, nothing, nothing)
-    # What has a preview, a colour profile or the like in front of its pixels.
-    _, scan, components, frame, exif = tf.cond(state[1] >= 0, lambda: state, lambda: _walk(image_bytes, *state))
-    return JpegSegments(scan, components, frame, exif)
+    return JpegSegments(*_walk(image_bytes))
 
 
 @apart
-def _walk(image_bytes, position, scan, components, frame, exif):
-    """Go on from window to window until there is a scan, or the file ends."""
+def _walk(image_bytes):
+    """Go from window to window until there is a scan, or the file ends; return what `JpegSegments` takes."""
     length = tf.strings.length(image_bytes)
 
     def step(count, position, scan, components, frame, exif):
-        window = cut_out(image_bytes, position, _WINDOW)
-        return count + 1, *_look(window, 0, position, frame, exif)
+        return count + 1, *_look(cut_out(image_bytes, position, _WINDOW), position, frame, exif)
 
-    return tf.while_loop(
+    state = tf.while_loop(
         lambda count, position, scan, *_: (scan < 0) & (position < length) & (count < _MOST_WINDOWS),
         step,
-        (tf.constant(0), position, scan, components, frame, exif),
-    )[1:]
+        [tf.constant(value) for value in (0, 2, -1, 0, 0, 0)],
+    )
+    return state[2:]
 
 
-def _look(window, start, position, frame, exif):
-    """Read the segments of one window, of which the first begins at `start`, at `position` of the file.
+def _look(window, position, frame, exif):
+    """Read the segments of one window, of which the first begins with it, at `position` of the file.
 
     Returns:
         `(position, scan, components, frame, exif)`: where the next window begins, and what `JpegSegments` says.
@@ -77,7 +73,7 @@ def _look(window, start, position, frame, exif):
     # For each byte, where the next segment would begin if one began here; so the chain is but a look-up a segment.
     lengths = 256 * data[2:-1] + data[3:]
     following = tf.minimum(lengths + tf.range(2, _WINDOW - 1), _WINDOW - 4)
-    places = [tf.constant(start)]
+    places = [tf.constant(0)]
     for _ in range(_SEGMENTS - 1):
         places.append(tf.gather(following, places[-1]))
     places = tf.stack(places)
@@ -92,20 +88,19 @@ def _look(window, start, position, frame, exif):
     is_before = tf.range(_SEGMENTS) < count
     is_exif = is_before & tf.reduce_all(tf.gather(heads, [0, 1, 4, 5, 6, 7, 8, 9], axis=1) == _EXIF, axis=1)
     is_frame = is_before & (markers // 16 == 12) & tf.reduce_all(markers[:, tf.newaxis] != _NO_FRAMES, axis=1)
-    offset = position - start
-    exif = tf.where((exif > 0) | ~tf.reduce_any(is_exif), exif, offset + _first(is_exif, places))
+    exif = tf.where((exif > 0) | ~tf.reduce_any(is_exif), exif, position + _first(is_exif, places))
     frame = tf.where((frame > 0) | ~tf.reduce_any(is_frame), frame, _first(is_frame, markers))
 
     last = tf.minimum(count, _SEGMENTS - 1)  # the first that is no segment, if there is one
     head = heads[last]
     stops = (count < _SEGMENTS) & is_inside[last]
     is_scan = stops & (head[0] == 0xFF) & (head[1] == _START_OF_SCAN)
-    next_place = tf.where(count > 0, ends[tf.maximum(count - 1, 0)], start)
+    next_place = tf.where(count > 0, ends[tf.maximum(count - 1, 0)], 0)
     # A byte that is no segment's is stepped over, as decoders do; a marker without a length with its two bytes.
     is_short = (head[0] == 0xFF) & (head[1] >= 0xD0) & (head[1] < _END)
     next_place += tf.where(stops, tf.where(is_short, 2, 1), 0)
-    scan = tf.where(is_scan, offset + places[last], -1)
-    return offset + next_place, scan, tf.where(is_scan, head[4], 0), frame, exif
+    scan = tf.where(is_scan, position + places[last], -1)
+    return position + next_place, scan, tf.where(is_scan, head[4], 0), frame, exif
 
 
 def _first(chosen, values):

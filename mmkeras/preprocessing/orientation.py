@@ -5,7 +5,7 @@ Cameras store pixels as their sensor lies, and beside them which way is up. Dama
 
 import tensorflow as tf
 
-from mmkeras.preprocessing.image_header import cut_out
+from mmkeras.preprocessing.image_header import apart, cut_out
 
 _TAG = 0x0112
 _ENTRY = 12  # bytes: tag, type, count and value
@@ -15,7 +15,7 @@ MAY_TURN = (
     r"\x01\x12\x00[\x03\x04\x06\x08\x09\x0d]\x00\x00\x00[\x01-\x04](\x00\x00\x00|\x00)?[\x02-\x08]"
     r"|\x12\x01[\x03\x04\x06\x08\x09\x0d]\x00[\x01-\x04]\x00\x00\x00[\x02-\x08]"
 )
-_BYTES_OF_TYPE = {3: 2, 4: 4, 6: 1, 8: 2, 9: 4, 13: 4}  # integers that stand in the entry itself
+_BYTES_OF_TYPE = tuple({3: 2, 4: 4, 6: 1, 8: 2, 9: 4, 13: 4}.get(kind, 0) for kind in range(15))  # integers' alone
 
 
 def read_orientation(exif):
@@ -51,16 +51,17 @@ def read_orientation(exif):
     row = rows[tf.argmax(tf.cast(number(rows[:, :2]) == _TAG, tf.int32))]
     kind, count = number(row[2:4]), number(row[4:8])
     # The first value, where all of them stand in the entry: a tag of a single number never needs more.
-    value = tf.add_n(
-        [
-            tf.where((kind == one) & (count * size <= 4), number(row[8 : 8 + size]), 0)
-            for one, size in _BYTES_OF_TYPE.items()
-        ]
+    size = tf.gather(tf.constant(_BYTES_OF_TYPE, tf.int64), tf.minimum(kind, len(_BYTES_OF_TYPE) - 1))
+    four = number(row[8:12])
+    value = tf.where(
+        is_big, four // tf.pow(tf.constant(256, tf.int64), 4 - size), four % tf.pow(tf.constant(256, tf.int64), size)
     )
+    value = tf.where(count * size <= 4, value, 0)
     is_good = is_known & (number(row[:2]) == _TAG) & (count >= 1) & (value >= 1) & (value <= 8)
     return tf.cast(tf.where(is_good, value, 1), tf.int32)
 
 
+@apart
 def turn_upright(image, exif):
     """Turn and mirror a picture (h, w, c) as its EXIF asks, to (h, w, c) or (w, h, c).
 
