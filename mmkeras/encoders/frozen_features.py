@@ -21,7 +21,7 @@ from mmkeras.preprocessing.image import ImagePreprocessor, read_picture
 # Pictures the backbone takes at a time, always: were a batch ever shorter, its last bits would depend on which
 # pictures were cached already.
 BATCH = 32
-FEATURES = 1  # raised whenever the computation changes, so that older caches are made again
+FEATURES = 2  # raised whenever the computation changes, so that older caches are made again
 
 
 def picture_loader(

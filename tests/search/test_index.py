@@ -97,7 +97,7 @@ def test_one_item(tmp_path):
         (np.zeros((1, 7)), "image", 1, r"Expected queries of shape \(Q, 8\). Received: shape \(1, 7\)"),
         (np.zeros(8), "image", 1, r"Received: shape \(8,\)"),
         (np.zeros((1, 8)), "sound", 1, "a modality of this index, image or text. Received: modality='sound'"),
-        (np.zeros((1, 8)), "image", 0, "at least one result. Received: k=0"),
+        (np.eye(1, 8), "image", 0, "a whole number of 1 or more. Received: k=0"),
         (np.full((2, 8), [[0], [np.nan]]), "image", 1, "NaN or infinity in row 1"),
     ],
 )
@@ -203,7 +203,7 @@ def test_no_tensorflow(folder, repository):
 import sys
 import numpy as np
 from mmkeras.search import EmbeddingIndex, IndexWriter
-print(len(EmbeddingIndex({str(folder)!r}).search(np.ones((1, 8)), "image", 3)[0]))
+print(len(EmbeddingIndex({str(folder)!r}).search(np.eye(1, 8), "image", 3)[0]))
 print(sorted({{"tensorflow", "keras"}} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)

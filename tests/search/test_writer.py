@@ -32,7 +32,7 @@ def test_layout(tmp_path):
 
 def test_only_what_there_is(tmp_path):
     items = [{"id": 1, "text": "x"}]
-    write(tmp_path / "index", items=items, image_embeddings=None, text_embeddings=np.ones((1, 4)), pictures=None)
+    write(tmp_path / "index", items=items, image_embeddings=None, text_embeddings=np.eye(1, 4), pictures=None)
     assert {f.name for f in (tmp_path / "index").iterdir()} == {"index.json", "items.jsonl", "text_embeddings.npy"}
     assert np.load(tmp_path / "index" / "text_embeddings.npy").dtype == np.float32
 
@@ -92,7 +92,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch, broken):
 
 
 def test_an_item_that_is_no_json_leaves_nothing(tmp_path):
-    with pytest.raises(TypeError):
+    with pytest.raises(MmkerasError, match="items of strings, numbers and lists. Received: <object"):
         write(tmp_path / "index", items=[ITEMS[0], {"id": "b", "text": "x", "value": object()}])
     assert list(tmp_path.iterdir()) == []
 

@@ -56,9 +56,8 @@ def test_images_of_both_splits_are_counted_whatever_their_names():
 
 
 def test_what_was_left_out_is_counted():
-    train_data = dataclasses.replace(
-        data_of(["a", "b"]), left_out=("c.jsonl, line 3: no picture", "c.jsonl, line 4: x")
-    )
+    lost = ("c.jsonl, line 3: no picture", "c.jsonl, line 4: x")
+    train_data = dataclasses.replace(data_of(["a", "b"]), left_out=lost)
     [note] = data_notes(train_data, dataclasses.replace(data_of(DEV, 1), left_out=lost[:1]))
     assert note == "Left out, since it cannot be read: 2 of the data. The first: c.jsonl, line 3: no picture"
 
