@@ -16,7 +16,7 @@ class MmkerasError(ValueError):
     """A mistake in what was given (a file, a record, a setting), told so that its reader can mend it.
 
     The message names the file, record or argument, the value received and what is allowed. The command line prints it
-    as one line and exits with code 2; in Python it is an ordinary `ValueError`.
+    and exits with code 2; in Python it is an ordinary `ValueError`.
 
     Args:
         message: the text; what TensorFlow's own error texts in it quote of a graph is left out, as by `without_graph`.

@@ -265,7 +265,7 @@ def test_mistakes_in_a_query_are_told(capsys, workplace, tiny_server):
     server = ("--server", tiny_server.address)
     assert "The query is empty" in refused(capsys, "query", "  ", *server)
     assert refused(capsys, "query", "missing.png", *server) == "There is no picture missing.png"
-    assert "Expected at least one result. Received: k=0" in refused(capsys, "query", "a", "-k", 0, *server)
+    assert "Expected k as a whole number of 1 or more. Received: k=0" in refused(capsys, "query", "a", "-k", 0, *server)
     assert "other" in refused(capsys, "query", "a", "--model", "other", *server)
     assert "is no index" in refused(capsys, "query", "a", "--index", "nowhere", *server)
     (workplace / "no.png").write_text("no picture")

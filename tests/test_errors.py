@@ -73,10 +73,10 @@ def test_of_other_assertions_all_is_shown(text):
     assert ServingError("INVALID_ARGUMENT", text).reason == text
 
 
-def test_the_command_line_tells_it_in_one_line(monkeypatch, capsys):
+def test_the_command_line_tells_it_line_by_line(monkeypatch, capsys):
     def fails(path):
         raise MmkerasError(f"{path}:\n  {TEXTS['several at once'][0]}")
 
     monkeypatch.setattr("mmkeras.search.EmbeddingIndex", fails)
     assert main(["query", "omega", "--model", "toy", "--index", "some/index"]) == 2
-    assert capsys.readouterr().err == "mmkeras: error: some/index: no picture\n"
+    assert capsys.readouterr().err == "mmkeras: error: some/index:\n  no picture\n"

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from mmkeras.cli import main
+from mmkeras.cli import COMMANDS, main
 from mmkeras.errors import MmkerasError
 from mmkeras.missing_part_error import MissingPartError
 
@@ -39,7 +39,7 @@ def test_a_missing_library_is_one_line_of_a_command(monkeypatch, capsys):
     def fail(options):
         raise ModuleNotFoundError("No module named 'rich'", name="rich")
 
-    monkeypatch.setattr("mmkeras.cli._recipes", fail)
+    monkeypatch.setitem(COMMANDS, "recipes", fail)
     assert main(["recipes"]) == 2
     assert capsys.readouterr().err == "mmkeras: error: The module rich is not installed: pip install mmkeras\n"
 
@@ -48,6 +48,6 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
     def fail(options):
         raise ModuleNotFoundError("No module named 'mmkeras.trainning'", name="mmkeras.trainning")
 
-    monkeypatch.setattr("mmkeras.cli._recipes", fail)
+    monkeypatch.setitem(COMMANDS, "recipes", fail)
     with pytest.raises(ModuleNotFoundError):
         main(["recipes"])

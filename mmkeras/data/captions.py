@@ -101,18 +101,13 @@ def load_captions(
     def labels(of_items):
         return _label_array([items[item][0]["labels"] for item in of_items], label_names, targets)
 
-    number_of_id = {}
-    for record in records:
-        number_of_id.setdefault(record["id"], record["number"])
-    own_id = {
-        item: first_number[item] if of[0]["id"] is None else number_of_id[of[0]["id"]] for item, of in items.items()
-    }
+    id_of = _ids(records, items, first_number)
     return PairedData(
         name=f"{file.name}/{split}",
         images=images,
         texts=[text for _, text in captions],
-        image_id=np.array([own_id[name] for name in row_of], np.int64),
-        text_image_id=np.array([own_id[item] for item, _ in captions], np.int64),
+        image_id=np.array([id_of[name] for name in row_of], np.int64),
+        text_image_id=np.array([id_of[item] for item, _ in captions], np.int64),
         image_item=np.array([first_number[name] for name in row_of], np.int64),
         text_item=np.array([first_number[item] for item, _ in captions], np.int64),
         ids_given=records[0]["id"] is not None,
@@ -126,6 +121,16 @@ def load_captions(
         pictures_on_demand=on_demand,
         left_out=tuple(left_out),
     )
+
+
+def _ids(records, items, first_number):
+    """The id of each item: the number of the first record that has its `id`, or without one that names it."""
+    number_of_id = {}
+    for record in records:
+        number_of_id.setdefault(record["id"], record["number"])
+    return {
+        item: first_number[item] if of[0]["id"] is None else number_of_id[of[0]["id"]] for item, of in items.items()
+    }
 
 
 def _first(items, limit):

@@ -122,6 +122,8 @@ def cases():
         answer = 2
         if len(text) > 2**16:
             answer = f"Expected texts of at most 65536 bytes. Received: text of row 1 has {len(text)} bytes"
+        elif kind == "not UTF-8":
+            answer = "Expected texts in UTF-8. Received: bytes that are none in row 1; encode_image takes pictures"
         for signature in ("encode_text", "classify_text"):
             yield f"{signature}: {kind}", signature, {"text": strings(b"omega", text)}, answer
         inputs = {"image_bytes": strings(GOOD, GOOD), "text": strings(b"omega", text)}

@@ -54,9 +54,10 @@ def retrieval_table(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the table of retrieval by direction; `None` where the data have no pairs.
 
     Returns:
-        dict: `columns`, headings; `alike`, whether look-alikes count and change something; and `groups`, one for each
-        direction: dicts with `name`, `gallery`, its size, and `rows`, dicts with `name` and `cells`. The last row is
-        what chance would reach with one relevant item; strict rows are there where they differ, and re-ranked ones
+        dict: `columns`, headings; `alike`, whether look-alikes and equal texts count and change something; and
+        `groups`, one for each direction: dicts with `name`, `gallery`, its size, and `rows`, dicts with `name` and
+        `cells`. The last row is what chance would reach with one relevant item; strict rows are there where they
+        differ, and re-ranked ones
         where there was re-ranking.
     """
     columns = _columns(RETRIEVAL, metrics)
@@ -64,7 +65,7 @@ def retrieval_table(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     strict = {key.removeprefix(STRICT): value for key, value in metrics.items() if key.startswith(STRICT)}
     alike = any(metrics.get(key) != value for key, value in strict.items())  # else the strict row would repeat it
-    kinds = (("Look-alikes count", ""), ("Strict", STRICT)) if alike else (("This model", ""),)
+    kinds = (("Equals count", ""), ("Strict", STRICT)) if alike else (("This model", ""),)
     if "k_test" in metrics:
         again = f"{metrics['k_test']} re-ranked"
         kinds = [kind for name, prefix in kinds for kind in ((name, prefix), (f"{name}, {again}", prefix + RERANKED))]

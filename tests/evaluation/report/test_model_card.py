@@ -44,7 +44,7 @@ def test_a_card_says_what_is_needed(card):
 
 def test_re_ranking_stands_beside_what_it_began_with(card, reranked):
     text = card(metrics=reranked.metrics)
-    assert "| Image to text | Look-alikes count, 2 re-ranked | 50.0% |" in text
+    assert "| Image to text | Equals count, 2 re-ranked | 50.0% |" in text
     assert "- rsum: 550.0 (of 600); re-ranked 4" in text
     assert "Re-ranked are the 2 best by embedding of each query" in text
     assert "\n\n\n" not in text

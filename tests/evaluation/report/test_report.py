@@ -122,10 +122,10 @@ def test_the_first_right_one_is_shown_where_no_result_is_of_the_category(model, 
 
 def test_re_ranking_stands_beside_what_it_began_with(write, evaluation, reranked):
     page = Page(write(evaluation=reranked)).text
-    assert "Look-alikes count, 2 re-ranked 50.0%" in page and "Strict, 2 re-ranked 0.0%" in page
-    assert page.index("Look-alikes count 75.0%") < page.index("Look-alikes count, 2 re-ranked")
+    assert "Equals count, 2 re-ranked 50.0%" in page and "Strict, 2 re-ranked 0.0%" in page
+    assert page.index("Equals count 75.0%") < page.index("Equals count, 2 re-ranked")
     assert "Image to text R@1 75.0% re-ranked 50.0%; chance 25%" in page
-    assert "“Re-ranked” are the 2 best by embedding" in page and "“Look-alikes count” takes" in page
+    assert "“Re-ranked” are the 2 best by embedding" in page and "“Equals count” takes" in page
     assert "re-ranked" not in Page(write()).text.lower()
     twins = {key: value for key, value in reranked.metrics.items() if not key.startswith("strict_")}
     page = Page(write(evaluation=dataclasses.replace(reranked, metrics=twins))).text
@@ -156,7 +156,7 @@ def test_photographs_keep_the_page_small(model, make_data, write):
 def test_the_strict_row_is_there_where_it_differs(model, make_data, write):
     assert "Strict" not in Page(write()).text
     page = Page(write(evaluation=evaluate(model, make_data(text_item=np.array([20, 10, 30, 40]))))).text
-    assert "Look-alikes count 75.0% 100.0% 100.0% 1 1.2 Strict 25.0% 100.0% 100.0%" in page
+    assert "Equals count 75.0% 100.0% 100.0% 1 1.2 Strict 25.0% 100.0% 100.0%" in page
 
 
 def test_the_modality_gap_before_and_after(dozen, write):

@@ -47,19 +47,19 @@ def test_look_alikes_and_strict_are_one_row_where_they_are_the_same(capsys, rera
     }
     shown = first_words(evaluation.metrics)
     assert shown.count("This model") == shown.count("Chance") == 2
-    assert "Strict" not in shown and "Look-alikes count" not in shown
+    assert "Strict" not in shown and "Equals count" not in shown
     apart = evaluate(model, make_data(text_item=np.array([20, 10, 30, 40]))).metrics
     shown = first_words(apart)
-    assert shown.count("Look-alikes count") == shown.count("Strict") == 2 and "This model" not in shown
+    assert shown.count("Equals count") == shown.count("Strict") == 2 and "This model" not in shown
     shown = first_words(reranked.metrics)
-    assert shown.count("Look-alikes count, 2 re-ranked") == shown.count("Strict, 2 re-ranked") == 2
+    assert shown.count("Equals count, 2 re-ranked") == shown.count("Strict, 2 re-ranked") == 2
 
 
 def test_the_terminal_shows_the_figures_of_re_ranking(capsys, reranked):
     print_metrics("four/dev", reranked.metrics)
     out = capsys.readouterr().out
-    assert re.search(r"Look-alikes count +75.0%", out)
-    assert re.search(r"Look-alikes count, 2 re-ranked +50.0%", out)
+    assert re.search(r"Equals count +75.0%", out)
+    assert re.search(r"Equals count, 2 re-ranked +50.0%", out)
     assert re.search(r"Strict, 2 re-ranked +0.0%", out)
     assert "rsum 550.0, re-ranked 475.0 (of 600)" in out
 
