@@ -73,7 +73,8 @@ def load_captions(
     split = "+".join(wanted)
     for one in wanted:
         if one not in splits and (one != "all" or not splits):
-            raise MmkerasError(f"{file} has no records of split {one!r}; it has {', '.join(splits) or 'no records'}")
+            has = f"it has {', '.join(splits)}" if splits else "it has no records"
+            raise MmkerasError(f'{file} has no records of split {one!r}; {has}. A line is of one by "split": "{one}"')
     first_number = {}
     items = {}  # from a picture's name, or the number of captions without one, to its records, in the file's order
     for record in records:
