@@ -14,8 +14,8 @@ class ReversalSchedule(keras.callbacks.Callback):
         strength(p) = maximum * (2 / (1 + exp(-gamma p)) - 1),    p = min(1, step / ramp_steps)
 
     so that the encoders learn categories before a modality classifier that has learnt nothing pushes them about. The
-    step counts batches, from where the optimizer stands when `fit` begins: a resumed run, whose optimizer is restored,
-    goes on where it stopped. The strength reached is logged as `reversal_strength`.
+    step is the optimizer's own count, in batches where it accumulates the gradients of several: a resumed run, whose
+    optimizer is restored, goes on where it stopped. The strength reached is logged as `reversal_strength`.
 
     Args:
         ramp_steps: steps until p is 1, 1 or more.
@@ -43,7 +43,8 @@ class ReversalSchedule(keras.callbacks.Callback):
         self.ramp_steps = ramp_steps
         self.maximum = maximum
         self.gamma = gamma
-        self.step = 0
+        self.steps = -1  # of the optimizer, at the batch before
+        self.gathered = 0  # batches since then, whose gradients are accumulated
 
     def strength(self, step: int) -> float:
         """Return the strength at a step counted from the beginning of training."""
@@ -61,13 +62,16 @@ class ReversalSchedule(keras.callbacks.Callback):
                 "Expected steps_per_execution=1: the strength of the reversal is set before every step. "
                 f"Received: steps_per_execution={self.model.steps_per_execution}"
             )
-        optimizer = self.model.optimizer
-        batches_a_step = getattr(optimizer, "gradient_accumulation_steps", None) or 1
-        self.step = int(keras.ops.convert_to_numpy(optimizer.iterations)) * batches_a_step
+        self.steps = -1
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self.model.adversary.gradient_reversal.strength.assign(self.strength(self.step))
-        self.step += 1
+        optimizer = self.model.optimizer
+        steps = int(keras.ops.convert_to_numpy(optimizer.iterations))
+        batches_a_step = getattr(optimizer, "gradient_accumulation_steps", None) or 1
+        self.gathered = 0 if steps != self.steps else min(self.gathered + 1, batches_a_step - 1)
+        self.steps = steps
+        strength = self.strength(steps * batches_a_step + self.gathered)
+        self.model.adversary.gradient_reversal.strength.assign(strength)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         logs["reversal_strength"] = float(keras.ops.convert_to_numpy(self.model.adversary.gradient_reversal.strength))

@@ -18,6 +18,9 @@ try:
         batching_file=flags.get("batching_parameters_file"),
         monitoring_file=flags.get("monitoring_config_file"),
         ssl_file=flags.get("ssl_config_file"),
+        allow_reload_config=["/"],  # as the stock server has it, and no bounds either
+        max_rows=None,
+        max_text_bytes=None,
         max_threads=int(flags["grpc_max_threads"]) if "grpc_max_threads" in flags else None,
     ).start()
 except MmkerasError as error:

@@ -20,6 +20,16 @@ pytestmark = [
     pytest.mark.skipif(KIND != "embedded", reason="tries the ways to ask a server, and is asked of one already"),
 ]
 
+OPEN = """
+import sys, time
+from mmkeras.serving import EmbeddedServer
+path, port, rest_port, folder = sys.argv[1:]
+options = {"allow_reload_config": [folder], "max_rows": None, "max_text_bytes": None}
+with EmbeddedServer(path, port=int(port), rest_port=int(rest_port), **options) as server:
+    print("gRPC at", server.address, flush=True)
+    time.sleep(600)
+"""
+
 
 def suite(*arguments, **environment):
     """The suite in a process of its own: (exit code, its output)."""
@@ -32,14 +42,19 @@ def suite(*arguments, **environment):
 
 @pytest.fixture
 def serve(tmp_path):
-    """A function of the command line's arguments that starts `mmkeras serve`; it ends with the test."""
+    """A function of the command line's arguments that starts `mmkeras serve`; it ends with the test.
+
+    With `reloads_from`, a folder, the server is what serving/README.md says of one that is to load models of the suite.
+    """
     port, rest_port = free_ports(2)
     (tmp_path / "no binaries").mkdir()
     started = []
 
-    def serve(*arguments):
+    def serve(*arguments, reloads_from=None):
         command = [sys.executable, "-m", "mmkeras.cli", "serve", *map(str, arguments)]
         command += ["--port", str(port), "--rest-port", str(rest_port)]
+        if reloads_from:
+            command = [sys.executable, "-c", OPEN, *map(str, (*arguments, port, rest_port, reloads_from))]
         environment = {**os.environ, "PATH": str(tmp_path / "no binaries")}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
         started.append(process)
@@ -55,8 +70,8 @@ def serve(tmp_path):
 def test_by_address(serve, tmp_path):
     """Most of the suite: what needs a server of its own is skipped."""
     write_half(tmp_path / "half" / "1", 1)
-    address = serve(tmp_path / "half")
     models = tmp_path / "models"
+    address = serve(tmp_path / "half", reloads_from=models)
     code, output = suite(str(HERE), MMKERAS_SERVER=address, MMKERAS_SERVER_MODELS=str(models))
     assert code == 0, output
     passed, skipped = (int(output.rpartition(f" {word}")[0].split()[-1]) for word in ("passed", "skipped"))

@@ -43,7 +43,7 @@ def test_the_report_shows_words_and_the_export_leaves_teacher_and_queue_behind(t
     source = run.file("report.html").read_text(encoding="utf-8")
     page = Page(source).text
     assert "What each word looks at" in page and "with the image that came first in its place" in page
-    assert "Queue, for training alone 1,633 " in page  # 2 x 96 x 8 numbers, 96 ids and the pointer
+    assert "Queue, for training alone 1,921 " in page  # 2 x 96 x 8 numbers, 2 x 96 x 2 ids and the pointer
 
     version = export_run(run, tmp_path / "served", model=model)
     card = (version / "assets.extra" / "model_card.md").read_text()

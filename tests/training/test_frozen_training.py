@@ -148,7 +148,8 @@ def test_a_stage_that_trains_the_backbone_reads_pixels(place, cache, computed, t
     with pytest.MonkeyPatch.context() as patch:
         shapes = watch_images(patch)
         model = train(run, verbose=0)
-    assert shapes == [(16, 5), (16, 4, 6, 3)]
+    # Of each stage what the validation loss is measured on, and what is trained on.
+    assert shapes == [(12, 5), (16, 5), (12, 4, 6, 3), (16, 4, 6, 3)]
     size = PRESET["image_preprocessor"] | {"channels": 3}
     hub = build_image_encoder(**size, **PRESET["image_encoder"], handle=str(place / "pictures")).get_layer("hub")
     before, after = ([variable.numpy() for variable in layer.weights] for layer in (hub, model.parts["image_backbone"]))
