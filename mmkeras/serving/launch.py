@@ -1,6 +1,7 @@
 """`mmkeras serve`: the best model server that this machine has, until it is interrupted."""
 
 import logging
+import shlex
 import shutil
 import signal
 import time
@@ -157,5 +158,6 @@ def _announce(server, base_path, name, address, rest_address, paths, where=""):
     served = base_path or paths["config_file"]
     print(f"{server} serves {served}{known} over {' and '.join(over)}{where}; Ctrl+C stops it. Ask it with")
     print(
-        f'    mmkeras query "a text, or the path of a picture" --model {name or "NAME"} --server {address}', flush=True
+        f'    mmkeras query "a text, or the path of a picture" --model {shlex.quote(name or "NAME")} --server {address}',
+        flush=True,
     )

@@ -4,6 +4,7 @@ import contextlib
 import socket
 
 from mmkeras.errors import MmkerasError
+from mmkeras.printable import mmkeras_command
 from mmkeras.serving.errors import ServingError
 
 # How gRPC's details begin, and what an HTTP connection raises, where nobody listens or there is no such host.
@@ -44,7 +45,6 @@ def reaching(server, model):
         if not not_reached and not isinstance(error.__cause__, _NOT_CONNECTED):
             raise
         port = server.rpartition(":")[2]
-        option = f" --port {port}" if port.isdigit() and port != _DEFAULT_PORT and "/" not in server else ""
-        raise MmkerasError(
-            f"No server answers at {server}. Is it running? mmkeras serve savedmodels/{model}{option}"
-        ) from error
+        option = ["--port", port] if port.isdigit() and port != _DEFAULT_PORT and "/" not in server else []
+        start = mmkeras_command("serve", f"savedmodels/{model}", *option)
+        raise MmkerasError(f"No server answers at {server}. Is it running? {start}") from error

@@ -150,3 +150,27 @@ def test_weights_that_change_need_no_new_trace():
     model.fit(batches(), verbose=0)
     np.testing.assert_allclose(model.encode_text(TEXTS), embedding(model, TEXTS), atol=1e-6)
     assert model.batch_encoder._embed_text.embed is traced
+
+
+def test_bytes_that_are_no_text_are_refused():
+    model = build()
+    picture = b"\x89PNG\r\n\x1a\n\x00\x00"
+    with pytest.raises(MmkerasError, match=r"Expected Unicode text. Received: text 1 = b'\\x89PNG.*encode_image takes"):
+        model.encode_text(["a dog", picture])
+    with pytest.raises(MmkerasError, match="Expected Unicode text. Received: text 0"):
+        model.encode_text(["half \ud83d a pair"])
+
+
+def test_gradients_are_not_gathered_over_the_steps_of_one_batch():
+    """CMGAN's pathways take several steps a batch: their gradients would be gathered in place of batches."""
+
+    class Twice(DualEncoder):
+        @property
+        def roles(self):
+            return {"main": 2}
+
+    model = Twice.from_preset(PRESET | {"model": "Twice"}, texts=TEXTS)
+    optimizer = keras.optimizers.Adam(gradient_accumulation_steps=4)
+    with pytest.raises(MmkerasError, match="no gradient_accumulation_steps for main: it takes 2 steps a batch"):
+        model.compile(optimizer)
+    build(optimizer=keras.optimizers.Adam(gradient_accumulation_steps=4))
