@@ -157,7 +157,5 @@ def _announce(server, base_path, name, address, rest_address, paths, where=""):
     known = f" as {name!r}" if name else ""  # of a models.config the original is told, not we
     served = base_path or paths["config_file"]
     print(f"{server} serves {served}{known} over {' and '.join(over)}{where}; Ctrl+C stops it. Ask it with")
-    print(
-        f'    mmkeras query "a text, or the path of a picture" --model {shlex.quote(name or "NAME")} --server {address}',
-        flush=True,
-    )
+    asked = shlex.quote(name or "NAME")
+    print(f'    mmkeras query "a text, or the path of a picture" --model {asked} --server {address}', flush=True)
