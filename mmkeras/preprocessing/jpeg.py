@@ -33,7 +33,6 @@ def decode_jpeg(image_bytes, header, require, max_pixels, background):
     image_bytes = require(is_whole, "JPEG file is truncated (no end marker)", image_bytes)
     shape = tf.image.extract_jpeg_shape(image_bytes, tf.int64)
     image_bytes = require(*size_check("JPEG", shape[0], shape[1], max_pixels), image_bytes)
-    image = tf.io.decode_jpeg(image_bytes, channels=3, dct_method="INTEGER_ACCURATE", fancy_upscaling=True)
     # To walk through the segments takes longer than to decode a small picture: most say at once that they are plain.
     exif, is_split, is_whole = tf.cond(
         _is_plain(tf.strings.substr(image_bytes, 0, _BEGINNING)),
