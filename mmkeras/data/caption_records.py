@@ -69,9 +69,13 @@ def readable(read: Callable[[Any], Any], items: Iterable[Any]) -> tuple[list[Any
 
 
 def told(problems: Sequence[str]) -> str:
-    """Return problems as one message: all of them, or the first few and how many there are."""
-    more = f"\n... and {len(problems) - MOST_TOLD} more" if len(problems) > MOST_TOLD else ""
-    return "\n".join(problems[:MOST_TOLD]) + more
+    """Return problems as one message: all of them, or the first few and how many there are; and what leaves them out."""
+    lines = list(problems[:MOST_TOLD])
+    if len(problems) > MOST_TOLD:
+        lines.append(f"... and {len(problems) - MOST_TOLD} more")
+    if len(problems) > 1:
+        lines.append("skip_bad=true leaves out what cannot be read")
+    return "\n".join(lines)
 
 
 def check_text(where: str, value: str) -> str:

@@ -77,7 +77,8 @@ def test_all_bad_pictures_are_told_at_once(folder):
     records = [record("a.png"), record("empty.png"), record("gone.png"), record("page.png")]
     with pytest.raises(MmkerasError) as caught:
         load(folder, *records[:2], *records[3:])
-    first, second = str(caught.value).split("\n")
+    first, second, cure = str(caught.value).split("\n")
+    assert cure == "skip_bad=true leaves out what cannot be read"
     assert "captions.jsonl, line 2: Cannot read picture" in first and "empty.png" in first
     assert "captions.jsonl, line 3: Cannot read picture" in second and "page.png" in second
     with pytest.raises(MmkerasError, match="line 3: the picture gone.png is missing"):
@@ -88,7 +89,7 @@ def test_many_problems_are_counted(folder):
     with pytest.raises(MmkerasError) as caught:
         load(folder, *["no record"] * 9)
     lines = str(caught.value).split("\n")
-    assert len(lines) == 6 and lines[-1] == "... and 4 more"
+    assert len(lines) == 7 and lines[-2] == "... and 4 more"
 
 
 def test_what_is_bad_is_left_out_where_that_is_asked_for(folder):
