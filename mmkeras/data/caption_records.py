@@ -69,7 +69,7 @@ def readable(read: Callable[[Any], Any], items: Iterable[Any]) -> tuple[list[Any
 
 
 def told(problems: Sequence[str]) -> str:
-    """Return problems as one message: all of them, or the first few and how many there are; and what leaves them out."""
+    """Return problems as one message: all, or the first few and how many there are; and what leaves them out."""
     lines = list(problems[:MOST_TOLD])
     if len(problems) > MOST_TOLD:
         lines.append(f"... and {len(problems) - MOST_TOLD} more")
