@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmkeras.data.paired import PairedData
 from mmkeras.ids import NO_ID
@@ -40,9 +41,7 @@ def relate_equal_texts(data: PairedData, normalizer: Normalizer | None = None) -
     """
     if data.text_features or data.ids_given or data.image_id.ndim == 2:
         return data
-    code: dict[str, int] = {}
-    texts: list[str] = list(data.texts) if normalizer is None else normalizer.normalized(list(data.texts))
-    content = np.fromiter((code.setdefault(text, len(code)) for text in texts), np.int64, len(texts))
+    content = _contents(data, normalizer)
     owners = np.unique(np.column_stack([content, data.text_image_id]), axis=0)
     shared = np.bincount(owners[:, 0]) > 1
     if not shared.any():
@@ -61,9 +60,22 @@ def relate_equal_texts(data: PairedData, normalizer: Normalizer | None = None) -
     return dataclasses.replace(data, image_id=image_id, text_image_id=text_id)
 
 
-def count_shared_texts(data: PairedData) -> tuple[int, int]:
-    """Return how many texts stand at several items, and how many different ones these are; of data after relating."""
-    pairs = np.unique(np.column_stack([data.text_image_id, data.text_item]), axis=0)
-    ids, items = np.unique(pairs[:, 0], return_counts=True)
-    several = ids[items > 1]
-    return int(np.isin(data.text_image_id, several).sum()), len(several)
+def shared_texts(data: PairedData, normalizer: Normalizer | None = None) -> NDArray[np.int64]:
+    """Return the rows of the texts that stand at several items, as `relate_equal_texts` finds them, int64.
+
+    Args:
+        data: `PairedData`.
+        normalizer: the model's text preprocessor.
+    """
+    if data.text_features or data.ids_given:
+        return np.zeros(0, np.int64)
+    content = _contents(data, normalizer)
+    owners = np.unique(np.column_stack([content, data.text_item]), axis=0)
+    return np.flatnonzero((np.bincount(owners[:, 0]) > 1)[content])
+
+
+def _contents(data, normalizer):
+    """A number for each text, which texts share that are one to the model: int64 (T,)."""
+    code: dict[str, int] = {}
+    texts: list[str] = list(data.texts) if normalizer is None else normalizer.normalized(list(data.texts))
+    return np.fromiter((code.setdefault(text, len(code)) for text in texts), np.int64, len(texts))

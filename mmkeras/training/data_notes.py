@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mmkeras.data.equal_texts import count_shared_texts
+from mmkeras.data.equal_texts import shared_texts
 from mmkeras.data.paired import PairedData
 
 if TYPE_CHECKING:
@@ -30,7 +30,12 @@ def data_notes(
     Returns:
         list of sentences, empty where there is nothing to say.
     """
-    return [*_left_out(train, dev), *_shared(train), *_cut(train, text_preprocessor), *_in_both(train, dev)]
+    return [
+        *_left_out(train, dev),
+        *_shared(train, text_preprocessor),
+        *_cut(train, text_preprocessor),
+        *_in_both(train, dev),
+    ]
 
 
 def _left_out(train, dev):
@@ -38,21 +43,16 @@ def _left_out(train, dev):
     return [f"Left out, since it cannot be read: {len(lost):,} of the data. The first: {lost[0]}"] if lost else []
 
 
-def _shared(train):
-    texts, different = count_shared_texts(train)
-    if not texts:
+def _shared(train, text_preprocessor):
+    rows = shared_texts(train, text_preprocessor)
+    if not len(rows):
         return []
-    row = int(np.flatnonzero(np.isin(train.text_image_id, _shared_ids(train)))[0])
+    words = [train.texts[row] for row in rows]
+    different = len(set(words if text_preprocessor is None else text_preprocessor.normalized(words)))
     return [
-        f"{texts:,} of {len(train.texts):,} texts stand at several images ({different:,} different ones, such as "
-        f"{_short(train.shown_texts[row])}): each is a right answer to all of its images, and a negative of none"
+        f"{len(rows):,} of {len(train.texts):,} texts stand at several images ({different:,} different ones, such as "
+        f"{_short(words[0])}): each is a right answer to all of its images, and a negative of none"
     ]
-
-
-def _shared_ids(train):
-    pairs = np.unique(np.column_stack([train.text_image_id, train.text_item]), axis=0)
-    ids, items = np.unique(pairs[:, 0], return_counts=True)
-    return ids[items > 1]
 
 
 def _cut(train, text_preprocessor):

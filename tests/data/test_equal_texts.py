@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mmkeras.data import PairedData, load_captions, relate_equal_texts, training_batches
-from mmkeras.data.equal_texts import count_shared_texts
+from mmkeras.data.equal_texts import shared_texts
 from mmkeras.errors import MmkerasError
 from mmkeras.losses import info_nce, share_id
 from mmkeras.metrics.retrieval import retrieval_metrics
@@ -43,7 +43,7 @@ def test_one_caption_at_several_pictures():
     assert answers(data) == [["a red shape", "A  red shape "]] * 2 + [["blue"]]
     assert data.image_id.ndim == 1
     assert data.image_item.tolist() == [10, 11, 12]
-    assert count_shared_texts(data) == (2, 1)
+    assert shared_texts(data, pieces).tolist() == [0, 1]
 
 
 def test_pictures_of_a_shared_and_of_own_captions():
@@ -57,6 +57,8 @@ def test_pictures_of_a_shared_and_of_own_captions():
 def test_look_alikes_stay_related():
     data = data_of([["alpha"], ["a"], ["a"]])
     data = dataclasses.replace(data, image_id=np.array([10, 10, 12]), text_image_id=np.array([10, 10, 12]))
+    assert shared_texts(dataclasses.replace(data, texts=["alpha", "a", "b"])).tolist() == []
+    assert shared_texts(data).tolist() == [1, 2]  # look-alikes alone share no text
     assert [sorted(row) for row in answers(relate_equal_texts(data))] == [["a", "a", "alpha"]] * 2 + [["a", "a"]]
 
 
@@ -64,6 +66,7 @@ def test_nothing_changes_without_equal_texts_or_with_ids_of_the_users_own():
     data = data_of([["a", "b", "a"], ["c"]])
     assert relate_equal_texts(data) is data  # one picture may say a thing twice
     data = data_of([["a"], ["a"]], ids_given=True)
+    assert not len(shared_texts(data))
     assert relate_equal_texts(data) is data
 
 

@@ -47,7 +47,7 @@ def test_shared_and_cut_texts_are_counted():
 
 
 def test_images_of_both_splits_are_counted_whatever_their_names():
-    train_data, dev = data_of(TRAIN), data_of(DEV, 1, "toy/dev")
+    train_data, dev = data_of(["a", "b", "c", "d"]), data_of(DEV, 1, "toy/dev")
     dev.images[1] = train_data.images[2]
     [note] = data_notes(train_data, dev)
     assert note.startswith("1 of 2 images of toy/dev are in toy/train too, or copies of its images, such as '1-1.png'")
