@@ -53,6 +53,7 @@ CLIENT_MODULES = {
     "mmkeras": {
         *("__init__", "_lazy", "archives", "arguments", "atomic", "cli", "console", "errors", "missing_part_error"),
         "command_options",
+        "limits",
         "printable",
         "query",
     },

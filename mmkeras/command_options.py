@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mmkeras import __version__
+from mmkeras.limits import MAX_ROWS, MAX_TEXT_BYTES
 
 DEFAULT_SERVER = "127.0.0.1:8500"
 
@@ -105,7 +106,10 @@ def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | N
     ):
         serve.add_argument(f"--{option}", type=Path, metavar="FILE", help=what)
     serve.add_argument("--socket", type=Path, metavar="PATH", help="a Unix socket for gRPC beside the port")
-    for option, default, what in (("rows", 4096, "rows of a request"), ("text-bytes", 65536, "bytes of a text")):
+    for option, default, what in (
+        ("rows", MAX_ROWS, "rows of a request"),
+        ("text-bytes", MAX_TEXT_BYTES, "bytes of a text"),
+    ):
         for bounded in (export, serve):
             bounded.add_argument(
                 f"--max-{option}", type=int, default=default, metavar="N", help=f"most {what} (default {default})"

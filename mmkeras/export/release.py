@@ -20,9 +20,9 @@ from mmkeras.evaluation.report.tables import size_table
 from mmkeras.export.golden import golden_examples, write_warm_up
 from mmkeras.export.item_index import write_item_index
 from mmkeras.export.model_folder import check_model_folder
-from mmkeras.export.request_bounds import MAX_ROWS, MAX_TEXT_BYTES
 from mmkeras.export.saved_model import export_saved_model, written_signatures
 from mmkeras.export.space import preprocessing_settings, space_id
+from mmkeras.limits import MAX_ROWS, MAX_TEXT_BYTES
 
 if TYPE_CHECKING:
     from mmkeras.models.image_text_model import ImageTextModel

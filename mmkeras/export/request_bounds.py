@@ -3,9 +3,7 @@
 import tensorflow as tf
 
 from mmkeras.errors import MmkerasError
-
-MAX_ROWS = 4096
-MAX_TEXT_BYTES = 65_536
+from mmkeras.limits import MAX_ROWS, MAX_TEXT_BYTES
 
 
 class RequestBounds:

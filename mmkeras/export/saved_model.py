@@ -11,8 +11,9 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from mmkeras.errors import MmkerasError
-from mmkeras.export.request_bounds import MAX_ROWS, MAX_TEXT_BYTES, RequestBounds
+from mmkeras.export.request_bounds import RequestBounds
 from mmkeras.export.signatures import model_signatures
+from mmkeras.limits import MAX_ROWS, MAX_TEXT_BYTES
 
 if TYPE_CHECKING:
     from mmkeras.models.image_text_model import ImageTextModel

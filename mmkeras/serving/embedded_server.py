@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from mmkeras.errors import MmkerasError
+from mmkeras.limits import MAX_ROWS, MAX_TEXT_BYTES
 from mmkeras.serving.server.config_files import (
     models_config,
     parse_models,
@@ -17,7 +18,7 @@ from mmkeras.serving.server.config_files import (
 )
 from mmkeras.serving.server.loopback import bound_socket, check_port_number
 from mmkeras.serving.server.reload_folders import ReloadFolders
-from mmkeras.serving.server.request_limits import MAX_ROWS, MAX_TEXT_BYTES, RequestLimits
+from mmkeras.serving.server.request_limits import RequestLimits
 from mmkeras.serving.versions import find_versions, version_folder
 
 if TYPE_CHECKING:

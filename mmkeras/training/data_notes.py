@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmkeras.data.equal_texts import shared_texts
 from mmkeras.data.paired import PairedData
 
 if TYPE_CHECKING:
     from mmkeras.preprocessing import StringPreprocessor, TextPreprocessor
-
-ROWS = 1024  # of pictures that are hashed at a time
-SPREADING = -7046029254386353131  # odd, its bits as if drawn: the golden ratio times 2^64, as Knuth multiplies
 
 
 def data_notes(
@@ -69,7 +66,8 @@ def _cut(train, text_preprocessor):
 def _in_both(train, dev):
     if train.images.shape[1:] != dev.images.shape[1:]:
         return []
-    both = np.isin(dev.image_item, train.image_item) | np.isin(row_codes(dev.images), row_codes(train.images))
+    known = set(_digests(train.images))
+    both = np.isin(dev.image_item, train.image_item) | np.array([row in known for row in _digests(dev.images)])
     if not both.any():
         return []
     name = dev.image_names[int(np.argmax(both))]
@@ -83,19 +81,6 @@ def _short(text):
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
-def row_codes(rows: NDArray[np.generic]) -> NDArray[np.int64]:
-    """Return a number for each row, which equal rows share and others, but for very few of 2^64, do not: int64 (N,).
-
-    Args:
-        rows: array (N, ...).
-    """
-    width = int(np.prod(rows.shape[1:])) * rows.itemsize
-    spread = np.random.default_rng(0).integers(-(2**63), 2**63, -(-width // 4), np.int64) | 1
-    codes = np.empty(len(rows), np.int64)
-    for start in range(0, len(rows), ROWS):
-        part = np.ascontiguousarray(rows[start : start + ROWS]).reshape(-1, width // rows.itemsize).view(np.uint8)
-        padded = np.zeros((len(part), 4 * len(spread)), np.uint8)
-        padded[:, :width] = part
-        words = padded.view(np.uint32) * np.int64(SPREADING)  # modulo 2^64
-        codes[start : start + ROWS] = (words ^ (words >> 31)) @ spread  # the high bits come down: they alone differ
-    return codes
+def _digests(rows):
+    """A digest of each row, which equal rows share: a list of bytes."""
+    return [hashlib.blake2b(np.ascontiguousarray(row)).digest() for row in rows]

@@ -10,7 +10,7 @@ from PIL import Image
 from mmkeras.data import PairedData, relate_equal_texts
 from mmkeras.preprocessing import TextPreprocessor
 from mmkeras.training import Run, train
-from mmkeras.training.data_notes import data_notes, row_codes
+from mmkeras.training.data_notes import data_notes
 from mmkeras.training.log import read_log
 from mmkeras.training.memorisation import learnt_by_heart
 
@@ -60,13 +60,6 @@ def test_what_was_left_out_is_counted():
     train_data = dataclasses.replace(data_of(["a", "b"]), left_out=lost)
     [note] = data_notes(train_data, dataclasses.replace(data_of(DEV, 1), left_out=lost[:1]))
     assert note == "Left out, since it cannot be read: 2 of the data. The first: c.jsonl, line 3: no picture"
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "float32"])
-def test_equal_rows_have_equal_codes(dtype):
-    rows = np.random.default_rng(0).integers(0, 3, (9000, 2, 2, 3)).astype(dtype)
-    codes = row_codes(rows)
-    assert len(set(codes.tolist())) == len(np.unique(rows.reshape(len(rows), -1), axis=0))
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmkeras.errors import MmkerasError
+from mmkeras.limits import MAX_ROWS, MAX_TEXT_BYTES
 from mmkeras.serving.errors import ServingError
 from mmkeras.serving.tensors import MAX_REPEATED_BYTES
 
-MAX_ROWS = 4096
 MAX_MESSAGE_BYTES = 128 * 2**20
-MAX_TEXT_BYTES = 65_536
 # As exports name the input, or the feature of a tf.Example, that is tokenized. Other strings may be pictures.
 _TEXT = "text"
 
