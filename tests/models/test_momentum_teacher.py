@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+import types
 
 import keras
 import numpy as np
 import pytest
 
 from mmkeras.errors import MmkerasError
+from mmkeras.models import SoftMask
 
 from ..model_checks import no_user_warning
 from .small_soft_mask import BATCH, IMAGES, TOKEN_IDS, build, same, train, values
@@ -146,3 +148,21 @@ def test_two_replicas_contrast_as_one(repository):
     done = subprocess.run([sys.executable, "-c", ON_TWO_REPLICAS], cwd=repository, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.startswith("equal")
+
+
+def test_pictures_with_several_ids_need_room_in_the_queue():
+    """Pictures 0 and 3 have one caption, and picture 0 another one beside it."""
+    related = BATCH | {
+        "image_id": np.array([[9, 1], [2, -1], [3, -1], [9, -1], [4, -1], [5, -1]]),
+        "text_id": np.array([9, 2, 3, 9, 4, 5]),
+    }
+    data = types.SimpleNamespace(image_id=np.zeros((6, 3), int), label=None)
+    assert SoftMask.arguments_for(data) == {"teacher": {"ids": 3}}
+    assert SoftMask.arguments_for(types.SimpleNamespace(image_id=np.arange(6), label=None)) == {"teacher": {"ids": 2}}
+    model = build()
+    train(model, related)
+    queue = model.teacher.queue
+    assert queue.image_id_queue.numpy()[:6].tolist() == related["image_id"].tolist()
+    assert queue.text_id_queue.numpy()[:6, 0].tolist() == related["text_id"].tolist()
+    with pytest.raises(ValueError, match="at most 2 ids a row.*make it with ids=3"):
+        train(build(), related | {"image_id": np.pad(related["image_id"], ((0, 0), (0, 1)), constant_values=-1)})
