@@ -80,31 +80,50 @@ def resident_mib(pid="self"):
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
+class ResidentMemory:
+    """The memory of a process, looked at twenty times a second from a thread of its own, whatever else is waited for."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.mib = []
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self):
+        while not self._ended.wait(0.05):
+            self.mib.append(resident_mib(self.pid))
+
+    def stop(self):
+        self._ended.set()
+        self._thread.join(30)
+
+    def mean_between(self, begin, end):
+        """The mean from one share of the whole time to another, 0 to 1."""
+        count = len(self.mib)
+        return float(np.mean(self.mib[int(begin * count) : int(np.ceil(end * count))]))
+
+
 def soak(address, rest_address, publish, settles, seconds, changes, pid="self"):
     """Load a server that serves version 1 for so long, while versions 2, 3, ... are published; return figures."""
-    load = Load(address, rest_address)
-    started, resident = time.monotonic(), []
+    load, resident, started = Load(address, rest_address), ResidentMemory(pid), time.monotonic()
     try:
         for change in range(changes + 1):
             if change:
                 publish(change + 1)
                 assert settles(lambda version=change + 1: load.answers.get(version)), f"no answer of {change + 1}"
-            while time.monotonic() < started + (change + 1) * seconds / (changes + 1):
-                resident.append((time.monotonic() - started, resident_mib(pid)))
-                time.sleep(0.05)
+            time.sleep(max(0, started + (change + 1) * seconds / (changes + 1) - time.monotonic()))
     finally:
+        resident.stop()
         load.stop()
-
-    def mean_between(begin, end):
-        return float(np.mean([mib for at, mib in resident if begin * seconds <= at < end * seconds]))
 
     figures = {
         "answers": sum(load.answers.values()),
         "seconds": time.monotonic() - started,
         "versions": sorted(load.answers),
         "faults": load.faults[:5],
-        "MiB after a third": mean_between(1 / 3, 1 / 2),
-        "MiB at the end": mean_between(5 / 6, 2),
+        "MiB after a third": resident.mean_between(1 / 3, 1 / 2),
+        "MiB at the end": resident.mean_between(5 / 6, 1),
     }
     print(json.dumps(figures))
     return figures
