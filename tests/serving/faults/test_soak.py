@@ -81,7 +81,7 @@ def resident_mib(pid="self"):
 
 
 class ResidentMemory:
-    """The memory of a process, looked at twenty times a second from a thread of its own, whatever else is waited for."""
+    """The memory of a process, looked at twenty times a second from a thread of its own."""
 
     def __init__(self, pid):
         self.pid = pid
