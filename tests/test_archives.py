@@ -12,7 +12,7 @@ import pytest
 from mmkeras.archives import check_members, open_arrays, read_member
 from mmkeras.data.feature_file import FeatureFile
 from mmkeras.data.feature_layouts import find_parts
-from mmkeras.data.picture_files import PictureFiles
+from mmkeras.data.stores import open_store
 from mmkeras.encoders.weights_file import read_weights
 from mmkeras.errors import MmkerasError
 
@@ -55,14 +55,14 @@ def test_a_member_never_yields_more_than_it_declares(bomb, little_memory):
     with zipfile.ZipFile(bomb) as archive, pytest.raises(zipfile.BadZipFile, match="Bad CRC-32"):
         read_member(archive, "a.png")
     with pytest.raises(MmkerasError, match=r"a.png in .*pictures.zip cannot be read: Bad CRC-32"):
-        PictureFiles(bomb).find("a.png").read_bytes()
+        open_store(bomb).find("a.png").read_bytes()
 
 
 def test_a_member_that_declares_too_much_is_not_unpacked(bomb, little_memory):
     declare(bomb, 2**29)
     told = "expected at most 268435456 bytes. Received: a.png of 536870912 bytes"
     with pytest.raises(MmkerasError, match=told):
-        PictureFiles(bomb).find("a.png").read_bytes()
+        open_store(bomb).find("a.png").read_bytes()
     with zipfile.ZipFile(bomb) as archive, pytest.raises(zipfile.BadZipFile, match=told):
         read_member(archive, "a.png")
 
@@ -85,7 +85,7 @@ def test_what_python_unpacks_at_once_is_refused(tmp_path, kind):
     with zipfile.ZipFile(tmp_path / "a.zip", "w", kind) as archive:
         archive.writestr("a", b"a picture")
     with pytest.raises(MmkerasError, match="expected members that are stored or deflated. Received: a"):
-        PictureFiles(tmp_path / "a.zip").find("a").read_bytes()
+        open_store(tmp_path / "a.zip").find("a").read_bytes()
 
 
 def array_file(shape, values, descr="<f4"):

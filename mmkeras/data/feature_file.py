@@ -69,3 +69,18 @@ class FeatureFile:
             MmkerasError: as `find`.
         """
         return self._features[[self.find(name) for name in names]].astype(np.float32)
+
+    def check_size(self, takes):
+        """Check that a model takes such features.
+
+        Args:
+            takes: shape of what it takes of a picture, or `None`.
+
+        Raises:
+            MmkerasError: it takes another.
+        """
+        if takes not in (None, (self.size,)):
+            raise MmkerasError(
+                f"{self.file} holds {self.size} features a picture, for a model on such features or on a frozen "
+                f"backbone that makes them. Received: a model that takes {' x '.join(map(str, takes))} a picture"
+            )

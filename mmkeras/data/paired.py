@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mmkeras.errors import MmkerasError
 
 if TYPE_CHECKING:
-    from mmkeras.data.pictures_on_demand import PicturesOnDemand
+    from mmkeras.data.stored_pictures import StoredPictures
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class PairedData:
         text_label: the same for the texts; optional.
         label_names: names of the C categories, with `label`.
         image_names: list of P names, such as `photo.jpg` or `U+03C9`; the strict items where left out.
-        pictures_on_demand: `PicturesOnDemand`, the pictures themselves where `images` are features; optional.
+        pictures_on_demand: `StoredPictures`, the pictures themselves where `images` are features; optional.
         text_names: list of T strings that stand for the texts where these are features: an id, or what they say; the
             strict items where left out.
         ids_given: whether the ids are the user's own, so that equal texts are no reason for others.
@@ -60,7 +60,7 @@ class PairedData:
     text_label: NDArray[np.integer] | None = None
     label_names: Sequence[str] = ()
     image_names: list[str] = None
-    pictures_on_demand: PicturesOnDemand | None = None
+    pictures_on_demand: StoredPictures | None = None
     text_names: list[str] | None = None
     ids_given: bool = False
     left_out: tuple[str, ...] = ()
@@ -106,7 +106,7 @@ class PairedData:
             self._check_label(field)
 
     @property
-    def pictures(self) -> NDArray[np.uint8] | PicturesOnDemand | None:
+    def pictures(self) -> NDArray[np.uint8] | StoredPictures | None:
         """The pictures to be looked at, uint8 (H, W, C) by row; `None` where there are features alone."""
         return self.images if np.ndim(self.images) == 4 else self.pictures_on_demand
 

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmkeras.data.paired import PairedData
+from mmkeras.data.row_reader import RowReader
 from mmkeras.errors import MmkerasError
 
 
@@ -73,7 +74,7 @@ def training_batches(
     steps = steps_per_epoch(data, batch_size)
     with tf.device("CPU"):  # where tf.data runs: on a machine with a GPU the pictures would fill its memory
         pairs = tf.constant(data.pairs, tf.int32)
-        columns = {"image": tf.constant(data.images), "image_id": tf.constant(data.image_id, tf.int64)}
+        columns = {"image_id": tf.constant(data.image_id, tf.int64)}
         if data.label is not None:
             columns["label"] = tf.constant(data.label)
         text = _text_column(data.texts, text_preprocessor) | {"text_id": tf.constant(data.text_image_id, tf.int64)}
@@ -81,12 +82,15 @@ def training_batches(
     def order_of(epoch):
         return _shuffled(pairs, tf.stack([tf.cast(seed, tf.int64), epoch]))
 
-    def batch(step, rows):
-        out = _gather(columns, rows[:, 0]) | _gather(text, rows[:, 1])
+    def rows_of(step, rows):
+        return step, rows[:, 0], rows[:, 1]
+
+    def batch(step, image, image_rows, text_rows):
+        out = {"image": image} | _gather(columns, image_rows) | _gather(text, text_rows)
         return _augmented(out, augment, seed, step)
 
     rows = _stream(order_of, steps, batch_size, first_step)
-    return _finished(rows.enumerate(first_step).map(batch, num_parallel_calls=2, deterministic=True))
+    return _batches(rows.enumerate(first_step).map(rows_of), data.images, batch)
 
 
 def unpaired_batches(
@@ -128,7 +132,7 @@ def unpaired_batches(
         pictures = tf.constant(np.argsort(item, kind="stable"), tf.int32)  # those of one item stand together
         first = tf.constant(np.cumsum(pictures_of_item) - pictures_of_item, tf.int32)
         count = tf.constant(pictures_of_item, tf.float32)
-        image = {"image": tf.constant(data.images), "image_label": tf.constant(data.label)}
+        label = tf.constant(data.label)
         text = _text_column(data.texts, text_preprocessor) | {"text_label": tf.constant(data.text_label)}
 
     def seed_of(stream, epoch):
@@ -141,9 +145,9 @@ def unpaired_batches(
     def texts_in(epoch):
         return _shuffled(tf.range(len(data.texts)), seed_of(2, epoch))
 
-    def batch(step, rows):
-        image_rows, text_rows = rows
-        return _augmented(_gather(image, image_rows) | _gather(text, text_rows), augment, seed, step)
+    def batch(step, image, image_rows, text_rows):
+        out = {"image": image, "image_label": tf.gather(label, image_rows)} | _gather(text, text_rows)
+        return _augmented(out, augment, seed, step)
 
     rows = tf.data.Dataset.zip(
         (
@@ -151,7 +155,8 @@ def unpaired_batches(
             _stream(texts_in, text_steps, batch_size, first_step),
         )
     )
-    return _finished(rows.enumerate(first_step).map(batch, num_parallel_calls=2, deterministic=True))
+    rows = rows.enumerate(first_step).map(lambda step, both: (step, *both))
+    return _batches(rows, data.images, batch)
 
 
 def mismatched_batches(
@@ -202,28 +207,31 @@ def mismatched_batches(
         items = tf.constant(first_pair, tf.int32), tf.constant(pair_counts, tf.float32)
         stretches = tf.constant(first_item, tf.int32), tf.constant(item_counts, tf.float32)
         columns = {
-            "image": tf.constant(data.images),
             "image_id": tf.constant(data.image_id, tf.int64),
             "label": tf.constant(data.label, tf.int32),
         }
         text = _text_column(data.texts, text_preprocessor) | {"text_id": tf.constant(data.text_image_id, tf.int64)}
 
-    def drawn(category, share_of_items, share_of_pairs):
+    def pairs_of(category, share_of_items, share_of_pairs):
         item = _within(*stretches, category, share_of_items)
-        rows = tf.gather(pairs, _within(*items, item, share_of_pairs))
-        return _gather(columns, rows[:, 0]) | _gather(text, rows[:, 1])
+        return tf.gather(pairs, _within(*items, item, share_of_pairs))
 
-    def batch(step):
+    def rows_of(step):
         share = tf.random.stateless_uniform((6, batch_size), tf.stack([tf.cast(seed, tf.int64), step]))
         category = tf.cast(share[0] * categories, tf.int32)
         other = (category + 1 + tf.cast(share[1] * (categories - 1), tf.int32)) % categories
-        matched = _augmented(drawn(category, share[2], share[3]), augment, seed, step)
+        both = [pairs_of(category, share[2], share[3]), pairs_of(other, share[4], share[5])]
+        rows = tf.concat(both, axis=0)
+        return step, rows[:, 0], rows[:, 1]
+
+    def batch(step, image, image_rows, text_rows):
+        out = {"image": image} | _gather(columns, image_rows) | _gather(text, text_rows)
+        matched = _augmented({name: values[:batch_size] for name, values in out.items()}, augment, seed, step)
         # Shifted by draws of their own.
-        mismatched = _augmented(drawn(other, share[4], share[5]), augment, seed + 1, step)
+        mismatched = _augmented({name: values[batch_size:] for name, values in out.items()}, augment, seed + 1, step)
         return matched | {f"other_{name}": values for name, values in mismatched.items()}
 
-    steps = tf.data.Dataset.counter(first_step)
-    return _finished(steps.map(batch, num_parallel_calls=2, deterministic=True))
+    return _batches(tf.data.Dataset.counter(first_step).map(rows_of), data.images, batch)
 
 
 def _pairs_by_category(data):
@@ -296,12 +304,27 @@ def _stream(order_of, steps, batch_size, first_step):
     return tf.data.Dataset.counter(first_epoch).flat_map(epoch_of_batches).skip(skipped)
 
 
-def _finished(batches):
-    """Prefetch, and keep tf.data's tuning thread away.
+def _batches(rows, images, batch):
+    """Read the pictures of each batch and finish it.
 
-    It wakes up at doubling intervals and holds up the end of an iterator until it does: a fit of 15 s took 20.5 s, a
-    longer one 41 s. A batch is made in a few milliseconds beside a step, so there is nothing to tune.
+    tf.data's tuning thread is kept away: it wakes up at doubling intervals and holds up the end of an iterator until it
+    does. A fit of 15 s took 20.5 s, a longer one 41 s.
+
+    Args:
+        rows: `tf.data.Dataset` of tuples: the step, the rows of pictures (B,), and what else `batch` takes.
+        images: the pictures, see `RowReader`.
+        batch: function from the step, the pictures, their rows and what else, to a batch.
     """
+    reader = RowReader(images)
     options = tf.data.Options()
     options.autotune.enabled = False
-    return batches.prefetch(2).with_options(options)
+    return (
+        rows.map(lambda step, image_rows, *others: (step, reader.fetch(image_rows), image_rows, *others))
+        .map(
+            lambda step, image, *others: batch(step, reader.decode(image), *others),
+            num_parallel_calls=reader.threads,
+            deterministic=True,
+        )
+        .prefetch(2)
+        .with_options(options)
+    )

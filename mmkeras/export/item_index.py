@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmkeras.export.pictures import encode_for_show
+from mmkeras.export.pictures import ShownPictures, suffix_for_show
 from mmkeras.search.writer import IndexWriter
 
 
@@ -37,11 +37,12 @@ def write_item_index(folder, model, identity, data, seen, precision="float32"):
         {"id": name, "text": text, "seen": bool(was_seen)}
         for name, text, was_seen in zip(data.image_names, texts, known, strict=True)
     ]
-    pictures = {}
-    for item, picture in zip(items, data.pictures, strict=True) if data.pictures is not None else ():
-        suffix, content = encode_for_show(picture)
-        item["picture"] = f"{item['id']}{suffix}"
-        pictures[item["picture"]] = content
+    pictures = None
+    if data.pictures is not None:
+        suffix = suffix_for_show(*data.pictures.shape[1:3])
+        for item in items:
+            item["picture"] = f"{item['id']}{suffix}"
+        pictures = ShownPictures({item["picture"]: row for row, item in enumerate(items)}, data.pictures)
     writer = IndexWriter(identity, precision)
     image_embeddings = model.encode_image(data.images)
     writer.write(

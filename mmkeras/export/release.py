@@ -101,7 +101,7 @@ def export_run(
         }
         (extra / "space.json").write_text(json.dumps(space, indent=2) + "\n")
         (extra / "model_card.md").write_text(_card(run, model, to.name, space, metrics, beside))
-        write_item_index(extra / "index", model, identity, load("all"), seen=load("train"))
+        write_item_index(extra / "index", model, identity, load("all"), seen=load("train", unread=True))
     return version
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from mmkeras.data.stored_pictures import StoredPictures
 from mmkeras.encoders.encoder import Encoder, vectors_of
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.image import ImagePreprocessor, Picture
@@ -17,7 +18,7 @@ from mmkeras.preprocessing.text import TextPreprocessor
 from mmkeras.tensors import Tensor, TensorLike, Vectors
 
 # What a user embeds: many of either, or an array as the encoder takes it.
-Pictures: TypeAlias = Iterable[Picture] | NDArray[Any]
+Pictures: TypeAlias = Iterable[Picture] | NDArray[Any] | StoredPictures
 Texts: TypeAlias = Iterable[str | bytes] | NDArray[Any]
 
 
@@ -63,8 +64,8 @@ class BatchEncoder:
         """
         return self._in_batches(self._embed_text, self.checked_texts(texts), batch_size)
 
-    def checked_images(self, images: Pictures) -> NDArray[Any]:
-        """Return images as an array that fits the image encoder.
+    def checked_images(self, images: Pictures) -> NDArray[Any] | StoredPictures:
+        """Return images as an array that fits the image encoder, or pictures that are not read yet.
 
         Args:
             images: see `ImageTextModel.encode_image`.
@@ -72,7 +73,7 @@ class BatchEncoder:
         Raises:
             MmkerasError: see `ImageTextModel.encode_image`.
         """
-        if not isinstance(images, np.ndarray):
+        if not isinstance(images, (np.ndarray, StoredPictures)):
             if self.image_preprocessor is None:
                 raise MmkerasError("Expected an array of feature vectors: this model has no image_preprocessor")
             images = self.image_preprocessor.load(images)
@@ -151,7 +152,7 @@ class BatchEncoder:
         if not len(rows):
             vectors = self.image_encoder.vectors  # of both encoders
             return {name: np.zeros((0, tensor.shape[-1]), np.float32) for name, tensor in vectors.items()}
-        parts = [embed(rows[start : start + batch_size]) for start in range(0, len(rows), batch_size)]
+        parts = [embed(np.asarray(rows[start : start + batch_size])) for start in range(0, len(rows), batch_size)]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

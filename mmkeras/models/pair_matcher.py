@@ -99,7 +99,7 @@ def _encoded(encoder, rows, batch_size):
     with tempfile.TemporaryFile() as file:  # it has no name, and is gone with the mapping
         try:
             for start in range(0, len(rows), batch_size):
-                embedding, tokens = encode(tf.cast(rows[start : start + batch_size], signature.dtype))
+                embedding, tokens = encode(tf.cast(np.asarray(rows[start : start + batch_size]), signature.dtype))
                 embeddings.append(embedding.numpy())
                 file.write(tokens.numpy().tobytes())  # bfloat16 is no buffer
             file.flush()

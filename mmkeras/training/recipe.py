@@ -53,15 +53,22 @@ class Recipe(StageSettings):
         "where the captions file's pictures lie, a folder or a zip, or their features, an `.npz` file of `names` and"
         " `features`; by default the folder of the file",
     )
-    skip_bad: bool = setting(
-        False,
-        "whether records and pictures of a captions file that cannot be read are left out, and told, in place of an"
-        " error",
+    skip_unreadable: float = setting(
+        0.0,
+        "share of the records of pictures with captions that may be unreadable; those are left out, and told, in place"
+        " of an error",
+        most=1,
     )
     pictures_outside: bool = setting(
         False,
         "whether a captions file may name pictures outside of `image_folder`, by `../`, an absolute path or a symbolic"
         " link; they then lie in reports and exports",
+    )
+    memory_mib: int = setting(
+        1024,
+        "decoded pictures are kept in memory where those of the training and dev splits take no more than so many MiB;"
+        " more are read from disk when a batch wants them, with the same batches",
+        least=0,
     )
     backbone: str = setting(
         "",

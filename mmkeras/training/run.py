@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -22,6 +23,7 @@ from mmkeras.training.recipe import Recipe
 if TYPE_CHECKING:
     from mmkeras.data.paired import PairedData
     from mmkeras.data.picture_loader import PictureLoader
+    from mmkeras.data.sources import Source
     from mmkeras.models.image_text_model import ImageTextModel
 
 RUN_FORMAT = 2  # of the folder's layout; raised when an older reader could misread it
@@ -129,12 +131,15 @@ class Run:
         Raises:
             MmkerasError: the data is not what the run began with.
         """
+        from mmkeras.data.stored_pictures import StoredPictures
+
         digest = hashlib.sha256()
         labels = [label for label in (data.label, data.text_label) if label is not None]
         names = list(data.label_names) if data.text_features else [*data.texts, *data.label_names]
         features = [data.texts] if data.text_features else []
         words = "\n".join(names).encode()
-        for part in (data.images, *features, data.image_id, data.text_image_id, data.pairs, words, *labels):
+        pictures = data.pictures.digest.encode() if isinstance(data.pictures, StoredPictures) else data.images
+        for part in (pictures, *features, data.image_id, data.text_image_id, data.pairs, words, *labels):
             digest.update(part)  # type: ignore[arg-type]
         if self.info["data_digest"] is None:
             self.update(data_digest=digest.hexdigest())
@@ -144,22 +149,33 @@ class Run:
                 "weights of an uninterrupted run. Restore the data, or start a new run"
             )
 
-    def load_data(self, split: str, loader: PictureLoader | None) -> PairedData:
-        """Load one split of the data that the run is about, as `load_source` does.
-
-        Args:
-            split: `train` (the recipe's `train_split`), `dev`, `test` or `all`.
-            loader: what `picture_loader` returns for the model, or its `ImagePreprocessor`; `None` for a
-                model over feature vectors.
-        """
-        from mmkeras.data.sources import load_source
+    @functools.cached_property
+    def source(self) -> Source:
+        """The data set that the run is about; its records are read once."""
+        from mmkeras.data.sources import open_source
 
         recipe = self.recipe
-        folder = recipe.image_folder or None
-        split = recipe.train_split if split == "train" else split
         targets: Any = recipe.targets
-        reading = {"skip_bad": recipe.skip_bad, "pictures_outside": recipe.pictures_outside}
-        return load_source(recipe.data, split, loader, folder, recipe.limit, targets, **reading)
+        reading = {key: getattr(recipe, key) for key in ("skip_unreadable", "pictures_outside", "memory_mib")}
+        return open_source(recipe.data, recipe.image_folder or None, targets, **reading)
+
+    def load_data(self, split: str, loader: PictureLoader | None, unread: bool = False) -> PairedData:
+        """Load one split of the data that the run is about, see `load_splits`."""
+        return self.load_splits([split], loader, unread)[0]
+
+    def load_splits(
+        self, splits: Sequence[str], loader: PictureLoader | None, unread: bool = False
+    ) -> list[PairedData]:
+        """Load splits of the data that the run is about.
+
+        Args:
+            splits: `train` (the recipe's `train_split`), `dev`, `test` or `all`.
+            loader: what `picture_loader` returns for the model, or its `ImagePreprocessor`; `None` for a
+                model over feature vectors.
+            unread: whether pictures are not read before somebody looks at them; then there are no features of them.
+        """
+        names = [self.recipe.train_split if split == "train" else split for split in splits]
+        return self.source.splits(names, loader, self.recipe.limit, unread)
 
     def check_finished(self) -> None:
         """Raise a `MmkerasError` that says how to go on, where training has not finished."""

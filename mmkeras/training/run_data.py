@@ -75,4 +75,4 @@ class RunData:
     @functools.cache  # noqa: B019 - it lives as long as a training
     def _load(self, pixels):
         loader = self.image_preprocessor if pixels else self.loader
-        return tuple(self.run.load_data(split, loader) for split in ("train", "dev"))
+        return tuple(self.run.load_splits(("train", "dev"), loader))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmkeras.data import PairedData, load_captions, relate_equal_texts, training_batches
+from mmkeras.data import PairedData, load_source, relate_equal_texts, training_batches
 from mmkeras.data.equal_texts import shared_texts
 from mmkeras.errors import MmkerasError
 from mmkeras.losses import info_nce, share_id
@@ -97,7 +97,7 @@ def write(tmp_path):
 
 def test_an_id_says_what_belongs_together(write):
     records = [{"captions": ["a"], "id": "x"}, {"captions": ["b"], "id": "x"}, {"captions": ["a"], "id": 3}]
-    data = load_captions(write(*records), "train", ImagePreprocessor(4, 4))
+    data = load_source(write(*records), "all", ImagePreprocessor(4, 4))
     assert answers(relate_equal_texts(data)) == [["a", "b"], ["a", "b"], ["a"]]
     assert data.image_item.tolist() == [1, 2, 3]
 
@@ -105,16 +105,16 @@ def test_an_id_says_what_belongs_together(write):
 def test_ids_stand_in_all_records_or_in_none(write):
     file = write({"captions": ["a"], "id": "x"}, {"captions": ["b"]})
     with pytest.raises(MmkerasError, match="line 2: expected an id in every record or in none.*1 of 2 without one"):
-        load_captions(file, "train", ImagePreprocessor(4, 4))
+        load_source(file, "train", ImagePreprocessor(4, 4))
     file = write({"captions": ["a"], "id": 1.5})
     with pytest.raises(MmkerasError, match="line 1: expected id to be a string or a whole number. Received: id=1.5"):
-        load_captions(file, "train", ImagePreprocessor(4, 4))
+        load_source(file, "train", ImagePreprocessor(4, 4))
 
 
 def test_the_shared_captions_of_hard_inputs(real_data):
     """Six captions at three pictures each: a perfect model has R@1 1 and the loss reaches 0."""
     folder = real_data / "hard_inputs"
-    data = load_captions(folder / "captions" / "dup_caption.jsonl", "train", ImagePreprocessor(8, 8), folder / "pics")
+    data = load_source(folder / "captions" / "dup_caption.jsonl", "train", ImagePreprocessor(8, 8), folder / "pics")
     related = relate_equal_texts(data, TextPreprocessor.train(data.texts, 60, 8))
     code = np.unique(data.texts, return_inverse=True)[1]
     texts = np.eye(code.max() + 1, dtype="float32")[code]

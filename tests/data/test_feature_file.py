@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from mmkeras.data import load_captions
+from mmkeras.data import load_source
 from mmkeras.data.feature_file import FeatureFile
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing import ImagePreprocessor
@@ -35,7 +35,7 @@ def captions(tmp_path):
 @pytest.mark.parametrize("preprocessor", [FrozenFeatures(), None], ids=["frozen backbone", "features alone"])
 def test_captions_with_features_in_place_of_pictures(write, captions, preprocessor):
     file = write(names=["a.jpg", "b.jpg"], features=FEATURES)
-    data = load_captions(captions, "train", preprocessor, file)
+    data = load_source(captions, "train", preprocessor, file)
     assert data.images.dtype == np.float32 and data.images.tolist() == [[4, 5, 6], [1, 2, 3]]
     assert data.pairs.tolist() == [[0, 0], [1, 1], [1, 2]] and data.pictures is None
 
@@ -43,13 +43,13 @@ def test_captions_with_features_in_place_of_pictures(write, captions, preprocess
 def test_a_model_that_takes_something_else_is_told(write, captions):
     file = write(names=["a.jpg", "b.jpg"], features=FEATURES)
     with pytest.raises(MmkerasError, match="holds 3 features a picture.*Received: a model that takes 8 x 8 x 3"):
-        load_captions(captions, "train", ImagePreprocessor(8, 8), file)
+        load_source(captions, "train", ImagePreprocessor(8, 8), file)
 
 
 def test_a_missing_picture_is_told_with_its_line(write, captions):
     file = write(names=["b.jpg", "c.jpg"], features=FEATURES)
     with pytest.raises(MmkerasError, match=r"captions\.jsonl, line 2: a\.jpg is missing in .*features\.npz"):
-        load_captions(captions, "train", None, file)
+        load_source(captions, "train", None, file)
 
 
 @pytest.mark.parametrize(

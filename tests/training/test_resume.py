@@ -205,18 +205,16 @@ def test_another_seed_gives_other_weights(create_run):
 
 
 def test_changed_data_is_refused_on_resuming(create_run, monkeypatch):
-    from mmkeras.data import sources
-
     run = interrupt(create_run("run", "epochs=1"), monkeypatch, epoch=0, batch=8)
     before = run.file("checkpoint.npz").read_bytes()
-    load_source = sources.load_source
+    load_splits = type(run).load_splits
 
     def changed(*arguments, **reading):
-        data = load_source(*arguments, **reading)
-        data.images[0, 0, 0, 0] ^= 1
-        return data
+        splits = load_splits(*arguments, **reading)
+        splits[0].images[0, 0, 0, 0] ^= 1
+        return splits
 
-    monkeypatch.setattr(sources, "load_source", changed)
+    monkeypatch.setattr(type(run), "load_splits", changed)
     with pytest.raises(MmkerasError, match="The data glyphs/train changed since the run"):
         train(run, verbose=0)
     assert run.file("checkpoint.npz").read_bytes() == before

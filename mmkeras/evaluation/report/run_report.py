@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from mmkeras.data.captions import Targets
 from mmkeras.data.paired import PairedData
+from mmkeras.data.records import Targets
 from mmkeras.data.sources import load_source
 from mmkeras.encoders.frozen_features import picture_loader
 from mmkeras.errors import MmkerasError

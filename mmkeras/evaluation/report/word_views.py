@@ -47,7 +47,7 @@ def draw_words(model: ImageTextModel, evaluation: Evaluation, seed: int) -> dict
     data = evaluation.data
     chosen = _chosen(evaluation, np.random.default_rng([seed, 2]))  # other draws than those of the galleries
     found = model.word_masks(
-        data.images[[picture for _, picture, *_ in chosen]], [data.texts[text] for text, *_ in chosen]
+        np.asarray(data.images[[picture for _, picture, *_ in chosen]]), [data.texts[text] for text, *_ in chosen]
     )
     views = [
         {"text": data.texts[text], "rank": rank, "instead": instead} | _view(data.images[picture], seen)

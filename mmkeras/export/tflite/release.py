@@ -13,7 +13,6 @@ import numpy as np
 
 import mmkeras
 from mmkeras.atomic import new_folder
-from mmkeras.data.sources import load_source
 from mmkeras.encoders.frozen_features import picture_loader
 from mmkeras.errors import MmkerasError
 from mmkeras.export.item_index import write_item_index
@@ -127,7 +126,7 @@ def export_tflite(
         if index:
             load = functools.partial(run.load_data, loader=loader)
             pictures = write_item_index(
-                beside / "index", model, identity, load("all"), seen=load("train"), precision=index
+                beside / "index", model, identity, load("all"), seen=load("train", unread=True), precision=index
             )
             described["index"] = _index_measured(beside / "index", index, pictures, expected[: -len(EDGES)])
         (beside / "device.json").write_text(json.dumps(described, indent=2) + "\n")
@@ -136,12 +135,8 @@ def export_tflite(
 
 
 def _texts(run, loader, split, count):
-    """The first texts of a split; no more pictures than theirs are read."""
-    recipe = run.recipe
-    split = recipe.train_split if split == "train" else split
-    limit = min(recipe.limit or count, count)
-    reading = {"skip_bad": recipe.skip_bad, "pictures_outside": recipe.pictures_outside}
-    data = load_source(recipe.data, split, loader, recipe.image_folder or None, limit, recipe.targets, **reading)
+    """The first texts of a split; no picture is read."""
+    data = run.load_data(split, loader, unread=True)
     return list(data.texts[:count])
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmkeras.data import PairedData, load_captions, load_source
-from mmkeras.data.pictures_on_demand import PicturesOnDemand
+from mmkeras.data import PairedData, load_source
+from mmkeras.data.stored_pictures import StoredPictures
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing import ImagePreprocessor
 
@@ -35,7 +35,7 @@ def file(tmp_path):
 
 
 def test_captions_as_features_with_their_pictures(file):
-    data = load_captions(file, "train", Means(ImagePreprocessor(4, 4)))
+    data = load_source(file, "all", Means(ImagePreprocessor(4, 4)))
     assert data.images.tolist() == [[0, 1, 2], [10, 1, 2], [20, 1, 2]]
     assert data.pictures[2].tolist() == np.full((4, 4, 3), (20, 1, 2)).tolist()
     turned = data.chosen(np.array([2, 0]), np.arange(3))
@@ -52,12 +52,12 @@ def test_glyphs_as_features_with_their_pictures(glyphs, monkeypatch):
 
 
 def test_pictures_are_those_of_the_data_where_it_has_pixels(file):
-    data = load_captions(file, "train", ImagePreprocessor(4, 4))
+    data = load_source(file, "all", ImagePreprocessor(4, 4))
     assert data.pictures is data.images and data.pictures_on_demand is None
 
 
 def test_as_many_pictures_as_features():
-    shown = PicturesOnDemand(["a.png"], ImagePreprocessor(4, 4))
+    shown = StoredPictures(["a.png"], ImagePreprocessor(4, 4))
     ids = np.arange(2)
     with pytest.raises(MmkerasError, match="toy: expected 2 rows in pictures_on_demand. Received: 1"):
         PairedData("toy", np.zeros((2, 3)), ["a", "b"], ids, ids, np.zeros((0, 2), np.int32), pictures_on_demand=shown)

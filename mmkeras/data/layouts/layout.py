@@ -1,0 +1,53 @@
+"""`Layout`: what a reader of one layout is."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from mmkeras.data.layouts.row import Row
+from mmkeras.data.stores import PictureStore, open_store
+
+
+class Layout(abc.ABC):
+    """Reads one layout. A new one is a subclass in a file of its own, and a line in `finding.py`.
+
+    Args:
+        source: path of the file or folder.
+
+    Attributes:
+        title: what people call the layout, "CSV or TSV".
+        expected: a record of it, for messages.
+        unused: names of columns or keys of the source that say nothing here; known once the rows were read.
+    """
+
+    title: ClassVar[str]
+    expected: ClassVar[str] = '{"image": "name.jpg", "split": "train", "captions": ["..."]}'
+
+    def __init__(self, source: Path) -> None:
+        self.source = source
+        self.unused: list[str] = []
+
+    @classmethod
+    @abc.abstractmethod
+    def recognises(cls, source: Path) -> bool:
+        """Return whether a file or folder, which is there, is of this layout; reads no more than its beginning."""
+
+    @abc.abstractmethod
+    def rows(self) -> Iterator[Row]:
+        """Return the records one after the other.
+
+        Raises:
+            MmkerasError: the source as a whole cannot be read.
+        """
+
+    def store(self, place: Path | None, outside: bool = False) -> PictureStore:
+        """Return where the pictures lie.
+
+        Args:
+            place: what the user says, a folder or an archive; by default the folder of the file.
+            outside: whether names may lead out of it.
+        """
+        return open_store(place or self.source.parent, outside)

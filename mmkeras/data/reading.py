@@ -1,0 +1,121 @@
+"""`read`: from any layout that people have to `CaptionedPictures`."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+from mmkeras.data.captioned_pictures import MEMORY_MIB, CaptionedPictures
+from mmkeras.data.feature_file import FeatureFile
+from mmkeras.data.layouts import find_layout
+from mmkeras.data.picture_loader import PictureLoader
+from mmkeras.data.records import Targets, check_left_out, read_records
+from mmkeras.data.split_names import canonical_split, drawn_splits
+from mmkeras.errors import MmkerasError
+
+
+def read(
+    source: str | os.PathLike[str],
+    images: str | os.PathLike[str] | None = None,
+    loader: PictureLoader | None = None,
+    targets: Targets = "",
+    skip_unreadable: float = 0.0,
+    pictures_outside: bool = False,
+    memory_mib: int = MEMORY_MIB,
+) -> CaptionedPictures:
+    """Read a data set of pictures with captions, in any layout of `mmkeras.data.layouts`; no picture is decoded yet.
+
+    Records that name one picture are one picture with all their captions, however they write its name: `a.png` and
+    `./a.png`, an absolute path, a symbolic link, a copy of the file. Equal captions of different pictures are right
+    answers to all of these, see `relate_equal_texts`, unless every record has an `id`: then equal ids say what belongs
+    together. Where no record says its split, 80 % of the pictures are `train`, 10 % `dev` and 10 % `test`, by their
+    names. Where some do, the others are `train`.
+
+    Args:
+        source: path of a file or a folder.
+        images: where the pictures lie, a folder or an archive, see `mmkeras.data.stores.open_store`; by default the
+            folder of the file. Or their features, an `.npz` file, see `FeatureFile`, where the model takes such ones or
+            its frozen backbone makes them.
+        loader: `ImagePreprocessor` that makes pixels of the pictures; by default 224 x 224 px.
+        targets: `""` reads no labels; `"category"` reads `label`, one a record; `"tags"` reads `labels`, any number.
+        skip_unreadable: the share of records, 0 to 1, that may be unreadable; those are left out and told.
+        pictures_outside: whether names may lead out of `images`, see `FolderStore`.
+        memory_mib: decoded pictures of the splits that are loaded together are kept in memory where they take no more
+            than so many MiB; more of them are read when a batch wants them. The batches are the same.
+
+    Returns:
+        `CaptionedPictures`.
+
+    Raises:
+        MmkerasError: a layout that is not known, records that are none, blank captions, pictures that are missing or
+            outside, labels that are missing or no names, two labellings of one picture, with the file, the records and
+            the pictures, all at once.
+
+    Example:
+        >>> data = mmkeras.data.read("captions.csv", images="photos")
+        >>> data.counts
+        {'train': 1598, 'dev': 203, 'test': 199}
+    """
+    layout = find_layout(Path(source))
+    records, problems, count = read_records(layout, targets)
+    names = list(dict.fromkeys(record.image for record in records if record.image is not None))
+    features = FeatureFile(images) if str(images).endswith(".npz") else None
+    store = layout.store(Path(images) if images else None, pictures_outside) if features is None else None
+    check_left_out(problems, count, skip_unreadable)
+    found, missing = {}, {}
+    what_to_do = ". Restore it, remove the record, or give image_folder" if store else ""
+    for name in names:
+        try:
+            found[name] = features.find(name) if store is None else store.find(name)
+        except MmkerasError as error:
+            missing[name] = f"{error}{what_to_do}"
+    if features is None:
+        records = _merged(records, found, targets)
+    drawn = bool(records) and all(record.split is None for record in records)
+    return CaptionedPictures(
+        layout.source,
+        _with_splits(records, drawn),
+        found if features is None else features,
+        missing,
+        loader,
+        targets,
+        problems,
+        count,
+        skip_unreadable,
+        memory_mib,
+        drawn,
+        layout.title,
+        layout.unused,
+    )
+
+
+def _merged(records, found, targets):
+    """Records in which one picture has one name, the first, whatever it is called elsewhere."""
+    first_of, name_of, labels = {}, {}, {}
+    for record in records:
+        if record.image not in found or record.image in name_of:
+            continue
+        place, _, _ = found[record.image].stamp()
+        first = first_of.setdefault(place, record.image)
+        labels.setdefault(first, record.labels)
+        name_of[record.image] = first if not targets or labels[first] == record.labels else record.image
+    return [dataclasses.replace(record, image=name_of.get(record.image, record.image)) for record in records]
+
+
+def _with_splits(records, drawn):
+    if not drawn:
+        known = {record.split for record in records}
+        return [dataclasses.replace(record, split=_named(record.split or "train", known)) for record in records]
+    items = list(dict.fromkeys(_item(record) for record in records))
+    split_of = dict(zip(items, drawn_splits(items), strict=True))
+    return [dataclasses.replace(record, split=split_of[_item(record)]) for record in records]
+
+
+def _named(split, known):
+    """`dev` for `val`, and so on, unless the source has a `dev` of its own."""
+    return split if canonical_split(split) in known else canonical_split(split)
+
+
+def _item(record):
+    return f"record {record.number}" if record.image is None else record.image

@@ -1,0 +1,208 @@
+"""`Record`: what one line of anybody's data says, checked; and what is wrong with those that say something else."""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, TypeAlias
+
+from mmkeras.data.layouts import Layout, Row
+from mmkeras.errors import MmkerasError
+
+Targets: TypeAlias = Literal["", "category", "tags"]
+
+ADDED = {"": "", "category": ', with "label": "dog"', "tags": ', with "labels": ["dog", "beach"]'}  # by targets
+MOST_TOLD = 5  # problems of one file that a message spells out
+
+
+@dataclasses.dataclass(slots=True)
+class Record:
+    """A picture with captions, or with targets one of both.
+
+    Args:
+        number: position in the source; it tells records apart.
+        where: for messages, `line 3`.
+        image: the picture's name, the shortest way to write its path; `None` where there is none.
+        captions: list of texts, none of them blank.
+        split: `train`, `dev`, `test` or another; `None` where the source does not say.
+        id: what says which records belong together; `None` where there is none.
+        labels: sorted tuple of names of categories.
+    """
+
+    number: int
+    where: str
+    image: str | None
+    captions: list[str]
+    split: str | None
+    id: int | str | None
+    labels: tuple[str, ...]
+
+
+def read_records(layout: Layout, targets: Targets = "") -> tuple[list[Record], list[str], int]:
+    """Read and check all records of a layout.
+
+    Args:
+        layout: `Layout` of a source.
+        targets: `""`; `"category"` where every record has a `label`; `"tags"` where it has `labels`. With targets a
+            record may be a picture without captions, or captions without a picture.
+
+    Returns:
+        list of `Record`; list of what is wrong with those that are none, a message each, with the source and the
+        line; and how many there were.
+
+    Raises:
+        MmkerasError: unknown targets; two records that label one picture differently or give it two ids, ids in some
+            records only.
+    """
+    if targets not in ADDED:
+        raise MmkerasError(f'Expected targets "", "category" or "tags". Received: targets={targets!r}')
+    rows = list(enumerate(layout.rows(), 1))
+    records, problems = readable(lambda row: _record(layout, *row, targets), rows)
+    _check_agreement(layout.source, records, targets)
+    return records, problems, len(rows)
+
+
+def readable(read: Callable[[Any], Any], items: Iterable[Any]) -> tuple[list[Any], list[str]]:
+    """Return what `read` makes of those items of which it can be made, and a message for each of the others."""
+    found, problems = [], []
+    for item in items:
+        try:
+            found.append(read(item))
+        except MmkerasError as error:
+            problems.append(str(error))
+    return found, problems
+
+
+def check_left_out(problems: Sequence[str], count: int, share: float) -> None:
+    """Allow that a share of records cannot be read.
+
+    Args:
+        problems: what is wrong with those that cannot be, a message each.
+        count: of all records.
+        share: the share of them that may be left out, 0 to 1.
+
+    Raises:
+        MmkerasError: there are more; all problems, or the first few and how many there are, and what leaves them out.
+    """
+    if len(problems) <= share * count:
+        return
+    lines = list(problems[:MOST_TOLD])
+    if len(problems) > MOST_TOLD:
+        lines.append(f"... and {len(problems) - MOST_TOLD} more")
+    if len(problems) > 1 or share:
+        needed = min(1.0, -(-len(problems) * 1000 // max(count, 1)) / 1000)
+        lines.append(
+            f"{len(problems)} of {count} cannot be read; skip_unreadable={needed:g} leaves them out"
+            + (f", {share:g} is less" if share else "")
+        )
+    raise MmkerasError("\n".join(lines))
+
+
+def check_text(where: str, value: str) -> str:
+    """Return a string that can be written as UTF-8.
+
+    Raises:
+        MmkerasError: half of a surrogate pair, which JSON can spell and no text holds.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise MmkerasError(
+            f"{where}: expected Unicode text. Received: half of a surrogate pair, \\u{ord(value[error.start]):04x}, in "
+            f"{value[:80].encode('utf-8', 'backslashreplace').decode()!r}"
+        ) from error
+    return value
+
+
+def _record(layout, position, row: Row, targets):
+    where = f"{layout.source}, {row.where}"
+    fields = row.fields
+    captions = [] if fields is None else fields.get("captions", [])
+    captions = [captions] if isinstance(captions, str) else captions
+    given = set() if fields is None else {"image", "captions"} & set(fields)
+    if len(given) < (1 if targets else 2):
+        alone = ", where image or captions may be left out" if targets else ""
+        raise MmkerasError(
+            f"{where}: expected {layout.expected}{ADDED[targets]}{alone}. Received: {row.received[:80]!r}"
+        )
+    image, split = fields.get("image"), fields.get("split")
+    named = (isinstance(image, str) and image) or "image" not in given
+    enough = captions or (targets and image)
+    if not named or not isinstance(captions, list) or not enough:
+        raise MmkerasError(f"{where}: expected an image name and a list of captions. Received: {row.received[:80]!r}")
+    if split is not None and not isinstance(split, str):
+        raise MmkerasError(f"{where}: expected the name of a split. Received: split={split!r}")
+    for place, caption in enumerate(captions):
+        if not isinstance(caption, str) or not caption.strip():
+            raise MmkerasError(f"{where}: caption {place} of {image or 'the line'} is empty")
+    for text in filter(None, (*captions, split, image)):
+        check_text(where, text)
+    own_id = fields.get("id")
+    if own_id is not None and (isinstance(own_id, bool) or not isinstance(own_id, (int, str))):
+        raise MmkerasError(f"{where}: expected id to be a string or a whole number. Received: id={own_id!r}")
+    return Record(
+        position if row.number is None else row.number,
+        row.where,
+        _picture_name(where, image) if image else None,
+        captions,
+        split,
+        own_id,
+        _labels(where, fields, targets),
+    )
+
+
+def _picture_name(where, name):
+    """A picture's name as the shortest path: `./a.png` and `x/../a.png` are `a.png`."""
+    if name.partition("://")[0].lower() in ("http", "https", "ftp", "s3", "gs", "data"):
+        raise MmkerasError(
+            f"{where}: expected the name of a file. Received: {name[:80]!r}; URLs are not fetched. img2dataset fetches "
+            "the pictures of a list of URLs"
+        )
+    return posixpath.normpath(name)
+
+
+def _labels(where, fields, targets):
+    """The names of a record's categories, sorted; without targets those that are there, if they are names."""
+    key, other = ("labels", "label") if targets == "tags" or "label" not in fields else ("label", "labels")
+    key, other = ("label", "labels") if targets == "category" else (key, other)
+    if targets and other in fields:
+        raise MmkerasError(f'{where}: expected {key}, and no {other}, for targets = "{targets}". Received: {other}')
+    if targets and key not in fields:
+        raise MmkerasError(
+            f'{where}: expected {ADDED[targets].removeprefix(", with ")} for targets = "{targets}". Received: no {key}'
+        )
+    given = fields.get(key)
+    names = [given] if key == "label" else given
+    if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
+        if not targets:
+            return ()
+        allowed = "the name of a category" if targets == "category" else "a list of names of categories"
+        raise MmkerasError(f"{where}: expected {key} to be {allowed}. Received: {key}={given!r}")
+    return tuple(sorted({check_text(where, name) for name in names}))
+
+
+def _check_agreement(source, records, targets):
+    """Check what several records say of one picture."""
+    first: dict[str, Record] = {}
+    for record in records:
+        if record.image is None:
+            continue
+        other = first.setdefault(record.image, record)
+        for key, what in (("labels", "labelling"), ("id", "id")) if targets else (("id", "id"),):
+            if getattr(record, key) != getattr(other, key):
+                here, there = (_listed(getattr(of, key)) for of in (record, other))
+                raise MmkerasError(
+                    f"{source}, {record.where}: expected one {what} of {record.image}. "
+                    f"Received: {here}, and in {other.where} {there}"
+                )
+    without = [record for record in records if record.id is None]
+    if without and len(without) < len(records):
+        raise MmkerasError(
+            f"{source}, {without[0].where}: expected an id in every record or in none: equal ids say what belongs "
+            f"together. Received: {len(without)} of {len(records)} without one"
+        )
+
+
+def _listed(value):
+    return ", ".join(value) or "nothing" if isinstance(value, tuple) else "nothing" if value is None else str(value)

@@ -1,0 +1,35 @@
+"""Opening a place of pictures by what it is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mmkeras.data.stores.folder_store import FolderStore
+from mmkeras.data.stores.picture_store import PictureStore
+from mmkeras.data.stores.tar_store import TarStore
+from mmkeras.data.stores.zip_store import ZipStore
+from mmkeras.errors import MmkerasError
+
+
+def open_store(place: str | os.PathLike[str], outside: bool = False) -> PictureStore:
+    """Return the pictures of a folder, a zip, a folder within a zip such as `pictures.zip/images`, or a tar.
+
+    Args:
+        place: path.
+        outside: whether a name may lead out of a folder, see `FolderStore`.
+
+    Raises:
+        MmkerasError: there is no such place, or a file that is neither.
+    """
+    path = Path(place)
+    if path.is_dir():
+        return FolderStore(path, outside)
+    file = next((one for one in (path, *path.parents) if one.is_file()), None)
+    if file is None:
+        raise MmkerasError(
+            f"Expected image_folder to be a folder, a zip or a tar. Received: {place}, which is not there"
+        )
+    if file.suffix == ".tar":
+        return TarStore([file])
+    return ZipStore(file, path.relative_to(file).as_posix())

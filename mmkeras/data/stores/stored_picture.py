@@ -1,0 +1,26 @@
+"""`StoredPicture`: a picture of a store, unread."""
+
+from __future__ import annotations
+
+import abc
+
+
+class StoredPicture(abc.ABC):
+    """A picture that is read when somebody wants it.
+
+    `str()` of it is its name for messages, a path that can be looked up.
+    """
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def read_bytes(self) -> bytes:
+        """Return the encoded picture.
+
+        Raises:
+            MmkerasError: it cannot be read.
+        """
+
+    @abc.abstractmethod
+    def stamp(self) -> tuple[str, int, int]:
+        """Return what tells this picture, and a change of it, without reading it: place, bytes and time (ns)."""
