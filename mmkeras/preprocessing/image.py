@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias, get_args
@@ -19,6 +19,7 @@ from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.image_decoding import decode_image
 from mmkeras.preprocessing.image_header import MAX_SIDE
 from mmkeras.tensors import Array, Tensor, TensorLike
+from mmkeras.unreadable_pictures import UnreadablePictures
 
 Aspect: TypeAlias = Literal["squash", "pad", "crop"]
 ResizeMethod: TypeAlias = Literal[
@@ -185,7 +186,7 @@ class ImagePreprocessor(ConfigFromSignature):
         return self
 
     def load(self, images: Iterable[Picture] | NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Decode or resize a list of pictures eagerly, telling which one fails.
+        """Decode or resize a list of pictures eagerly, telling which of them fail.
 
         Args:
             images: list of paths, of what has a path's `read_bytes()`, of encoded pictures (`bytes`) or of uint8 arrays
@@ -195,16 +196,47 @@ class ImagePreprocessor(ConfigFromSignature):
             uint8 NumPy array (N, height, width, channels).
 
         Raises:
-            MmkerasError: names the path or the picture's position, and what is wrong with it.
+            UnreadablePictures: names the path or the position of each picture that fails, and what is wrong with it.
+            MmkerasError: one picture in place of a list.
         """
         if isinstance(images, (str, bytes, os.PathLike)):
             raise MmkerasError(f"Expected a list of pictures. Received: images={str(images)[:80]!r}; write [images]")
-        images = list(images)
-        if not images:
-            return np.zeros((0, self.height, self.width, self.channels), np.uint8)
+        pixels, reasons = self.load_readable(list(images))
+        if reasons:
+            raise UnreadablePictures(reasons)
+        return pixels
+
+    def load_readable(
+        self, images: Sequence[Picture] | NDArray[np.uint8], positions: Sequence[int] | None = None
+    ) -> tuple[NDArray[np.uint8], dict[int, str]]:
+        """Decode or resize those of a list of pictures that can be read.
+
+        Args:
+            images: as for `load`.
+            positions: list of N ints, what the messages call the pictures; by default 0 to N - 1.
+
+        Returns:
+            uint8 NumPy array (K, height, width, channels) of those that can be read, in their order; and a dict from
+            the position of each other to the message about it.
+        """
+        reasons = {}
+        pixels = np.empty((len(images), *self.output_shape), np.uint8)
+
+        def load_one(row, image, position):
+            try:
+                pixels[row] = self._load_one(image, position)
+            except MmkerasError as error:
+                reasons[position] = str(error)
+                return False
+            return True
+
+        if not len(images):
+            return pixels, reasons
+        positions = range(len(images)) if positions is None else positions
         # TensorFlow works outside Python's lock, so threads share the cores.
         with ThreadPoolExecutor(min(len(images), os.cpu_count() or 1)) as pool:
-            return np.stack(list(pool.map(self._load_one, images, range(len(images)))))
+            reads = list(pool.map(load_one, range(len(images)), images, positions))
+        return pixels if all(reads) else pixels[np.array(reads)], reasons
 
     @property
     def output_shape(self) -> tuple[int, int, int]:

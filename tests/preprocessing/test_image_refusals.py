@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing import ImagePreprocessor
+from mmkeras.unreadable_pictures import UnreadablePictures
 
 from .conftest import encode, png_bomb, png_chunk, smooth
 
@@ -192,3 +193,24 @@ def test_load_names_what_it_cannot_read(tmp_path):
         with pytest.raises(MmkerasError, match=message) as caught:
             SMALL.load(pictures)
         assert "\n" not in str(caught.value)
+
+
+def test_load_names_all_that_it_cannot_read(tmp_path):
+    good = np.full((4, 4, 3), 7, np.uint8)
+    with pytest.raises(UnreadablePictures) as caught:
+        SMALL.load([b"x", good, tmp_path / "gone.png", good, np.zeros((4, 4, 4), np.uint8)])
+    assert list(caught.value.reasons) == [0, 2, 4]
+    for message, told in zip(
+        caught.value.reasons.values(), ("received 1 bytes", "gone.png", "list = uint8"), strict=True
+    ):
+        assert told in message
+    assert str(caught.value) == "\n".join(caught.value.reasons.values())
+
+
+def test_what_can_be_read_is_in_order_and_the_others_are_named_as_asked():
+    grey = [np.full((4, 4, 3), value, np.uint8) for value in range(3)]
+    pixels, reasons = SMALL.load_readable([grey[2], b"x", grey[0], b"", grey[1]], [10, 11, 12, 13, 14])
+    assert pixels[:, 0, 0, 0].tolist() == [2, 0, 1] and pixels.shape == (3, *SMALL.output_shape)
+    assert sorted(reasons) == [11, 13] and "picture 11 of the list" in reasons[11]
+    pixels, reasons = SMALL.load_readable([b"x"])
+    assert pixels.shape == (0, *SMALL.output_shape) and list(reasons) == [0]
