@@ -68,18 +68,32 @@ def cache_place(name, key, folder=None):
 def read_cache(file):
     """Return the arrays of a cache file, or `None` where it is missing or damaged."""
     try:
-        with open(file, "rb") as stream:
-            if stream.read(DIGEST_LINE) != hashlib.file_digest(stream, "sha256").hexdigest().encode() + b"\n":
-                return None  # checked before it is parsed: a damaged zip file can raise almost anything
-            stream.seek(DIGEST_LINE)
-            with np.load(stream) as arrays:
-                return dict(arrays)
+        return sound_arrays(file)
     except OSError:
         return None
 
 
-def write_cache(file, arrays):
+def sound_arrays(file):
+    """Return the arrays of a cache file, or `None` where it does not match its digest.
+
+    Raises:
+        OSError: it is not there or cannot be read.
+    """
+    with open(file, "rb") as stream:
+        if stream.read(DIGEST_LINE) != hashlib.file_digest(stream, "sha256").hexdigest().encode() + b"\n":
+            return None  # checked before it is parsed: a damaged zip file can raise almost anything
+        stream.seek(DIGEST_LINE)
+        with np.load(stream) as arrays:
+            return dict(arrays)
+
+
+def write_cache(file, arrays, folder=None):
     """Write a dict of arrays as a cache file; where that fails, say so on stderr and go on.
+
+    Args:
+        file: its path.
+        arrays: dict of arrays.
+        folder: the cache folder, of which it is said once; by default that of the file.
 
     Returns:
         whether it was written.
@@ -91,7 +105,7 @@ def write_cache(file, arrays):
             stream.write(hashlib.sha256(content.getbuffer()).hexdigest().encode() + b"\n")
             stream.write(content.getbuffer())
     except MmkerasError as error:
-        tell_unused(file.parent, error)
+        tell_unused(folder or file.parent, error)
         return False
     return True
 
