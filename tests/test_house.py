@@ -20,6 +20,8 @@ FOUNDATION = {
     "tensors",
     "ids",
     "printable",
+    "progress",
+    "progress_display",
     "limits",
 }  # every room may import these; they import nothing of ours
 # Left to right: a room imports from rooms further left. The rooms of one set are siblings and do not know each other.

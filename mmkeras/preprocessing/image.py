@@ -18,6 +18,7 @@ from mmkeras._config import ConfigFromSignature
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.image_decoding import decode_image
 from mmkeras.preprocessing.image_header import MAX_SIDE
+from mmkeras.progress import Progress
 from mmkeras.tensors import Array, Tensor, TensorLike
 
 Aspect: TypeAlias = Literal["squash", "pad", "crop"]
@@ -204,7 +205,12 @@ class ImagePreprocessor(ConfigFromSignature):
             return np.zeros((0, self.height, self.width, self.channels), np.uint8)
         # TensorFlow works outside Python's lock, so threads share the cores.
         with ThreadPoolExecutor(min(len(images), os.cpu_count() or 1)) as pool:
-            return np.stack(list(pool.map(self._load_one, images, range(len(images)))))
+            loaded = []
+            with Progress("Reading pictures", len(images), "picture") as bar:
+                for picture in pool.map(self._load_one, images, range(len(images))):
+                    loaded.append(picture)
+                    bar.advance()
+            return np.stack(loaded)
 
     @property
     def output_shape(self) -> tuple[int, int, int]:
