@@ -29,6 +29,7 @@ from mmkeras.training.callbacks import (
 )
 from mmkeras.training.checkpoint import load_checkpoint, load_weights, metric_states, saved_step
 from mmkeras.training.collapse_detector import CollapseDetector
+from mmkeras.training.early_stop import EarlyStop, is_exhausted
 from mmkeras.training.optimizer_settings import OptimizerSettings
 from mmkeras.training.reversal_schedule import ReversalSchedule
 from mmkeras.training.run import Run
@@ -99,7 +100,7 @@ class StageRunner:
                 self._compile(stage)
                 if start < done:
                     load_checkpoint(checkpoint, self.model)
-            if done < end:
+            if done < end and not is_exhausted(log.rows, self.supervision.monitor, self.recipe.patience):
                 if self.recipe.stages:
                     shown.stage = stage.name
                     tell((f"Stage {position} of {len(self.recipe.stages)}: {stage.name}", 0))
@@ -139,7 +140,7 @@ class StageRunner:
         total = stage.epochs * self.steps
         for role in filter(self.model.variables_of, self.model.roles):
             settings = stage.of_role(role)
-            if settings.decay == "cosine" and settings.warmup_steps >= total:
+            if settings.decay == "cosine" and not settings.warmup_share and settings.warmup_steps >= total:
                 of_stage = f" of {stage.name}" if self.recipe.stages else ""
                 note = (
                     f"Warm-up: {settings.warmup_steps} steps are no fewer than the {total} of the training{of_stage}; "
@@ -230,5 +231,7 @@ class StageRunner:
         callbacks.append(
             Checkpoint(run.file("checkpoint.npz"), self.steps, recipe.checkpoint_steps, first_step, states)
         )
+        if recipe.patience:
+            callbacks.append(EarlyStop(log, self.supervision.monitor, recipe.patience))
         callbacks += [shown, TrainingTime(run)]
         return callbacks
