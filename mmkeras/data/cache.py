@@ -15,6 +15,8 @@ from mmkeras.errors import MmkerasError
 
 DIGEST_LINE = 65  # bytes: a SHA-256 in hexadecimal and a line break
 
+_told = set()  # the folders of which was said that they are not used
+
 
 def cache_folder():
     """Return the folder for caches: `$MMKERAS_CACHE`, else `$XDG_CACHE_HOME/mmkeras`, else `~/.cache/mmkeras`."""
@@ -54,33 +56,62 @@ def cached_arrays(name, key, make, folder=None):
 
 def cache_file(name, key, folder=None):
     """Return the path of a cache file, see `cached_arrays`."""
+    return cache_place(name, key, folder).with_suffix(".cache")
+
+
+def cache_place(name, key, folder=None):
+    """Return the path of a folder for several cache files of one key, `<name>-<hash of key>`."""
     folder = Path(folder) if folder else cache_folder()
-    return folder / f"{name}-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}.cache"
+    return folder / f"{name}-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}"
 
 
 def read_cache(file):
     """Return the arrays of a cache file, or `None` where it is missing or damaged."""
     try:
-        content = memoryview(file.read_bytes())
+        return sound_arrays(file)
     except OSError:
         return None
-    if bytes(content[:DIGEST_LINE]) != _digest_line(content[DIGEST_LINE:]):
-        return None  # checked before it is parsed: a damaged zip file can raise almost anything
-    with np.load(io.BytesIO(content[DIGEST_LINE:])) as arrays:
-        return dict(arrays)
 
 
-def write_cache(file, arrays):
-    """Write a dict of arrays as a cache file; where that fails, say so on stderr and go on."""
+def sound_arrays(file):
+    """Return the arrays of a cache file, or `None` where it does not match its digest.
+
+    Raises:
+        OSError: it is not there or cannot be read.
+    """
+    with open(file, "rb") as stream:
+        if stream.read(DIGEST_LINE) != hashlib.file_digest(stream, "sha256").hexdigest().encode() + b"\n":
+            return None  # checked before it is parsed: a damaged zip file can raise almost anything
+        stream.seek(DIGEST_LINE)
+        with np.load(stream) as arrays:
+            return dict(arrays)
+
+
+def write_cache(file, arrays, folder=None):
+    """Write a dict of arrays as a cache file; where that fails, say so on stderr and go on.
+
+    Args:
+        file: its path.
+        arrays: dict of arrays.
+        folder: the cache folder, of which it is said once; by default that of the file.
+
+    Returns:
+        whether it was written.
+    """
     content = io.BytesIO()
     np.savez(content, **arrays)
     try:
         with replacing_file(file) as beside, open(beside, "wb") as stream:
-            stream.write(_digest_line(content.getbuffer()))
+            stream.write(hashlib.sha256(content.getbuffer()).hexdigest().encode() + b"\n")
             stream.write(content.getbuffer())
     except MmkerasError as error:
-        print(f"mmkeras: the cache is not used: {error}", file=sys.stderr)
+        tell_unused(folder or file.parent, error)
+        return False
+    return True
 
 
-def _digest_line(content):
-    return hashlib.sha256(content).hexdigest().encode() + b"\n"
+def tell_unused(folder, reason):
+    """Say on stderr that a cache is not used, once for each folder, whatever does not go into it."""
+    if folder not in _told:
+        _told.add(folder)
+        print(f"mmkeras: the cache is not used: {reason}", file=sys.stderr)

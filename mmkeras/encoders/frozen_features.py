@@ -14,9 +14,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from mmkeras.data.cache import cache_file, read_cache, write_cache
+from mmkeras.data.cached_rows import CachedRows
+from mmkeras.data.picture_facts import PictureFacts
 from mmkeras.encoders.encoder import Encoder
-from mmkeras.preprocessing.image import ImagePreprocessor, read_picture
+from mmkeras.encoders.feature_computation import FeatureComputation
+from mmkeras.preprocessing.image import ImagePreprocessor
+from mmkeras.unreadable_pictures import UnreadablePictures
 
 # Pictures the backbone takes at a time, always: were a batch ever shorter, its last bits would depend on which
 # pictures were cached already.
@@ -46,11 +49,13 @@ def picture_loader(
 class FrozenFeatures:
     """Turns pictures into the features of a frozen backbone, as `ImagePreprocessor` turns them into pixels.
 
-    Pictures are decoded and go through the backbone in small batches, so that never more pixels than those of one are
-    in memory. What was computed lies in the cache folder: one file for a backbone (its weights, its layers, the
-    preprocessing and the versions of TensorFlow and Keras), in which a picture's features stand under the digest of its
-    bytes. So a changed picture, backbone or preprocessing is computed, a picture of another split or under another name
-    is not, and what was done before an interruption is kept. The features are float32.
+    Pictures are decoded and go through the backbone in small batches: while one is computed the next is decoded, and
+    never more pixels than those of the two are in memory. What was computed lies in the cache folder: a folder for a
+    backbone (its weights, its layers, the preprocessing and the versions of TensorFlow and Keras), in which a picture's
+    features stand under the digest of its bytes, see `CachedRows`. So a changed picture, backbone or preprocessing is
+    computed, a picture of another split or under another name is not. What was computed is added every 30 seconds at
+    least, and is kept whatever interrupts the process. A file that was seen before and has the same path, size and time
+    of change is not even read, see `PictureFacts`. The features are float32.
 
     Args:
         backbone: `keras.Model` from `image` (B, H, W, C) to (B, F), see `Encoder.frozen_backbone`.
@@ -91,38 +96,31 @@ class FrozenFeatures:
             pictures: list of pictures, see `ImagePreprocessor.load`.
 
         Returns:
-            float32 NumPy array (N, F).
+            float32 NumPy array (N, *output_shape). Beside it no more than some 100 MB are in memory.
 
         Raises:
-            MmkerasError: names the path or the picture's position, and what is wrong with it.
+            UnreadablePictures: names the path or the position of each picture that fails, and what is wrong with it,
+                when the features of all others are in the cache.
         """
-        pictures = list(pictures)
-        file = cache_file("features", self._key(), self.folder)
-        known = _unpacked(read_cache(file))
-        before = len(known)
-        bar = None
-        digests = []
-        try:
-            for start in range(0, len(pictures), BATCH):
-                chunk = [_Read(picture, row) for row, picture in enumerate(pictures[start : start + BATCH], start)]
-                digests += [one.digest for one in chunk]
-                new = {one.digest: one for one in chunk if one.digest not in known}
-                if new:
-                    bar = bar or self._progress(len(pictures))
-                    known.update(zip(new, self._features(list(new.values())), strict=True))
-                if bar:
-                    bar.update(min(start + BATCH, len(pictures)))
-        finally:
-            if len(known) > before:
-                # Of two processes that add to one file the later one's stays; the other's pictures are computed again.
-                write_cache(file, {"digest": np.array(list(known)), "features": np.array(list(known.values()))})
-        return np.array([known[digest] for digest in digests], np.float32).reshape(-1, *self.output_shape)
-
-    def _features(self, pictures):
-        pixels = self.image_preprocessor.load(
-            [picture if isinstance(picture.content, bytes) else picture.content for picture in pictures]
+        cached = CachedRows("features", self._key(), self.output_shape, self.folder)
+        computation = FeatureComputation(
+            list(pictures),
+            self.image_preprocessor,
+            self._features,
+            BATCH,
+            cached,
+            PictureFacts(self.folder),
+            self._progress,
         )
-        padded = np.concatenate([pixels, np.zeros((BATCH - len(pixels), *pixels.shape[1:]), np.uint8)])
+        computation.run()
+        if computation.reasons:
+            raise UnreadablePictures(computation.reasons)
+        return computation.features
+
+    def _features(self, pixels):
+        """The features of at most `BATCH` pictures."""
+        padded = np.zeros((BATCH, *pixels.shape[1:]), np.uint8)
+        padded[: len(pixels)] = pixels
         return self._compute(padded).numpy()[: len(pixels)]
 
     def _forward(self, pixels):
@@ -146,30 +144,6 @@ class FrozenFeatures:
             "preprocessing": self.image_preprocessor.get_config(),
             "versions": [tf.__version__, keras.__version__],
         }
-
-
-class _Read:
-    """A picture whose bytes were read once: what was digested is what is decoded."""
-
-    def __init__(self, picture, position):
-        _, self.content = read_picture(picture, position)
-        self.name = f"{position} of the list" if isinstance(picture, bytes) else str(picture)
-        content = self.content
-        if not isinstance(content, bytes):
-            array = np.asarray(content)
-            content = f"{array.dtype} {array.shape} ".encode() + array.tobytes()
-        self.digest = hashlib.sha256(content).hexdigest()
-
-    def __str__(self):
-        return self.name
-
-    def read_bytes(self):
-        return self.content
-
-
-def _unpacked(arrays):
-    """A dict from a picture's digest to its features, of what the cache holds."""
-    return {} if arrays is None else dict(zip(arrays["digest"].tolist(), arrays["features"], strict=True))
 
 
 def _canonical(config):

@@ -1,15 +1,19 @@
 """Features are computed once, and never those of another picture, backbone or preprocessing."""
 
 import io
+import os
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from mmkeras.encoders import FrozenFeatures, conv_image_encoder, picture_loader
+from mmkeras.data import cached_rows
+from mmkeras.encoders import FrozenFeatures, conv_image_encoder, feature_computation, picture_loader
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing import ImagePreprocessor
+from mmkeras.unreadable_pictures import UnreadablePictures
 
 from .hub_modules import image_encoder
 
@@ -21,9 +25,9 @@ class Counted(FrozenFeatures):
 
     computed = 0
 
-    def _features(self, pictures):
-        self.computed += len(pictures)
-        return super()._features(pictures)
+    def _features(self, pixels):
+        self.computed += len(pixels)
+        return super()._features(pixels)
 
 
 @pytest.fixture
@@ -60,7 +64,7 @@ def test_the_second_time_the_backbone_is_not_called(make, paths, tmp_path):
     first = make()
     features = first.load(paths)
     assert first.computed == 40
-    (file,) = (tmp_path / "cache").iterdir()
+    (file,) = (tmp_path / "cache").rglob("*.*")
     content = file.read_bytes()
     second = make()
     assert np.array_equal(second.load(paths), features)
@@ -115,23 +119,43 @@ def test_a_loaded_encoder_and_one_built_after_others_find_the_cache(make, paths,
 
 def test_a_damaged_cache_is_made_again(make, paths, tmp_path):
     features = make().load(paths)
-    (file,) = (tmp_path / "cache").iterdir()
+    (file,) = (tmp_path / "cache").rglob("*.*")
     file.write_bytes(file.read_bytes()[:-20])
     loader = make()
     assert np.array_equal(loader.load(paths), features) and loader.computed == 40
 
 
-def test_what_was_done_before_an_error_is_kept_and_the_picture_is_named(make, paths):
-    broken = paths[35]
-    sound = broken.read_bytes()
-    broken.write_bytes(b"no picture")
+def test_all_bad_pictures_are_named_and_the_others_kept(make, paths):
+    sound = paths[35].read_bytes()
+    for row in (35, 3):
+        paths[row].write_bytes(b"no picture")
+    paths[7].unlink()
     loader = make()
-    with pytest.raises(MmkerasError, match=f"Cannot read picture '{broken}'"):
+    with pytest.raises(UnreadablePictures) as caught:
         loader.load(paths)
-    broken.write_bytes(sound)
-    loader = make()
-    loader.load(paths)
-    assert loader.computed == 8  # the second batch
+    reasons = caught.value.reasons
+    assert list(reasons) == [3, 7, 35] and loader.computed == 37
+    assert reasons[3].startswith(f"Cannot read picture '{paths[3]}': ") and "received 10 bytes" in reasons[3]
+    assert reasons[7] == f"Expected a readable picture file. Received: picture '{paths[7]}' (No such file or directory)"
+    assert reasons[35].startswith(f"Cannot read picture '{paths[35]}': ")  # the same bytes, and a message of its own
+    again = make()
+    rest = again.load([path for row, path in enumerate(paths) if row not in reasons])
+    assert rest.shape == (37, 5) and again.computed == 0
+    paths[35].write_bytes(sound)
+    assert np.array_equal(again.load(paths[34:36])[0], rest[-5]) and again.computed == 1
+
+
+def test_one_bad_picture_is_told_as_by_the_preprocessor(make, paths):
+    paths[35].write_bytes(b"no picture")
+    messages = []
+    for loader in (make(), PREPROCESSOR):
+        with pytest.raises(UnreadablePictures) as caught:
+            loader.load(paths)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1] and "\n" not in messages[0]
+    array = np.zeros((4, 4, 7), np.uint8)
+    with pytest.raises(MmkerasError, match=r"picture 38 of the list = uint8 \(4, 4, 7\)"):
+        make().load([*paths[:35], *paths[36:], array][1:])
 
 
 def test_bytes_and_arrays_are_pictures_too(make, paths):
@@ -165,10 +189,135 @@ def test_a_loader_for_each_encoder(pictures):
 
 def test_pictures_larger_than_the_model_never_lie_in_memory_together(make, monkeypatch):
     seen = []
-    load = PREPROCESSOR.load
-    monkeypatch.setattr(PREPROCESSOR, "load", lambda pictures: seen.append(len(pictures)) or load(pictures))
+    load = PREPROCESSOR.load_readable
+    monkeypatch.setattr(PREPROCESSOR, "load_readable", lambda some, rows: seen.append(len(some)) or load(some, rows))
     stream = io.BytesIO()
     Image.new("RGB", (60, 40)).save(stream, "PNG")
     rng = np.random.default_rng(0)
     make().load([*rng.integers(0, 256, (99, 8, 8, 3), "uint8"), stream.getvalue()])
     assert seen == [32, 32, 32, 4]
+
+
+def test_whole_batches_are_computed_wherever_the_new_pictures_stand(make, paths, monkeypatch):
+    make().load(paths[::2])
+    sizes = []
+    loader = make()
+    features = loader._features
+    monkeypatch.setattr(loader, "_features", lambda pixels: sizes.append(len(pixels)) or features(pixels))
+    rng = np.random.default_rng(1)
+    loader.load([*paths, *rng.integers(0, 256, (20, 4, 6, 3), "uint8")])
+    assert sizes == [32, 8]
+
+
+def test_features_of_several_dimensions(paths, tmp_path):
+    inputs = keras.Input((4, 6, 3))
+    backbone = keras.Model(inputs, keras.layers.Conv2D(5, 2, strides=2)(inputs))
+    for _ in range(2):
+        loader = FrozenFeatures(backbone, PREPROCESSOR, 0, tmp_path / "cache")
+        features = loader.load([*paths, paths[0]])
+        assert features.shape == (41, 2, 3, 5) and loader.output_shape == (2, 3, 5)
+        expected = backbone(PREPROCESSOR.load(paths))
+        np.testing.assert_allclose(features[:40], expected, rtol=1e-5, atol=1e-3)
+        assert np.array_equal(features[40], features[0])
+
+
+@pytest.fixture
+def old_paths(paths):
+    """The pictures as if they were written long ago."""
+    for path in paths:
+        os.utime(path, (1e9, 1e9))
+    return paths
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """The names of the pictures that were read, as a list that fills."""
+    names = []
+    original = Path.read_bytes
+
+    def counting(self):
+        if self.suffix == ".png":
+            names.append(self.name)
+        return original(self)
+
+    monkeypatch.setattr(Path, "read_bytes", counting)
+    return names
+
+
+def test_files_that_are_known_are_not_read(make, old_paths, read):
+    features = make().load(old_paths)
+    assert len(read) == 40
+    read.clear()
+    loader = make()
+    assert np.array_equal(loader.load(old_paths[::-1]), features[::-1]) and read == []
+    os.utime(old_paths[3], (1e9, 1e9 + 1))
+    assert np.array_equal(make().load(old_paths), features) and read == ["3.png"]
+    read.clear()
+    make(ImagePreprocessor(4, 6, background=0)).load(old_paths[:2])
+    assert sorted(read) == ["0.png", "1.png"]  # known by its digest, and computed anew by another network
+
+
+def test_files_whose_features_are_lost_are_computed_again(make, old_paths, read, tmp_path):
+    features = make().load(old_paths)
+    for file in (tmp_path / "cache").rglob("*.cache"):
+        file.unlink()
+    loader = make()
+    assert np.array_equal(loader.load(old_paths), features) and loader.computed == 40
+
+
+def test_features_that_get_lost_while_others_are_computed_are_computed_too(make, paths, tmp_path):
+    features = make().load(paths)
+    make(folder="other").load(paths[:30])
+
+    class Losing(Counted):
+        def _features(self, pixels):
+            for file in (tmp_path / "other").rglob("*.cache"):
+                file.unlink()
+            return super()._features(pixels)
+
+    loader = Losing(make().backbone, PREPROCESSOR, 0, tmp_path / "other")
+    assert np.array_equal(loader.load(paths), features) and loader.computed == 40
+
+
+def test_without_a_folder_to_write_to_everything_is_computed(make, paths, tmp_path, capsys):
+    features = make().load([*paths, *paths])
+    (tmp_path / "file").write_text("no folder")
+    for _ in range(2):
+        loader = make(folder="file/cache")
+        assert np.array_equal(loader.load([*paths, *paths]), features) and loader.computed == 40
+    printed = capsys.readouterr()
+    assert len(printed.err.splitlines()) == 1 and "the cache is not used" in printed.err
+
+
+@pytest.mark.parametrize(("seconds", "shard_bytes", "shards"), [(1e9, 2**25, 1), (-1, 2**25, 4), (1e9, 64 * 20, 2)])
+def test_shards_are_written_as_it_goes(make, tmp_path, monkeypatch, seconds, shard_bytes, shards):
+    monkeypatch.setattr(feature_computation, "SHARD_SECONDS", seconds)
+    monkeypatch.setattr(cached_rows, "SHARD_BYTES", shard_bytes)
+    pictures = list(np.random.default_rng(0).integers(0, 256, (128, 4, 6, 3), "uint8"))
+    features = make().load(pictures)
+    assert len(list((tmp_path / "cache").rglob("*.cache"))) == shards
+    loader = make()
+    assert np.array_equal(loader.load(pictures), features) and loader.computed == 0
+
+
+def test_an_interruption_keeps_what_was_computed(make, paths):
+    class Interrupted(Counted):
+        def _features(self, pixels):
+            if self.computed:
+                raise KeyboardInterrupt
+            return super()._features(pixels)
+
+    with pytest.raises(KeyboardInterrupt):
+        Interrupted(make().backbone, PREPROCESSOR, 0, make().folder).load(paths)
+    loader = make()
+    loader.load(paths)
+    assert loader.computed == 8
+
+
+def test_the_progress_ends_where_the_last_pictures_are_known(make, paths, capsys):
+    pictures = list(np.random.default_rng(0).integers(0, 256, (32, 4, 6, 3), "uint8"))
+    loader = make()
+    loader.load(paths)
+    loader.verbose = 2
+    loader.load([*pictures, *paths])
+    assert "72/72" in capsys.readouterr().out

@@ -90,9 +90,9 @@ def computed(monkeypatch):
     counts = []
     features = FrozenFeatures._features
 
-    def counting(self, pictures):
-        counts.append(len(pictures))
-        return features(self, pictures)
+    def counting(self, pixels):
+        counts.append(len(pixels))
+        return features(self, pixels)
 
     monkeypatch.setattr(FrozenFeatures, "_features", counting)
     return counts
