@@ -14,7 +14,7 @@ from typing import Any, Self
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from mmkeras.errors import MmkerasError
 from mmkeras.tensors import Tensor, TensorLike
@@ -157,7 +157,15 @@ class TextPreprocessor:
         Args:
             texts: list of str.
         """
-        return sum(len(ids) > self.sequence_length for ids in self._pieces.encode(list(texts)))
+        return int((self.count_ids(texts) > self.sequence_length).sum())
+
+    def count_ids(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Return how many ids each text has before it is cut, int64 (N,).
+
+        Args:
+            texts: list of N str.
+        """
+        return np.fromiter(map(len, self._pieces.encode(list(texts))), np.int64, len(texts))
 
     def words(self, token_ids: ArrayLike) -> list[tuple[str, range]]:
         """Tell which ids of a text make up each of its words, as spaces part them.
