@@ -52,10 +52,7 @@ def read_readme():
 CLIENT_MODULES = {
     "mmkeras": {
         *("__init__", "_lazy", "archives", "arguments", "atomic", "cli", "console", "errors", "missing_part_error"),
-        "command_options",
-        "limits",
-        "printable",
-        "query",
+        *("command_options", "limits", "printable", "progress", "progress_display", "query"),
     },
     "mmkeras.on_device": None,
     "mmkeras.search": None,

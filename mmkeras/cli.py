@@ -26,6 +26,7 @@ from mmkeras.console import (
 from mmkeras.errors import MmkerasError
 from mmkeras.missing_part_error import MissingPartError
 from mmkeras.printable import mmkeras_command, printable
+from mmkeras.progress import showing_progress
 
 MODELS = Path("savedmodels")
 
@@ -129,7 +130,8 @@ def _evaluate(options):
 
     targets = "" if options.targets == "none" else options.targets
     other = {"source": options.data, "image_folder": options.image_folder, "targets": targets}
-    evaluation = evaluate_run(run, options.split, k_test=options.k_test, **other)
+    with showing_progress():
+        evaluation = evaluate_run(run, options.split, k_test=options.k_test, **other)
     print_metrics(f"{run.folder} on {evaluation.data.name}", evaluation.metrics)
     held_out = not options.data and options.split != run.recipe.train_split
     if held_out and (note := learnt_by_heart(run, evaluation.metrics)):
@@ -163,7 +165,8 @@ def _export(options):
     quiet_tensorflow()
     from mmkeras.export.release import export_run
 
-    version = export_run(run, options.to, max_rows=options.max_rows, max_text_bytes=options.max_text_bytes)
+    with showing_progress():
+        version = export_run(run, options.to, max_rows=options.max_rows, max_text_bytes=options.max_text_bytes)
     print(f"Exported: {version}")
     print(f"Next:     {mmkeras_command('parity', options.to)} && {mmkeras_command('serve', options.to)}")
 
@@ -187,7 +190,9 @@ def _tflite(options):
         return
     from mmkeras.export.tflite import export_tflite
 
-    print_device(options.out, export_tflite(run, options.out, options.precision, options.index or ""))
+    with showing_progress():
+        described = export_tflite(run, options.out, options.precision, options.index or "")
+    print_device(options.out, described)
     print(f"Card: {options.out / 'card.md'}\nNext: {mmkeras_command('parity', options.out)}")
 
 

@@ -20,6 +20,8 @@ FOUNDATION = {
     "tensors",
     "ids",
     "printable",
+    "progress",
+    "progress_display",
     "limits",
     "unreadable_pictures",
 }  # every room may import these; they import nothing of ours

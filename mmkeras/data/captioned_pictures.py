@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +13,14 @@ import numpy as np
 
 from mmkeras.data.feature_file import FeatureFile
 from mmkeras.data.paired import PairedData
+from mmkeras.data.picture_checks import unreadable_pictures
 from mmkeras.data.picture_loader import PictureLoader
 from mmkeras.data.records import Record, Targets, check_left_out
 from mmkeras.data.split_names import canonical_split
 from mmkeras.data.stored_pictures import StoredPictures
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.image import ImagePreprocessor
+from mmkeras.progress import Progress
 from mmkeras.unreadable_pictures import UnreadablePictures
 
 MEMORY_MIB = 1024  # of decoded pictures that are kept; more of them are read anew each time
@@ -169,18 +172,25 @@ class CaptionedPictures:
         loader = loader or self.loader or ImagePreprocessor(224, 224)
         loader = loader.pixels if unread else loader
         is_pixels = loader.pixels is loader
-        if unread or (is_pixels and len(names) * math.prod(loader.output_shape) > self.memory_mib * 2**20):
-            return StoredPictures([self.pictures[name] for name in names], loader), None, lost
+        pictures = [self.pictures[name] for name in names]
+        if unread:
+            return StoredPictures(pictures, loader), None, lost
+        if is_pixels and len(names) * math.prod(loader.output_shape) > self.memory_mib * 2**20:
+            with Progress("Checking pictures, once", len(pictures), "picture") as bar:
+                reasons = unreadable_pictures(pictures, loader.pixels, bar.advance)
+            load = functools.partial(StoredPictures, loader=loader)
+        else:
+            reasons, load = {}, loader.load
         try:
-            images = loader.load([self.pictures[name] for name in names])
+            images = load(pictures) if not reasons else None
         except UnreadablePictures as error:
-            unreadable = {names[row]: reason for row, reason in error.reasons.items()}
-            self._leave_out(unreadable)
-            lost |= set(unreadable)
-            names = [name for name in names if name not in lost]
-            images = loader.load([self.pictures[name] for name in names])
-        shown = None if is_pixels else StoredPictures([self.pictures[name] for name in names], loader.pixels)
-        return images, shown, lost
+            reasons = error.reasons
+        if reasons:
+            self._leave_out({names[row]: reason for row, reason in reasons.items()})
+            lost |= {names[row] for row in reasons}
+            pictures = [self.pictures[name] for name in names if name not in lost]
+            images = load(pictures)
+        return images, None if is_pixels else StoredPictures(pictures, loader.pixels), lost
 
     def _leave_out(self, reasons):
         """Leave pictures out that cannot be read, as far as that is allowed: a dict from a name to what is wrong."""

@@ -9,10 +9,12 @@ from pathlib import Path
 from mmkeras.data.captioned_pictures import MEMORY_MIB, CaptionedPictures
 from mmkeras.data.feature_file import FeatureFile
 from mmkeras.data.layouts import find_layout
+from mmkeras.data.picture_copies import copies
 from mmkeras.data.picture_loader import PictureLoader
 from mmkeras.data.records import Targets, check_left_out, read_records
 from mmkeras.data.split_names import canonical_split, drawn_splits
 from mmkeras.errors import MmkerasError
+from mmkeras.unreadable_pictures import UnreadablePictures
 
 
 def read(
@@ -71,7 +73,7 @@ def read(
         except MmkerasError as error:
             missing[name] = f"{error}{what_to_do}"
     if features is None:
-        records = _merged(records, found, targets)
+        records = _merged(records, found, missing, targets)
     drawn = bool(records) and all(record.split is None for record in records)
     return CaptionedPictures(
         layout.source,
@@ -90,16 +92,23 @@ def read(
     )
 
 
-def _merged(records, found, targets):
-    """Records in which one picture has one name, the first, whatever it is called elsewhere."""
-    first_of, name_of, labels = {}, {}, {}
-    for record in records:
-        if record.image not in found or record.image in name_of:
-            continue
-        place, _, _ = found[record.image].stamp()
-        first = first_of.setdefault(place, record.image)
-        labels.setdefault(first, record.labels)
-        name_of[record.image] = first if not targets or labels[first] == record.labels else record.image
+def _merged(records, found, missing, targets):
+    """Records in which one picture has one name, the first, whatever it is called elsewhere.
+
+    Copies that are labelled in two ways stay two pictures.
+    """
+    names = list(found)
+    try:
+        first = copies([found[name] for name in names])
+    except UnreadablePictures as error:
+        for row, reason in error.reasons.items():
+            missing[names[row]] = reason
+            del found[names[row]]
+        return _merged(records, found, missing, targets)
+    labels = {record.image: record.labels for record in reversed(records)} if targets else {}
+    name_of = {}
+    for name, row in zip(names, first.tolist(), strict=True):
+        name_of[name] = names[row] if labels.get(name) == labels.get(names[row]) else name
     return [dataclasses.replace(record, image=name_of.get(record.image, record.image)) for record in records]
 
 

@@ -16,6 +16,7 @@ from mmkeras.data.picture_facts import PictureFacts
 from mmkeras.data.picture_stamps import digest_of, stamps_of
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.image import ImagePreprocessor, read_picture
+from mmkeras.progress import Progress
 
 SHARD_SECONDS = 30  # what an interruption may cost of the work
 READERS = 8  # threads that read files: they wait for disks and networks
@@ -33,8 +34,6 @@ class FeatureComputation:
         batch: int, pictures that are computed at a time.
         cached: `CachedRows` of the features.
         facts: `PictureFacts`.
-        progress: function from a number of pictures to what has Keras' `Progbar.update`; called once there is something
-            to compute.
 
     Attributes:
         features: float32 array (N, *row_shape), complete after `run` but for the rows of `reasons`.
@@ -49,7 +48,6 @@ class FeatureComputation:
         batch: int,
         cached: CachedRows,
         facts: PictureFacts,
-        progress: Callable[[int], Any],
     ) -> None:
         self.pictures = pictures
         self.image_preprocessor = image_preprocessor
@@ -57,7 +55,6 @@ class FeatureComputation:
         self.batch = batch
         self.cached = cached
         self.facts = facts
-        self.progress = progress
         self.stamps = stamps_of(pictures)  # before anything is read
         self.digests = facts.digests(self.stamps)
         self.features = np.empty((len(pictures), *cached.row_shape), np.float32)
@@ -100,15 +97,15 @@ class FeatureComputation:
 
     def _compute(self, rows):
         """Read rows, and compute those the features of which the cache lacks."""
-        bar, saved_at = None, time.monotonic()
-        with ThreadPoolExecutor(READERS) as readers, ThreadPoolExecutor(1) as ahead:
+        saved_at = time.monotonic()
+        bar = Progress("Features of the frozen backbone, once", len(rows), "picture")
+        with bar, ThreadPoolExecutor(READERS) as readers, ThreadPoolExecutor(1) as ahead:
             batches = self._batches(rows, readers)
             try:
                 following = ahead.submit(next, batches, None)
                 while (batch := following.result()) is not None:
                     following = ahead.submit(next, batches, None)  # decoded while this one is computed
                     own, pixels, passed = batch
-                    bar = bar or self.progress(len(rows))
                     self.features[own] = self.compute(pixels)
                     self.done[own] = True
                     self._unsaved += own.tolist()
@@ -116,9 +113,8 @@ class FeatureComputation:
                     if late or len(self._unsaved) >= self.cached.rows_of_shard:
                         self._save()
                         saved_at = time.monotonic()
-                    bar.update(passed)
-                if bar and passed < len(rows):
-                    bar.update(len(rows))
+                    bar.advance(passed - bar.done)
+                bar.advance(len(rows) - bar.done)
             finally:
                 self._save()
 

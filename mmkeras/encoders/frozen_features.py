@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
@@ -28,14 +27,13 @@ FEATURES = 2  # raised whenever the computation changes, so that older caches ar
 
 
 def picture_loader(
-    image_encoder: Encoder, image_preprocessor: ImagePreprocessor | None, verbose: int | Literal["auto"] = "auto"
+    image_encoder: Encoder, image_preprocessor: ImagePreprocessor | None
 ) -> FrozenFeatures | ImagePreprocessor | None:
     """Return what turns pictures into what a model computes on: `FrozenFeatures` where its backbone is frozen.
 
     Args:
         image_encoder: `Encoder` of pictures.
         image_preprocessor: the model's, or `None`.
-        verbose: see `FrozenFeatures`.
 
     Returns:
         `FrozenFeatures`, or `image_preprocessor` where the encoder has no frozen backbone.
@@ -43,7 +41,7 @@ def picture_loader(
     if image_preprocessor is None:
         return None
     backbone = image_encoder.frozen_backbone()
-    return image_preprocessor if backbone is None else FrozenFeatures(backbone, image_preprocessor, verbose)
+    return image_preprocessor if backbone is None else FrozenFeatures(backbone, image_preprocessor)
 
 
 class FrozenFeatures:
@@ -60,8 +58,6 @@ class FrozenFeatures:
     Args:
         backbone: `keras.Model` from `image` (B, H, W, C) to (B, F), see `Encoder.frozen_backbone`.
         image_preprocessor: `ImagePreprocessor` of its pictures.
-        verbose: 0 is silent; `"auto"` shows a progress bar on a terminal, and a line at the end elsewhere, where there
-            is something to compute.
         folder: the cache folder; by default the user's.
 
     Example:
@@ -73,12 +69,10 @@ class FrozenFeatures:
         self,
         backbone: keras.Model,
         image_preprocessor: ImagePreprocessor,
-        verbose: int | Literal["auto"] = "auto",
         folder: str | os.PathLike[str] | None = None,
     ) -> None:
         self.backbone = backbone
         self.image_preprocessor = image_preprocessor
-        self.verbose = (1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose
         self.folder = folder
         self.output_shape = tuple(backbone.output.shape[1:])
         pixels = tf.TensorSpec((BATCH, *image_preprocessor.output_shape), tf.uint8)
@@ -110,7 +104,6 @@ class FrozenFeatures:
             BATCH,
             cached,
             PictureFacts(self.folder),
-            self._progress,
         )
         computation.run()
         if computation.reasons:
@@ -126,11 +119,6 @@ class FrozenFeatures:
     def _forward(self, pixels):
         features = self.backbone(tf.cast(pixels, self.backbone.input.dtype), training=False)
         return tf.cast(features, tf.float32)
-
-    def _progress(self, pictures):
-        if self.verbose:
-            print("Features of the frozen backbone, cached for the next time:")
-        return keras.utils.Progbar(pictures, verbose=self.verbose, unit_name="picture")
 
     def _key(self):
         weights = hashlib.sha256()

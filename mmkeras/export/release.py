@@ -23,6 +23,7 @@ from mmkeras.export.model_folder import check_model_folder
 from mmkeras.export.saved_model import export_saved_model, written_signatures
 from mmkeras.export.space import preprocessing_settings, space_id
 from mmkeras.limits import MAX_ROWS, MAX_TEXT_BYTES
+from mmkeras.progress import Progress
 
 if TYPE_CHECKING:
     from mmkeras.models.image_text_model import ImageTextModel
@@ -77,17 +78,20 @@ def export_run(
         MmkerasError: an unfinished run, a folder that cannot be written, a full disk; nothing is left half written.
     """
     to = check_model_folder(to)
-    model = model or run.load_model()
-    identity = space_id(model)
+    with Progress("Loading the model"):
+        model = model or run.load_model()
+        identity = space_id(model)
     loader = picture_loader(model.image_encoder, model.image_preprocessor)
-    load = functools.partial(run.load_data, loader=loader)
+    load = functools.partial(_read, run, loader)
     metrics = _metrics(run.file("metrics.json"))
     version = to / str(next_version(to))
     with new_folder(version) as beside:
         export_saved_model(model, beside, max_rows=max_rows, max_text_bytes=max_text_bytes)
         extra = beside / "assets.extra"
         extra.mkdir()
-        golden = golden_examples(model, load("dev"), identity)
+        data = load("dev")
+        with Progress("Computing golden examples"):
+            golden = golden_examples(model, data, identity)
         np.savez(extra / "golden.npz", **golden)
         write_warm_up(extra / "tf_serving_warmup_requests", to.name, golden)
         space = {
@@ -101,8 +105,15 @@ def export_run(
         }
         (extra / "space.json").write_text(json.dumps(space, indent=2) + "\n")
         (extra / "model_card.md").write_text(_card(run, model, to.name, space, metrics, beside))
-        write_item_index(extra / "index", model, identity, load("all"), seen=load("train", unread=True))
+        items, seen = load("all"), load("train", unread=True)
+        with Progress("Indexing the data set"):
+            write_item_index(extra / "index", model, identity, items, seen)
     return version
+
+
+def _read(run, loader, split):
+    with Progress(f"Reading the data: {split}"):
+        return run.load_data(split, loader)
 
 
 def next_version(folder: str | os.PathLike[str]) -> int:

@@ -14,6 +14,7 @@ from mmkeras.errors import MmkerasError
 from mmkeras.export.request_bounds import RequestBounds
 from mmkeras.export.signatures import model_signatures
 from mmkeras.limits import MAX_ROWS, MAX_TEXT_BYTES
+from mmkeras.progress import Progress
 
 if TYPE_CHECKING:
     from mmkeras.models.image_text_model import ImageTextModel
@@ -80,10 +81,14 @@ def export_saved_model(
     encoders.all = [model.image_encoder, model.text_encoder]
     archive.track(encoders)
     # The first endpoint becomes serving_default too.
-    for name, (function, inputs) in model_signatures(model, bounds).items():
-        archive.add_endpoint(name, function, inputs)
+    signatures = model_signatures(model, bounds)
+    with Progress("Tracing signatures", len(signatures), "signature") as bar:
+        for name, (function, inputs) in signatures.items():
+            archive.add_endpoint(name, function, inputs)
+            bar.advance()
     try:
-        archive.write_out(str(folder), verbose=False)
+        with Progress("Writing the SavedModel"):
+            archive.write_out(str(folder), verbose=False)
     except tf.errors.OpError as error:
         raise MmkerasError(f"The SavedModel {folder} could not be written: {error.message}") from error
 

@@ -10,6 +10,7 @@ from mmkeras.metrics.checks import check_embeddings, check_ids, check_ks, check_
 from mmkeras.metrics.ids import related, related_candidates
 from mmkeras.metrics.retrieval import metrics_of_ranks
 from mmkeras.metrics.score_tiles import falling_keys, ranks_both_ways, score_blocks
+from mmkeras.progress import Progress
 
 
 def reranked_metrics(
@@ -111,21 +112,23 @@ def _scores_both_ways(to_text, to_image, score_pairs, batch_size):
     ]
     pairs, place = np.unique(np.concatenate(codes), return_inverse=True)
     scores = np.empty(len(pairs), np.float32)
-    for start in range(0, len(pairs), batch_size):
-        batch = pairs[start : start + batch_size]
-        whole = np.concatenate([batch, np.repeat(batch[-1:], batch_size - len(batch))])
-        received = np.asarray(score_pairs(*np.divmod(whole, texts)))
-        if received.shape != whole.shape:
-            raise MmkerasError(
-                f"Expected score_pairs to return a score a pair, {whole.shape}. Received: shape {received.shape}"
-            )
-        if not np.isfinite(received).all():
-            image, text = np.divmod(whole[np.argmin(np.isfinite(received))], texts)
-            raise MmkerasError(
-                f"Expected score_pairs to return finite scores. Received: NaN or infinity for image {image} and text "
-                f"{text}"
-            )
-        scores[start : start + batch_size] = received[: len(batch)]
+    with Progress("Re-ranking by match", len(pairs), "pair") as bar:
+        for start in range(0, len(pairs), batch_size):
+            batch = pairs[start : start + batch_size]
+            whole = np.concatenate([batch, np.repeat(batch[-1:], batch_size - len(batch))])
+            received = np.asarray(score_pairs(*np.divmod(whole, texts)))
+            if received.shape != whole.shape:
+                raise MmkerasError(
+                    f"Expected score_pairs to return a score a pair, {whole.shape}. Received: shape {received.shape}"
+                )
+            if not np.isfinite(received).all():
+                image, text = np.divmod(whole[np.argmin(np.isfinite(received))], texts)
+                raise MmkerasError(
+                    f"Expected score_pairs to return finite scores. Received: NaN or infinity for image {image} and "
+                    f"text {text}"
+                )
+            scores[start : start + batch_size] = received[: len(batch)]
+            bar.advance(len(batch))
     of_images, of_texts = np.split(scores[place.ravel()], [to_text.size])
     return of_images.reshape(to_text.shape), of_texts.reshape(to_image.shape)
 

@@ -15,6 +15,7 @@ from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.image import ImagePreprocessor, Picture
 from mmkeras.preprocessing.strings import StringPreprocessor
 from mmkeras.preprocessing.text import TextPreprocessor
+from mmkeras.progress import Progress
 from mmkeras.tensors import Tensor, TensorLike, Vectors
 
 # What a user embeds: many of either, or an array as the encoder takes it.
@@ -53,7 +54,8 @@ class BatchEncoder:
         """
         images = self.checked_images(images)
         of_features = images.ndim == 2 and self.image_encoder.takes == "pixels"
-        return self._in_batches(self._embed_features if of_features else self._embed_image, images, batch_size)
+        embed = self._embed_features if of_features else self._embed_image
+        return self._in_batches(embed, images, batch_size, "picture")
 
     def encode_texts(self, texts: Texts, batch_size: int) -> dict[str, Vectors]:
         """Return what the text encoder makes of texts, but for their tokens: a dict of float32 (N, D).
@@ -62,7 +64,7 @@ class BatchEncoder:
             texts: see `ImageTextModel.encode_text`.
             batch_size: texts a call.
         """
-        return self._in_batches(self._embed_text, self.checked_texts(texts), batch_size)
+        return self._in_batches(self._embed_text, self.checked_texts(texts), batch_size, "text")
 
     def checked_images(self, images: Pictures) -> NDArray[Any] | StoredPictures:
         """Return images as an array that fits the image encoder, or pictures that are not read yet.
@@ -148,11 +150,16 @@ class BatchEncoder:
     def _embed_text(self):
         return _Fresh(self.text_encoder)
 
-    def _in_batches(self, embed, rows, batch_size):
+    def _in_batches(self, embed, rows, batch_size, unit):
         if not len(rows):
             vectors = self.image_encoder.vectors  # of both encoders
             return {name: np.zeros((0, tensor.shape[-1]), np.float32) for name, tensor in vectors.items()}
-        parts = [embed(np.asarray(rows[start : start + batch_size])) for start in range(0, len(rows), batch_size)]
+        parts = []
+        with Progress(f"Embedding {unit}s", len(rows), unit) as bar:
+            for start in range(0, len(rows), batch_size):
+                batch = rows[start : start + batch_size]
+                parts.append(embed(np.asarray(batch)))
+                bar.advance(len(batch))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -12,6 +12,7 @@ from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
 from mmkeras.errors import MmkerasError
+from mmkeras.progress import Progress
 from mmkeras.tensors import Vectors
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ class PairMatcher:
 
     def __init__(self, model: SoftMask, images: NDArray[Any], token_ids: ArrayLike, batch_size: int = 256) -> None:
         self._token_ids = np.asarray(token_ids, np.int32)
-        self.image_embedding, self._image_tokens = _encoded(model.image_encoder, images, batch_size)
-        self.text_embedding, self._text_tokens = _encoded(model.text_encoder, self._token_ids, batch_size)
+        self.image_embedding, self._image_tokens = _encoded(model.image_encoder, images, batch_size, "picture")
+        self.text_embedding, self._text_tokens = _encoded(model.text_encoder, self._token_ids, batch_size, "text")
         self._temperature = float(ops.convert_to_numpy(model.temperature.value))
 
         @tf.function(reduce_retracing=True)
@@ -86,7 +87,7 @@ class PairMatcher:
         return self._log_odds(*map(tf.constant, tokens), tf.constant(self._token_ids[text_rows])).numpy()
 
 
-def _encoded(encoder, rows, batch_size):
+def _encoded(encoder, rows, batch_size, unit):
     """Embeddings float32 (N, D), and the tokens of all rows, a memory-mapped array (N, T, W)."""
     signature = tf.TensorSpec(encoder.input.shape, encoder.input.dtype)
 
@@ -96,11 +97,13 @@ def _encoded(encoder, rows, batch_size):
         return encoded["embedding"], encoded["tokens"]
 
     embeddings = []
-    with tempfile.TemporaryFile() as file:  # it has no name, and is gone with the mapping
+    bar = Progress(f"Embedding {unit}s", len(rows), unit)
+    with bar, tempfile.TemporaryFile() as file:  # it has no name, and is gone with the mapping
         try:
             for start in range(0, len(rows), batch_size):
                 embedding, tokens = encode(tf.cast(np.asarray(rows[start : start + batch_size]), signature.dtype))
                 embeddings.append(embedding.numpy())
+                bar.advance(len(embedding))
                 file.write(tokens.numpy().tobytes())  # bfloat16 is no buffer
             file.flush()
         except OSError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias, get_args
@@ -18,6 +18,7 @@ from mmkeras._config import ConfigFromSignature
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.image_decoding import decode_image
 from mmkeras.preprocessing.image_header import MAX_SIDE
+from mmkeras.progress import Progress
 from mmkeras.tensors import Array, Tensor, TensorLike
 from mmkeras.unreadable_pictures import UnreadablePictures
 
@@ -201,19 +202,25 @@ class ImagePreprocessor(ConfigFromSignature):
         """
         if isinstance(images, (str, bytes, os.PathLike)):
             raise MmkerasError(f"Expected a list of pictures. Received: images={str(images)[:80]!r}; write [images]")
-        pixels, reasons = self.load_readable(list(images))
+        images = list(images)
+        with Progress("Reading pictures", len(images), "picture") as bar:
+            pixels, reasons = self.load_readable(images, advance=bar.advance)
         if reasons:
             raise UnreadablePictures(reasons)
         return pixels
 
     def load_readable(
-        self, images: Sequence[Picture] | NDArray[np.uint8], positions: Sequence[int] | None = None
+        self,
+        images: Sequence[Picture] | NDArray[np.uint8],
+        positions: Sequence[int] | None = None,
+        advance: Callable[[int], Any] = lambda count: None,
     ) -> tuple[NDArray[np.uint8], dict[int, str]]:
         """Decode or resize those of a list of pictures that can be read.
 
         Args:
             images: as for `load`.
             positions: list of N ints, what the messages call the pictures; by default 0 to N - 1.
+            advance: is told of each picture, by a 1.
 
         Returns:
             uint8 NumPy array (K, height, width, channels) of those that can be read, in their order; and a dict from
@@ -235,7 +242,10 @@ class ImagePreprocessor(ConfigFromSignature):
         positions = range(len(images)) if positions is None else positions
         # TensorFlow works outside Python's lock, so threads share the cores.
         with ThreadPoolExecutor(min(len(images), os.cpu_count() or 1)) as pool:
-            reads = list(pool.map(load_one, range(len(images)), images, positions))
+            reads = []
+            for read in pool.map(load_one, range(len(images)), images, positions):
+                reads.append(read)
+                advance(1)
         return pixels if all(reads) else pixels[np.array(reads)], reasons
 
     @property

@@ -66,8 +66,10 @@ def _cut(train, text_preprocessor):
 def _in_both(train, dev):
     if train.images.shape[1:] != dev.images.shape[1:]:
         return []
-    known = set(_digests(train.images))
-    both = np.isin(dev.image_item, train.image_item) | np.array([row in known for row in _digests(dev.images)])
+    both = np.isin(dev.image_item, train.image_item)
+    if isinstance(train.images, np.ndarray):  # of pictures that are not in memory the copies were found by their files
+        known = set(_digests(train.images))
+        both |= np.array([row in known for row in _digests(dev.images)])
     if not both.any():
         return []
     name = dev.image_names[int(np.argmax(both))]

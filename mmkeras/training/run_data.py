@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Literal
 
 from mmkeras.data.equal_texts import Normalizer, relate_equal_texts
 from mmkeras.data.paired import PairedData
@@ -26,7 +25,6 @@ class RunData:
         run: `Run`.
         image_encoder: `Encoder` of the run's preset.
         image_preprocessor: the preset's, or `None`.
-        verbose: see `FrozenFeatures`.
 
     Raises:
         MmkerasError: a recipe that augments pictures of which training reads features.
@@ -37,12 +35,11 @@ class RunData:
         run: Run,
         image_encoder: Encoder,
         image_preprocessor: ImagePreprocessor | None,
-        verbose: int | Literal["auto"] = "auto",
     ) -> None:
         self.run = run
         self._related: Callable[[PairedData], PairedData] = lambda data: data
         self.image_preprocessor = image_preprocessor
-        self.loader = picture_loader(image_encoder, image_preprocessor, verbose)
+        self.loader = picture_loader(image_encoder, image_preprocessor)
         if self.loader is not image_preprocessor:
             for name, value in augmenting(run.recipe).items():
                 raise MmkerasError(

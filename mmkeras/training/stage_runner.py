@@ -16,6 +16,7 @@ from mmkeras.data.pipeline import (
 )
 from mmkeras.errors import MmkerasError
 from mmkeras.models.image_text_model import ImageTextModel
+from mmkeras.progress import tell
 from mmkeras.training.augmentation import augmentation
 from mmkeras.training.callbacks import (
     BestWeights,
@@ -32,6 +33,7 @@ from mmkeras.training.optimizer_settings import OptimizerSettings
 from mmkeras.training.reversal_schedule import ReversalSchedule
 from mmkeras.training.run import Run
 from mmkeras.training.run_data import RunData
+from mmkeras.training.training_progress import TrainingProgress
 
 
 class _Supervision(NamedTuple):
@@ -61,7 +63,6 @@ class StageRunner:
         run: `Run`.
         model: the untrained model of its preset.
         data: `RunData`.
-        verbose: 0, 1 or 2, as in `keras.Model.fit`.
 
     Attributes:
         notes: list of what is done otherwise than the settings say, a sentence each.
@@ -70,11 +71,10 @@ class StageRunner:
         MmkerasError: a stage that the model cannot train, or settings that reach nothing in it.
     """
 
-    def __init__(self, run: Run, model: ImageTextModel, data: RunData, verbose: int = 0) -> None:
+    def __init__(self, run: Run, model: ImageTextModel, data: RunData) -> None:
         self.run = run
         self.model = model
         self.data = data
-        self.verbose = verbose
         self.recipe = run.recipe
         self.supervision = SUPERVISION[model.supervision]
         self.steps = self.supervision.steps_per_epoch(data.train, self.recipe.batch_size)
@@ -86,6 +86,8 @@ class StageRunner:
         checkpoint = self.run.file("checkpoint.npz")
         done = saved_step(checkpoint)
         log = EpochLog(self.run.file("log.csv"), first_epoch=done // self.steps)
+        epochs = sum(stage.epochs for stage in self.recipe.training_stages)
+        shown = TrainingProgress(epochs, self.steps, done, self.supervision.monitor)
         start = 0
         for position, stage in enumerate(self.recipe.training_stages, 1):
             end = start + stage.epochs * self.steps
@@ -98,9 +100,10 @@ class StageRunner:
                 if start < done:
                     load_checkpoint(checkpoint, self.model)
             if done < end:
-                if self.verbose and self.recipe.stages:
-                    print(f"Stage {position} of {len(self.recipe.stages)}: {stage.name}", flush=True)
-                self._fit(stage, log, max(start, done), end)
+                if self.recipe.stages:
+                    shown.stage = stage.name
+                    tell((f"Stage {position} of {len(self.recipe.stages)}: {stage.name}", 0))
+                self._fit(stage, [log, shown], max(start, done), end)
             start = end
         if self.recipe.select == "best":
             load_weights(self.run.file("best.npz"), self.model)
@@ -169,10 +172,10 @@ class StageRunner:
         optimizers = {role: stage.of_role(role).build(stage.epochs, self.steps) for role in self.model.roles}
         self.model.compile(optimizers=optimizers)
 
-    def _fit(self, stage, log, first_step, end):
+    def _fit(self, stage, lasting, first_step, end):
         steps, recipe = self.steps, self.recipe
         train, dev = self.data.splits(pixels="image_backbone" in stage.trains)
-        callbacks = self._callbacks(stage, log, first_step, dev)
+        callbacks = self._callbacks(stage, *lasting, first_step, dev)
         # An epoch that was cut off is finished by a fit of its own, whose epoch is as long as what is left of it.
         next_epoch = -(-first_step // steps)
         for fit_start, fit_end in ((first_step, next_epoch * steps), (next_epoch * steps, end)):
@@ -190,7 +193,7 @@ class StageRunner:
                     epochs=fit_end // steps,
                     steps_per_epoch=min(steps, fit_end - fit_start),
                     callbacks=callbacks,
-                    verbose=self.verbose,
+                    verbose=0,  # `TrainingProgress` tells, in lines that a terminal has room for
                     shuffle=False,
                 )
 
@@ -206,7 +209,7 @@ class StageRunner:
                 continue
         return []
 
-    def _callbacks(self, stage, log, first_step, validation):
+    def _callbacks(self, stage, log, shown, first_step, validation):
         run, model, recipe = self.run, self.model, self.recipe
         log.stage = stage.name if recipe.stages else None
         callbacks = [FiniteLoss()]
@@ -227,5 +230,5 @@ class StageRunner:
         callbacks.append(
             Checkpoint(run.file("checkpoint.npz"), self.steps, recipe.checkpoint_steps, first_step, states)
         )
-        callbacks.append(TrainingTime(run))
+        callbacks += [shown, TrainingTime(run)]
         return callbacks

@@ -12,6 +12,7 @@ from mmkeras.encoders.encoder import Encoder
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.preset import Preset
 from mmkeras.printable import printable
+from mmkeras.progress import Progress, showing_progress
 from mmkeras.training.data_notes import data_notes
 from mmkeras.training.initial_weights import begin_with, initial_model
 from mmkeras.training.memorisation import learnt_by_heart
@@ -29,7 +30,8 @@ def train(run: Run, verbose: int | Literal["auto"] = "auto") -> ImageTextModel:
 
     Args:
         run: `Run`.
-        verbose: as in `keras.Model.fit`; `"auto"` is a progress bar on a terminal and a line an epoch elsewhere.
+        verbose: 0 is silent; 1 shows bars, where stdout is a terminal; 2 a line every 20 seconds, and one an epoch;
+            `"auto"` is 1 on a terminal and 2 elsewhere.
 
     Returns:
         The trained model, which lies in the run folder as `model.keras`.
@@ -38,17 +40,24 @@ def train(run: Run, verbose: int | Literal["auto"] = "auto") -> ImageTextModel:
         MmkerasError: data, a preset or initial weights that do not fit, data that changed since the run began, a
             checkpoint of another model, a loss that is no number, embeddings that collapse, a full disk.
     """
+    with showing_progress(verbose):
+        return _train(run, verbose)
+
+
+def _train(run, verbose):
     recipe = run.recipe
-    verbose = (1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose
     start = initial_model(recipe)  # before the seeds are set: it draws some too
     _prepare_process(recipe)
     preset = recipe.load_preset()
     image_encoder = preset.build_image_encoder()  # first: it tells whether data are pixels or features
-    data = RunData(run, image_encoder, preset.build_image_preprocessor(), verbose)
-    run.check_data(data.train)
-    model = build_model(preset, data, image_encoder, start, recipe.initial_weights)
-    notes = data_notes(*data.splits(), model.text_preprocessor)
-    runner = StageRunner(run, model, data, verbose)
+    data = RunData(run, image_encoder, preset.build_image_preprocessor())
+    with Progress("Reading the data"):
+        run.check_data(data.train)
+    with Progress("Building the model"):
+        model = build_model(preset, data, image_encoder, start, recipe.initial_weights)
+    with Progress("Looking the data over"):
+        notes = data_notes(*data.splits(), model.text_preprocessor)
+    runner = StageRunner(run, model, data)
     notes += runner.notes
     run.update(notes=notes)
     _tell(notes, verbose)

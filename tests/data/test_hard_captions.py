@@ -16,8 +16,8 @@ PREPROCESSOR = ImagePreprocessor(4, 4)
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in "abc":
-        Image.new("RGB", (6, 5), (80,) * 3).save(tmp_path / f"{name}.png")
+    for grey, name in enumerate("abc", 80):
+        Image.new("RGB", (6, 5), (grey,) * 3).save(tmp_path / f"{name}.png")
     return tmp_path
 
 

@@ -13,6 +13,7 @@ from mmkeras.data import cached_rows
 from mmkeras.encoders import FrozenFeatures, conv_image_encoder, feature_computation, picture_loader
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing import ImagePreprocessor
+from mmkeras.progress import Progress
 from mmkeras.unreadable_pictures import UnreadablePictures
 
 from .hub_modules import image_encoder
@@ -47,7 +48,7 @@ def make(tmp_path, pictures):
 
     def make(preprocessor=PREPROCESSOR, encoder=None, folder="cache", **settings):
         encoder = encoder or image_encoder(pictures, **settings)
-        return Counted(encoder.frozen_backbone(), preprocessor, verbose=0, folder=tmp_path / folder)
+        return Counted(encoder.frozen_backbone(), preprocessor, folder=tmp_path / folder)
 
     return make
 
@@ -169,14 +170,29 @@ def test_bytes_and_arrays_are_pictures_too(make, paths):
         loader.load([paths[0].read_bytes(), b"no picture"])
 
 
-def test_progress_is_shown_where_there_is_something_to_compute(make, paths, capsys):
+@pytest.fixture
+def bars(monkeypatch):
+    """Each `Progress` of a computation."""
+    shown = []
+
+    class Recorded(Progress):
+        def __enter__(self):
+            shown.append(self)
+            return super().__enter__()
+
+    monkeypatch.setattr("mmkeras.encoders.feature_computation.Progress", Recorded)
+    return shown
+
+
+def test_progress_is_shown_where_there_is_something_to_compute(make, paths, bars):
     loader = make()
-    loader.verbose = 2
+    for path in paths:
+        os.utime(path, (1, 1))  # the stamp of a file that was written just now is not trusted
     loader.load(paths)
-    out = capsys.readouterr().out
-    assert "Features of the frozen backbone" in out and "40/40" in out
+    (bar,) = bars
+    assert "Features of the frozen backbone" in bar.title and (bar.done, bar.total) == (40, 40)
     loader.load(paths)
-    assert capsys.readouterr().out == ""
+    assert len(bars) == 1
 
 
 def test_a_loader_for_each_encoder(pictures):
@@ -213,7 +229,7 @@ def test_features_of_several_dimensions(paths, tmp_path):
     inputs = keras.Input((4, 6, 3))
     backbone = keras.Model(inputs, keras.layers.Conv2D(5, 2, strides=2)(inputs))
     for _ in range(2):
-        loader = FrozenFeatures(backbone, PREPROCESSOR, 0, tmp_path / "cache")
+        loader = FrozenFeatures(backbone, PREPROCESSOR, tmp_path / "cache")
         features = loader.load([*paths, paths[0]])
         assert features.shape == (41, 2, 3, 5) and loader.output_shape == (2, 3, 5)
         expected = backbone(PREPROCESSOR.load(paths))
@@ -275,7 +291,7 @@ def test_features_that_get_lost_while_others_are_computed_are_computed_too(make,
                 file.unlink()
             return super()._features(pixels)
 
-    loader = Losing(make().backbone, PREPROCESSOR, 0, tmp_path / "other")
+    loader = Losing(make().backbone, PREPROCESSOR, tmp_path / "other")
     assert np.array_equal(loader.load(paths), features) and loader.computed == 40
 
 
@@ -308,16 +324,15 @@ def test_an_interruption_keeps_what_was_computed(make, paths):
             return super()._features(pixels)
 
     with pytest.raises(KeyboardInterrupt):
-        Interrupted(make().backbone, PREPROCESSOR, 0, make().folder).load(paths)
+        Interrupted(make().backbone, PREPROCESSOR, make().folder).load(paths)
     loader = make()
     loader.load(paths)
     assert loader.computed == 8
 
 
-def test_the_progress_ends_where_the_last_pictures_are_known(make, paths, capsys):
+def test_the_progress_ends_where_the_last_pictures_are_known(make, paths, bars):
     pictures = list(np.random.default_rng(0).integers(0, 256, (32, 4, 6, 3), "uint8"))
     loader = make()
     loader.load(paths)
-    loader.verbose = 2
     loader.load([*pictures, *paths])
-    assert "72/72" in capsys.readouterr().out
+    assert (bars[-1].done, bars[-1].total) == (72, 72)

@@ -76,7 +76,9 @@ def test_a_stage_changes_arguments_and_is_told_on_the_terminal(create_staged, ca
     run = create_staged(stages)
     model = train(run, verbose=2)
     out = capsys.readouterr().out
-    assert "Stage 1 of 2: sum" in out and "Stage 2 of 2: hardest" in out
+    assert "Stage 1 of 2: sum\nEpoch 1/2 (sum)  loss " in out
+    assert "Stage 2 of 2: hardest\nEpoch 2/2 (hardest)  loss " in out
+    assert max(len(line) for line in out.splitlines() if not line.startswith("Note: ")) <= 80
     assert model.negatives == "hardest" and model.adversary.weight == 0.0  # holds from its stage on
     assert run.recipe.epochs == 2 and run.load_model().negatives == "hardest"
 

@@ -1,6 +1,7 @@
 """Training fills a run folder: log, TensorBoard, checkpoint and a model that encodes."""
 
 import json
+import re
 from pathlib import Path
 
 import keras
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mmkeras import progress_display
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.measuring.evaluate import evaluate
 from mmkeras.models import DualEncoder
@@ -65,11 +67,21 @@ def steps_of(run):
 def test_a_terminal_gets_a_progress_bar_and_a_file_a_line_an_epoch(create_run, capsys, monkeypatch):
     train(create_run("file", "epochs=2"))
     lines = [line for line in capsys.readouterr().out.splitlines() if "val_rsum" in line]
-    assert len(lines) == 2 and "\b" not in "".join(lines)
+    assert [line[:9] for line in lines] == ["Epoch 1/2", "Epoch 2/2"] and "\x1b" not in "".join(lines)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr(progress_display, "BAR_AFTER", 0)
+    for name, value in (("TERM", "xterm"), ("COLUMNS", "80")):
+        monkeypatch.setenv(name, value)
     train(create_run("terminal", "epochs=1"))
     out = capsys.readouterr().out
-    assert "━" in out and "1/12" in out and "12/12" in out
+    assert "━" in out and "/12 steps" in out
+    told = [line for line in re.split(r"[\r\n]|\x1b\[[0-9;?]*[A-Za-z]", out) if "val_rsum" in line]
+    assert len(told) == 1 and told[0].startswith("Epoch 1/1  loss ") and len(told[0]) <= 80
+
+
+def test_nothing_is_printed_where_nobody_wants_it(create_run, capfd):
+    train(create_run("run", "epochs=1"), verbose=0)
+    assert capfd.readouterr().out == ""
 
 
 def test_the_learning_rate_warms_up_and_decays_to_nothing(create_run):

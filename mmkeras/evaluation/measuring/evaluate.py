@@ -23,6 +23,7 @@ from mmkeras.metrics.modality_gap import FEWEST_GROUPS, modality_gap_metrics
 from mmkeras.metrics.representation import representation_maps
 from mmkeras.metrics.reranking import reranked_metrics
 from mmkeras.metrics.retrieval import mean_average_precision, retrieval_metrics
+from mmkeras.progress import Progress
 
 if TYPE_CHECKING:
     from mmkeras.models.image_text_model import ImageTextModel
@@ -97,8 +98,9 @@ def evaluate(model: ImageTextModel, data: PairedData, k_test: int | None = None)
     metrics: dict[str, float] = {"pictures": len(data.images), "texts": len(data.texts)}
     if data.paired:
         ids = {"": (data.image_id, data.text_image_id), STRICT: (data.image_item, data.text_item)}
-        for prefix, pair in ids.items():
-            metrics |= _named(prefix, retrieval_metrics(image_embeddings, text_embeddings, *pair))
+        with Progress("Measuring retrieval"):
+            for prefix, pair in ids.items():
+                metrics |= _named(prefix, retrieval_metrics(image_embeddings, text_embeddings, *pair))
         if k_test:
             found = reranked_metrics(image_embeddings, text_embeddings, matcher, list(ids.values()), k_test)
             metrics["k_test"] = k_test
@@ -112,7 +114,8 @@ def evaluate(model: ImageTextModel, data: PairedData, k_test: int | None = None)
             ("image_to_text", images, texts),
             ("text_to_image", texts, images),
         ):
-            metrics[f"{direction}_map"] = mean_average_precision(queries, gallery, query_label, gallery_label)
+            with Progress("Measuring retrieval by category"):
+                metrics[f"{direction}_map"] = mean_average_precision(queries, gallery, query_label, gallery_label)
         metrics["map_chance"] = map_of_chance(label, text_label)
         if model.represent_image is not None:
             represented, represented_texts = _embedded(model, data, "represent")
@@ -120,7 +123,8 @@ def evaluate(model: ImageTextModel, data: PairedData, k_test: int | None = None)
             metrics |= _named(REPRESENTATION, maps)
     groups = linked_groups(data.image_id, data.text_image_id)
     if min(len(np.unique(group)) for group in groups) >= FEWEST_GROUPS:
-        metrics |= modality_gap_metrics(image_embeddings, text_embeddings, *groups)
+        with Progress("Measuring the modality gap"):
+            metrics |= modality_gap_metrics(image_embeddings, text_embeddings, *groups)
     relevance = Relevance.of(data, model.supervision)
     return Evaluation(metrics, image_embeddings, text_embeddings, data, relevance)
 

@@ -18,6 +18,7 @@ from mmkeras.evaluation.report.tables import size_table
 from mmkeras.evaluation.report.word_views import draw_words
 from mmkeras.metrics.measures import DEVIATION, UNTRAINED, untrained_measures
 from mmkeras.models.image_text_model import ImageTextModel
+from mmkeras.progress import Progress
 from mmkeras.training.initial_weights import begin_with, initial_model
 from mmkeras.training.log import read_log
 from mmkeras.training.recipe import Recipe
@@ -56,18 +57,21 @@ def evaluate_run(
         MmkerasError: the run has not finished, its data has no such split, a `k_test` that the model does not take.
     """
     recipe = run.recipe
-    model = model or run.load_model()
+    with Progress("Loading the model"):
+        model = model or run.load_model()
     k_test = checked_k_test(model, k_test)
     loader = picture_loader(model.image_encoder, model.image_preprocessor)
-    if source:
-        targets = recipe.targets if targets is None else targets
-        data = load_source(source, split, loader, image_folder or None, targets=targets or "")
-    else:
-        data = run.load_data(split, loader)
+    with Progress("Reading the data"):
+        if source:
+            targets = recipe.targets if targets is None else targets
+            data = load_source(source, split, loader, image_folder or None, targets=targets or "")
+        else:
+            data = run.load_data(split, loader)
     evaluation = evaluate(model, data.one_image_an_item(), k_test)
     missing = ""
     try:
-        before = evaluate(untrained_model(recipe, model), evaluation.data, k_test=0).metrics
+        with Progress("The model before training"):
+            before = evaluate(untrained_model(recipe, model), evaluation.data, k_test=0).metrics
     except (MmkerasError, OSError, TypeError, ValueError) as error:  # a file that is gone or that is not what it was
         missing = str(error).partition("\n")[0].removesuffix(".")
     else:
@@ -76,18 +80,19 @@ def evaluate_run(
         evaluation = dataclasses.replace(evaluation, metrics=evaluation.metrics | before)
     metrics_file, report_file = evaluation_files(run, source, data)
     save_metrics({"data": data.name, **evaluation.metrics}, metrics_file)
-    write_report(
-        report_file,
-        title=f"{run.folder.resolve().name}: {run.info['recipe']}" + (f" on {data.name}" if source else ""),
-        settings=run.info["settings"],
-        versions=run.info["versions"],
-        history=read_log(run.file("log.csv")),
-        evaluation=evaluation,
-        untrained_missing=missing,
-        word_views=draw_words(model, evaluation, recipe.seed),
-        size=size_table(run.info),
-        seed=recipe.seed,
-    )
+    with Progress("Drawing the report"):
+        write_report(
+            report_file,
+            title=f"{run.folder.resolve().name}: {run.info['recipe']}" + (f" on {data.name}" if source else ""),
+            settings=run.info["settings"],
+            versions=run.info["versions"],
+            history=read_log(run.file("log.csv")),
+            evaluation=evaluation,
+            untrained_missing=missing,
+            word_views=draw_words(model, evaluation, recipe.seed),
+            size=size_table(run.info),
+            seed=recipe.seed,
+        )
     return evaluation
 
 

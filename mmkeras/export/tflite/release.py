@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 import os
@@ -22,6 +21,7 @@ from mmkeras.export.tflite.conversion import KINDS, Precision, check_takes_ids, 
 from mmkeras.export.tflite.execution import NetworkRunner
 from mmkeras.export.tflite.operators import operators
 from mmkeras.on_device.model_file import packed
+from mmkeras.progress import Progress
 from mmkeras.search.agreement import recall_of_rounded
 
 if TYPE_CHECKING:
@@ -82,12 +82,14 @@ def export_tflite(
         MmkerasError: a run that has not finished, a text encoder that takes no ids or cannot be converted, a folder
             that exists.
     """
-    model = model or run.load_model()
+    with Progress("Loading the model"):
+        model = model or run.load_model()
     check_takes_ids(model.text_encoder, model.text_preprocessor)
     with new_folder(to) as beside:
         loader = picture_loader(model.image_encoder, model.image_preprocessor)
-        texts = _texts(run, loader, "train", SET_UP_TEXTS)
-        golden = [*_texts(run, loader, "dev", GOLDEN_TEXTS), *EDGES]
+        with Progress("Reading the data"):
+            texts = _texts(run, loader, "train", SET_UP_TEXTS)
+            golden = [*_texts(run, loader, "dev", GOLDEN_TEXTS), *EDGES]
         identity = space_id(model)
         expected = model.encode_text(golden)
         _write_golden(beside / "golden.npz", model, golden, expected)
@@ -103,11 +105,14 @@ def export_tflite(
             "files": {},
             "left_out": {},
         }
-        for precision in precisions:
-            for kind in KINDS:
+        wanted = [(precision, kind) for precision in precisions for kind in KINDS]
+        with Progress("Converting", len(wanted), "file") as bar:
+            for precision, kind in wanted:
                 name = f"text_encoder_{precision}_{kind}.tflite"
+                bar.note = name
                 if reason := _impossible(model.text_encoder, kind, precision):
                     described["left_out"][name] = reason
+                    bar.advance()
                     continue
                 tokenizer = model.text_preprocessor  # a `TextPreprocessor`, by `check_takes_ids`
                 network = convert(model.text_encoder, tokenizer, kind, precision, texts)  # type: ignore[arg-type]
@@ -121,14 +126,15 @@ def export_tflite(
                     "bytes": len(content),
                     **_measured(network, model.text_preprocessor, golden, expected),
                 }
+                bar.advance()
         if not described["files"]:
             raise MmkerasError("; ".join(described["left_out"].values()))
         if index:
-            load = functools.partial(run.load_data, loader=loader)
-            pictures = write_item_index(
-                beside / "index", model, identity, load("all"), seen=load("train", unread=True), precision=index
-            )
-            described["index"] = _index_measured(beside / "index", index, pictures, expected[: -len(EDGES)])
+            with Progress("Reading the data"):
+                items, seen = run.load_data("all", loader), run.load_data("train", loader, unread=True)
+            with Progress("Indexing the data set"):
+                pictures = write_item_index(beside / "index", model, identity, items, seen, precision=index)
+                described["index"] = _index_measured(beside / "index", index, pictures, expected[: -len(EDGES)])
         (beside / "device.json").write_text(json.dumps(described, indent=2) + "\n")
         (beside / "card.md").write_text(device_card(described), encoding="utf-8")
     return described
