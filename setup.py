@@ -154,6 +154,7 @@ WHOLE = {
             "evaluation/templates/*.css",
             "evaluation/report/templates/*.j2",
             "evaluation/comparison/templates/*.j2",
+            "evaluation/data_page/templates/*.j2",
         ]
     },
     "install_requires": INSTALL_REQUIRES,

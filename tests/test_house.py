@@ -35,7 +35,7 @@ for place, rooms in enumerate(WAY[1:], start=1):
 # These know no model: an index and a server hold and serve whatever was made elsewhere, and a device runs it.
 ALLOWED |= {"search": set(), "serving": set(), "on_device": {"search"}}
 # What the rooms within a room may import of each other.
-WITHIN = {"evaluation": {"measuring": set(), "report": {"measuring"}, "comparison": set()}}
+WITHIN = {"evaluation": {"measuring": set(), "report": {"measuring"}, "comparison": set(), "data_page": set()}}
 # What runs where TensorFlow does not: on a client's machine and on a device. It knows rooms of its kind only.
 WITHOUT_TENSORFLOW = ["serving", "search", "on_device"]  # the embedded server imports it when it loads a model
 

@@ -1,6 +1,7 @@
 """What a model is worth, in three rooms: `measuring` a model, a run's `report`, `comparison` of runs.
 
-`rendering` and `drawing` are what pages of both kinds are made with. No TensorFlow of its own.
+`data_page` shows what a check of data found. `rendering`, `drawing` and `thumbnails` are what pages of all kinds are
+made with. No TensorFlow of its own.
 """
 
 from typing import TYPE_CHECKING

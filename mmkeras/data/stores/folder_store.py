@@ -69,9 +69,12 @@ class _File(StoredPicture):
         return self.path
 
     def read_bytes(self):
+        return self.read_beginning(-1)
+
+    def read_beginning(self, size):
         try:
             with open(self.path, "rb") as stream:
-                return stream.read()
+                return stream.read(size)
         except OSError as error:
             raise MmkerasError(
                 f"Expected a readable picture file. Received: picture {self.path!r} ({error.strerror})"

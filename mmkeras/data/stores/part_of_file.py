@@ -28,14 +28,18 @@ class PartOfFile(StoredPicture):
         return f"{self.archive.path}/{self.name}"
 
     def read_bytes(self) -> bytes:
+        return self.read_beginning(self.size)
+
+    def read_beginning(self, size: int) -> bytes:
+        size = min(size, self.size)
         try:
-            content = os.pread(self.archive.descriptor, self.size, self.offset)
+            content = os.pread(self.archive.descriptor, size, self.offset)
         except OSError as error:
             raise MmkerasError(f"{self.name} in {self.archive.path} cannot be read: {error.strerror}") from error
-        if len(content) != self.size:
+        if len(content) != size:
             raise MmkerasError(
-                f"{self.name} in {self.archive.path} cannot be read: the file ends {self.size - len(content)} bytes "
-                "before the picture does"
+                f"{self.name} in {self.archive.path} cannot be read: the file ends "
+                f"{self.size - len(content)} bytes before the picture does"
             )
         return content
 

@@ -24,3 +24,11 @@ class StoredPicture(abc.ABC):
     @abc.abstractmethod
     def stamp(self) -> tuple[str, int, int]:
         """Return what tells this picture, and a change of it, without reading it: place, bytes and time (ns)."""
+
+    def read_beginning(self, size: int) -> bytes:
+        """Return the first `size` bytes of the encoded picture, all of them where it has no more.
+
+        Raises:
+            MmkerasError: it cannot be read.
+        """
+        return self.read_bytes()[:size]

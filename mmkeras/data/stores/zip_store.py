@@ -82,6 +82,13 @@ class _Member(StoredPicture):
         except UNREADABLE as error:
             raise MmkerasError(f"{self.info.filename} in {self.store.file} cannot be read: {error}") from error
 
+    def read_beginning(self, size):
+        try:
+            with self.store.lock, self.store.zip.open(self.info) as stream:
+                return stream.read(size)
+        except UNREADABLE as error:
+            raise MmkerasError(f"{self.info.filename} in {self.store.file} cannot be read: {error}") from error
+
     def stamp(self):
         archive = self.store.archive
         return f"{archive.path}::{self.info.filename}", self.info.file_size, archive.time

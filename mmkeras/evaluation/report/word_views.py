@@ -11,7 +11,7 @@ from PIL import Image
 
 from mmkeras.evaluation.measuring.evaluate import Evaluation
 from mmkeras.evaluation.measuring.relevance import relevant
-from mmkeras.evaluation.report.gallery import data_uri
+from mmkeras.evaluation.thumbnails import data_uri
 
 if TYPE_CHECKING:
     from mmkeras.models.image_text_model import ImageTextModel

@@ -5,7 +5,8 @@ import numpy as np
 from PIL import Image
 
 from mmkeras.evaluation.measuring.evaluate import evaluate
-from mmkeras.evaluation.report.gallery import data_uri, draw_queries
+from mmkeras.evaluation.report.gallery import draw_queries
+from mmkeras.evaluation.thumbnails import data_uri
 
 
 def decoded(uri):

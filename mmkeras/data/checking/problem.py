@@ -1,0 +1,23 @@
+"""`Problem`: one thing that is wrong with data, or that should be looked at."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with data, or that should be looked at, and where.
+
+    Args:
+        kind: a word for programs, such as `unreadable_pictures`.
+        what: a sentence without its stop.
+        count: of how many pictures, captions, records or classes it is true.
+        places: where, a line each, such as `line 3: a.png: the file is empty`; all of them for what must be mended.
+    """
+
+    kind: str
+    what: str
+    count: int = 0
+    places: Sequence[str] = ()

@@ -1,0 +1,10 @@
+"""The page of a data check: figures, problems and a sheet of pictures."""
+
+from typing import TYPE_CHECKING
+
+from mmkeras._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .page import write_data_page as write_data_page
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)
