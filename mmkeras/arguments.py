@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from mmkeras.errors import MmkerasError
 
+DEFAULT_RECIPE = "photos"  # for data of the user's own
+
 if TYPE_CHECKING:
     from mmkeras.training.recipe import Recipe
     from mmkeras.training.run import Run
@@ -53,7 +55,6 @@ def chosen_recipe(
     Raises:
         MmkerasError: nothing of all that was given, or what does not go together; no such recipe.
     """
-    from mmkeras.command_options import DEFAULT_RECIPE
     from mmkeras.data.sources import is_source
     from mmkeras.training.recipe import Recipe, list_recipes
 

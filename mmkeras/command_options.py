@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mmkeras import __version__
+from mmkeras.arguments import DEFAULT_RECIPE
 from mmkeras.limits import MAX_ROWS, MAX_TEXT_BYTES
 
 DEFAULT_SERVER = "127.0.0.1:8500"
-DEFAULT_RECIPE = "photos"
 
 EXAMPLES = """examples:
   mmkeras recipes                                        what can be trained; recipes NAME: its settings
