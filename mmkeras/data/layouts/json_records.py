@@ -29,14 +29,19 @@ class JsonRecords(JsonContent):
         records = [record for of_key in lists.values() for record in of_key if isinstance(record, dict)]
         keys = list(dict.fromkeys(key for record in records for key in record))
         if records:
-            _, self.unused = checked_columns(self.where, keys)
-        number = 0
+            checked_columns(self.where, keys)
+        number, unused = 0, {}
         for key, of_key in lists.items():
             split = {"split": canonical_split(key)} if len(lists) > 1 else {}
             for position, record in enumerate(of_key):
-                fields = split | fields_of(record, named_columns(record)[0]) if isinstance(record, dict) else None
+                fields = None
+                if isinstance(record, dict):
+                    columns, others = named_columns(record)
+                    fields = split | fields_of(record, columns)
+                    unused |= dict.fromkeys(others)
                 yield Row(f"{key}[{position}]" if key else f"record {position}", fields, str(record)[:200], number)
                 number += 1
+        self.unused = list(unused)
 
 
 def _lists(content):

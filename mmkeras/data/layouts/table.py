@@ -34,7 +34,7 @@ class Table(Layout):
             return False
         if source.suffix.lower() == ".txt":
             # A heading of two words tells a table from a list of names, or of captions.
-            columns, _ = named_columns(_cells(next(io.StringIO(beginning(source)), ""))[0])
+            columns, _ = named_columns(_cells(next(io.StringIO(beginning(source), newline=""), ""))[0])
             return {"image", "captions"} <= set(columns)
         return source.suffix.lower() in (".csv", ".tsv", ".tab")
 
@@ -57,7 +57,11 @@ class Table(Layout):
 def _cells(line):
     """The names of columns, and the separator between them."""
     separator = max(SEPARATORS, key=line.count)
-    return [name.strip() for name in next(csv.reader([line.lstrip("\ufeff")], delimiter=separator), [])], separator
+    try:
+        names = next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:  # a line of more than 131,072 characters
+        names = [line[:80]]
+    return [name.strip() for name in names], separator
 
 
 def _records(lines, separator):
