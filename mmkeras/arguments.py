@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmkeras.command_options import DEFAULT_PRESET
 from mmkeras.errors import MmkerasError
 
 DEFAULT_RECIPE = "photos"  # for data of the user's own
 
 if TYPE_CHECKING:
+    from mmkeras.models.preset import Preset
     from mmkeras.training.recipe import Recipe
     from mmkeras.training.run import Run
 
@@ -88,6 +90,36 @@ def check_names(recipe: Recipe) -> None:
     check_source(recipe.data)
     if recipe.initial_weights:
         finished_run(recipe.initial_weights)
+
+
+def check_data_names(source: str, preset: str | None, recipe: str | None) -> tuple[Preset, str]:
+    """Look for data of the user's own, and for what says how a model reads them.
+
+    Args:
+        source: path of the data.
+        preset: name of a preset or path of a JSON file; by default one for captions as people write them.
+        recipe: in its place the name of a recipe, or the path of a TOML file.
+
+    Returns:
+        the `Preset`, and the split that is trained on.
+
+    Raises:
+        MmkerasError: one of them is not there, or the data are no pictures with captions.
+    """
+    from mmkeras.data.layouts import find_layout
+    from mmkeras.models.preset import Preset
+    from mmkeras.training.recipe import Recipe
+
+    if source == "glyphs" or source.endswith(".npz"):
+        raise MmkerasError(
+            f"Expected pictures with captions, which can be looked at one by one. Received: {source}; the glyphs and "
+            "feature sets are checked when they are loaded"
+        )
+    find_layout(Path(source))
+    if recipe:
+        chosen = Recipe.load(recipe)
+        return chosen.load_preset(), chosen.train_split
+    return Preset.load(preset or DEFAULT_PRESET), "train"
 
 
 def only_model(folder: str | os.PathLike[str]) -> str:

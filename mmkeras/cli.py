@@ -5,17 +5,19 @@ and mistakes are instant.
 """
 
 import io
+import json
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmkeras.arguments import check_names, chosen_recipe, finished_run, newest_run, only_model
+from mmkeras.arguments import check_data_names, check_names, chosen_recipe, finished_run, newest_run, only_model
 from mmkeras.atomic import refuse_existing
 from mmkeras.command_options import command_parser
 from mmkeras.console import (
     print_answer,
     print_comparison,
+    print_data,
     print_device,
     print_metrics,
     print_parity,
@@ -111,6 +113,29 @@ def _train(options):
     print(f"Trained:   {run.file('model.keras')}\nNext:      {mmkeras_command('evaluate', run.folder)}")
     print(f"In Python: mmkeras.load_model({str(run.folder)!r})")
     return 0
+
+
+def _data_check(options):
+    preset, train_split = check_data_names(options.source, options.preset, options.recipe)
+    quiet_tensorflow()
+    from mmkeras.data import read
+    from mmkeras.training.checked_data import checked_data
+
+    targets = "" if options.targets == "none" else options.targets
+    with showing_progress(0 if options.json else "auto"):
+        data = read(options.source, options.images, targets=targets, skip_unreadable=1.0)
+        findings = checked_data(data, preset, train_split)
+        if options.html:
+            from mmkeras.evaluation.data_page import picture_sheet, write_data_page
+
+            write_data_page(options.html, findings, picture_sheet(data, findings.max_pixels))
+    if options.json:
+        print(json.dumps(findings.to_dict(), ensure_ascii=False, indent=2))
+    else:
+        print_data(findings)
+    if options.html:
+        print(f"Page: {options.html}", file=sys.stderr)
+    return findings.exit_code
 
 
 def _evaluate(options):
@@ -245,6 +270,7 @@ def _query(options):
 COMMANDS = {
     "recipes": _recipes,
     "train": _train,
+    "data check": _data_check,
     "evaluate": _evaluate,
     "compare": _compare,
     "export": _export,

@@ -8,6 +8,7 @@ from mmkeras import __version__
 from mmkeras.arguments import DEFAULT_RECIPE
 from mmkeras.limits import MAX_ROWS, MAX_TEXT_BYTES
 
+DEFAULT_PRESET = "flickr8k_dual_encoder"  # captions as people write them
 DEFAULT_SERVER = "127.0.0.1:8500"
 
 EXAMPLES = """examples:
@@ -15,6 +16,7 @@ EXAMPLES = """examples:
   mmkeras train captions.csv --images photos             train on your pictures; settings: epochs=2
   mmkeras train glyphs_dual_encoder --out runs/glyphs    train a recipe with data of its own
   mmkeras train --resume runs/glyphs                     go on where a run was cut off
+  mmkeras data check captions.csv --images photos        what is in your data, and what is wrong with it
   mmkeras evaluate runs/glyphs                           metrics and an HTML report; --data FILE: on other data
   mmkeras compare runs/glyphs runs/other                 side by side; --html FILE for a page with curves
   mmkeras export runs/glyphs --to savedmodels/glyphs     the next version for TensorFlow Serving
@@ -22,6 +24,17 @@ EXAMPLES = """examples:
   mmkeras tflite runs/glyphs --out device                the text encoder for phones and browsers
   mmkeras serve savedmodels/glyphs                       gRPC on 127.0.0.1:8500
   mmkeras query "greek small letter omega with tonos"    ask it; or: mmkeras query picture.png
+"""
+
+
+DATA_CHECK_EXAMPLES = """examples:
+  mmkeras data check captions.csv --images photos        pictures in a folder or a zip
+  mmkeras data check captions.jsonl --html data.html     a page with figures and pictures
+  mmkeras data check captions.jsonl --preset own.json    captions as the tokenizer of a preset cuts them
+  mmkeras data check captions.jsonl --json | jq .problems
+
+exit codes: 0 nothing to mend; 1 pictures or records that cannot be read, or a split without any;
+2 a mistake in what was given
 """
 
 
@@ -40,10 +53,17 @@ def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | N
     parser.add_argument("--version", action="version", version=f"mmkeras {__version__}")
     added = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    def command(name, summary):
-        one = added.add_parser(name, help=summary, description=summary)
+    def command(name, summary, group=None, **more):
+        one = (added if group is None else group).add_parser(
+            name.rpartition(" ")[2], help=summary, description=summary, **more
+        )
         one.set_defaults(command=commands[name])
         return one
+
+    def command_group(name, summary):
+        one = added.add_parser(name, help=summary, description=summary)
+        one.set_defaults(command=lambda options: one.print_help() or 2)
+        return one.add_subparsers(title="commands", metavar="COMMAND")
 
     recipes = command("recipes", "List the recipes that come with the package, or show one with all settings.")
     recipes.add_argument("recipe", nargs="?", help="a name from the list, or the path of a TOML file")
@@ -63,6 +83,27 @@ def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | N
     train.add_argument("--recipe", metavar="NAME", help=f"the recipe for DATA (default: {DEFAULT_RECIPE})")
     train.add_argument("--out", type=Path, help="run folder (default: runs/NAME-DATE-TIME)")
     train.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run that was cut off")
+
+    data = command_group("data", "Look at data of your own before a training: mmkeras data check SOURCE.")
+    check = command(
+        "data check",
+        "Say what is in a data set of pictures with captions, and what is wrong with it.",
+        data,
+        epilog=DATA_CHECK_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.add_argument("source", metavar="SOURCE", help="a file or folder in any layout that can be trained on")
+    check.add_argument("--images", metavar="PLACE", help="where the pictures lie, a folder, a zip or a tar")
+    check.add_argument("--targets", choices=("none", "category", "tags"), default="none", help="its categories")
+    check.add_argument("--html", type=Path, metavar="FILE", help="write a page with figures and pictures")
+    check.add_argument("--json", action="store_true", help="print JSON, for programs")
+    how = check.add_mutually_exclusive_group()
+    how.add_argument(
+        "--preset",
+        metavar="NAME",
+        help=f"the model that captions are counted for, a name or a JSON file (default: {DEFAULT_PRESET})",
+    )
+    how.add_argument("--recipe", metavar="NAME", help="that of a recipe, a name or a TOML file")
 
     evaluate = command("evaluate", "Measure a run on held-out data; write metrics.json and report.html.")
     evaluate.add_argument("run", type=Path, nargs="?", help="run folder (default: the newest in runs/)")

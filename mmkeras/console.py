@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from mmkeras.printable import printable
 
 if TYPE_CHECKING:
+    from mmkeras.data.checking import DataFindings
     from mmkeras.evaluation.comparison.comparison import Comparison
     from mmkeras.parity import Comparison as ParityComparison
     from mmkeras.query import Answer
 
 MOST_COLUMNS = 4  # of a comparison, to be read in 100 columns of text
+MOST_PLACES = 10  # of a problem, that a terminal shows
+MOST_WIDTH = 100  # of running text
 LONGEST_LABEL = 36  # of a row of numbers, with its markup
 
 
@@ -171,6 +174,45 @@ def print_answer(answer: Answer) -> None:
         rows.append((str(r.rank), *match, f"{r.score:.3f}", *item))
     columns = ("rank", *(("match",) if matched else ()), "score", "item", "text", "")
     print_table(answer.query, columns, rows)
+
+
+def print_data(findings: DataFindings) -> None:
+    """Print what a check of data found: its splits, what is in it, and what must be mended or looked at."""
+    from rich.markup import escape
+
+    from mmkeras.data.checking.wording import VERDICTS, facts
+
+    rows = [(escape(split), *(f"{count:,}" for count in counts.values())) for split, counts in findings.counts.items()]
+    if rows:
+        print_table(findings.source, ("split", *next(iter(findings.counts.values()))), rows, numbers=True)
+    lines: list[tuple[str, str]] = []
+    for section, of_section in facts(findings).items():
+        lines.append((f"[bold]{section}[/]", ""))
+        lines += [(f"  {label}", escape(text)) for label, text in of_section]
+    print_table("", ("What is in it", ""), lines)
+    for title, problems in (("To be mended:", findings.problems), ("To be looked at:", findings.notes)):
+        if problems:
+            print(title)
+        for problem in problems:
+            _print_point("- ", problem.what)
+            places = problem.places if problems is findings.problems else ()
+            for place in places[:MOST_PLACES]:
+                _print_point("    ", place)
+            if len(places) > MOST_PLACES:
+                print(f"    ... and {len(places) - MOST_PLACES:,} more: --json lists all, --html FILE shows them")
+        if problems:
+            print()
+    print(printable(f"{findings.source}: {VERDICTS[findings.verdict]}"))
+
+
+def _print_point(start, text):
+    """Print a line of a list within the terminal's width; names and paths are not cut."""
+    import shutil
+    import textwrap
+
+    width = min(MOST_WIDTH, shutil.get_terminal_size().columns)
+    folded = textwrap.wrap(printable(text), width - len(start), break_long_words=False, break_on_hyphens=False)
+    print("\n".join([start + line if not row else " " * len(start) + line for row, line in enumerate(folded)]))
 
 
 def _seen(item):

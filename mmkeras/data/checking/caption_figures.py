@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mmkeras.data.checking.problem import Problem
+from mmkeras.data.checking.problem import Problem, amount
 from mmkeras.data.checking.spread import Spread
 from mmkeras.data.checking.writing_systems import writing_systems
 from mmkeras.data.records import Record
@@ -157,7 +157,8 @@ def _equal(read_as, texts, items, wheres):
         notes.append(Problem("equal_captions", told, count, list(dict.fromkeys(places))))
     if twice:
         rows = next(rows for rows in rows_of.values() if len({items[row] for row in rows}) < len(rows))
-        told = f"{twice:,} captions say what another one of their picture says, such as {short(texts[rows[0]])}"
+        said = amount(twice, "caption", "says", "say")
+        told = f"{said} what another one of the same picture says, such as {short(texts[rows[0]])}"
         notes.append(Problem("repeated_captions", told, twice, [f"{wheres[rows[-1]]}: {short(texts[rows[-1]], 200)}"]))
     return count, len(shared), twice, notes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import os
+import posixpath
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -16,25 +17,25 @@ from mmkeras.data.checking.class_figures import class_figures
 from mmkeras.data.checking.data_findings import DataFindings
 from mmkeras.data.checking.picture_figures import picture_figures
 from mmkeras.data.checking.picture_looks import (
-    alike_by_beginning,
     kind_of_problem,
     look_at_headers,
     look_at_pictures,
 )
-from mmkeras.data.checking.problem import Problem
+from mmkeras.data.checking.problem import Problem, amount
 from mmkeras.data.checking.shared_pictures import named_in_several_ways, shared_pictures
 from mmkeras.data.checking.spread import Spread
 from mmkeras.data.feature_file import FeatureFile
 from mmkeras.data.layouts import find_layout
+from mmkeras.data.picture_copies import copies
 
 MAX_PIXELS = 50_000_000  # as of an `ImagePreprocessor`
 # What a record lacks, by what was said of it; the first that matches.
 RECORD_KINDS = (
-    ("empty_captions", "have an empty caption", r": caption \d+ of .* is empty$"),
-    ("urls", "name a URL in place of a file", r"URLs are not fetched"),
-    ("broken_text", "hold text that is no Unicode", r"expected Unicode text"),
-    ("bad_labels", "have no label as expected", r"\bfor targets = |to be the name of a category|names of categories"),
-    ("bad_records", "cannot be read", r""),
+    ("empty_captions", "an empty caption", r": caption \d+ of .* is empty$"),
+    ("urls", "a URL in place of a file's name", r"URLs are not fetched"),
+    ("broken_text", "text that is no Unicode", r"expected Unicode text"),
+    ("bad_labels", "no label as expected", r"\bfor targets = |to be the name of a category|names of categories"),
+    ("bad_records", "not what is expected", r""),
 )
 
 
@@ -49,8 +50,8 @@ def check_data(
 
     With `decode` every picture is read, decoded as a model's `ImagePreprocessor` does, and compared with the others by
     its bytes; what was found is remembered by path, size and time of change, so that the next time costs little.
-    Without it the answer takes seconds for a hundred thousand pictures: the beginnings of some are read, and copies are
-    found among those of equal size by their first kilobytes.
+    Without it the answer takes seconds for a hundred thousand pictures: the beginnings of some are read, and which are
+    copies is known from reading the data set.
 
     Args:
         data: what `mmkeras.data.read` returned; with `skip_unreadable=1` it has the records that can be read where
@@ -68,23 +69,25 @@ def check_data(
         >>> findings.verdict, [problem.what for problem in findings.problems]
         ('good', [])
     """
+    written = _as_written(data) if decode else []
     where = {record.image: record.where for record in reversed(data.records)}
-    names = [name for name in where if name is not None][::-1]
-    problem_of = {name: data.missing[name] for name in names if name in data.missing}
-    figures, copies_first = None, {name: name for name in names}
+    where |= {name: line for name, _, line in reversed(written)}
+    problem_of, figures, first_of = dict(data.missing), None, {}
     if not isinstance(data.pictures, FeatureFile):
-        there = [name for name in names if name not in problem_of]
-        pictures = [data.pictures[name] for name in there]
+        # Each file once, whatever links lead to it; a copy may be empty, so it is looked at too.
+        files = {picture.stamp()[0]: name for name, picture in reversed(data.pictures.items())}
+        names = list(files.values())[::-1]
+        pictures = [data.pictures[name] for name in names]
         if decode:
             looks = look_at_pictures(pictures, max_pixels, folder)
-            problem_of |= {name: look.problem for name, look in zip(there, looks, strict=True) if look.problem}
+            problem_of |= {name: look.problem for name, look in zip(names, looks, strict=True) if look.problem}
             first = _first([look.digest or row for row, look in enumerate(looks)])
         else:
-            looks, first = look_at_headers(pictures), alike_by_beginning(pictures)
+            looks, first = look_at_headers(pictures), copies(pictures, folder).tolist()
         size = sum(picture.stamp()[1] for picture in pictures)
-        figures = picture_figures(len(names), size, looks, len(problem_of))
+        figures = picture_figures(len(names) + len(data.missing), size, looks, len(problem_of))
         # An empty file is no copy of another one.
-        copies_first |= {name: there[row] for name, row in zip(there, first, strict=True) if name not in problem_of}
+        first_of = {name: names[row] for name, row in zip(names, first, strict=True) if name not in problem_of}
     names_of, captions_of = _by_split(data)
     captions = caption_figures(data.records, text_preprocessor, quick=not decode)
     classes = class_figures(data.records)
@@ -93,6 +96,7 @@ def check_data(
         layout=data.layout,
         unused=data.unused,
         drawn=data.drawn,
+        max_pixels=max_pixels,
         decoded=decode and figures is not None,
         records=data.count,
         counts=_counts(data, names_of, captions_of),
@@ -106,8 +110,12 @@ def check_data(
             *_empty_splits(data, names_of, captions_of, problem_of),
         ],
         notes=[
-            *shared_pictures({split: list(names) for split, names in names_of.items()}, copies_first),
-            *(_written_ways(data) if decode else ()),
+            *shared_pictures({split: list(names) for split, names in names_of.items()}, first_of),
+            *named_in_several_ways(
+                [(data.pictures[name].stamp()[0], text) for name, text, _ in written if name in data.pictures]
+                if figures
+                else []
+            ),
             *captions.notes,
             *(classes.notes if classes else ()),
         ],
@@ -149,16 +157,14 @@ def _captions_of_pictures(data):
     return count
 
 
-def _written_ways(data):
-    """Pictures that the source names in several ways; it is read once more, as it is written."""
-    name_of = {record.number: record.image for record in data.records if record.image is not None}
+def _as_written(data):
+    """Of each record with a picture its name, the name as it is written, and where; the source is read once more."""
     rows = []
-    for position, row in enumerate(find_layout(data.source).rows(), 1):
-        number = position if row.number is None else row.number
+    for row in find_layout(data.source).rows():
         written = None if row.fields is None else row.fields.get("image")
-        if number in name_of and isinstance(written, str):
-            rows.append((name_of[number], written))
-    return named_in_several_ways(rows)
+        if isinstance(written, str) and written:
+            rows.append((posixpath.normpath(written), written, row.where))
+    return rows
 
 
 def _record_problems(data):
@@ -168,7 +174,7 @@ def _record_problems(data):
         kind, what, _ = next(one for one in RECORD_KINDS if re.search(one[2], problem))
         by_kind.setdefault((kind, what), []).append(problem.removeprefix(f"{data.source}, "))
     return [
-        Problem(kind, f"{len(places):,} of {data.count:,} records {what}", len(places), places)
+        Problem(kind, f"{len(places):,} of {data.count:,} records cannot be read: {what}", len(places), places)
         for (kind, what), places in by_kind.items()
     ]
 
@@ -181,8 +187,8 @@ def _picture_problems(problem_of, where):
     kinds = sorted(by_kind, key=lambda kind: -len(by_kind[kind]))
     problems = []
     for kind in kinds:
-        many = f"{len(by_kind[kind]):,} pictures are" if len(by_kind[kind]) > 1 else "1 picture is"
-        problems.append(Problem("unreadable_pictures", f"{many} {kind}", len(by_kind[kind]), by_kind[kind]))
+        what = amount(len(by_kind[kind]), "picture", f"is {kind}", f"are {kind}")
+        problems.append(Problem("unreadable_pictures", what, len(by_kind[kind]), by_kind[kind]))
     return problems
 
 

@@ -23,6 +23,7 @@ class DataFindings:
         layout: the title of its layout.
         unused: columns or keys that say nothing here.
         drawn: whether the splits were drawn, since the source does not say.
+        max_pixels: the largest picture that is decoded.
         decoded: whether all pictures were decoded, or the beginnings of some were read.
         records: how many there are, those that could not be read among them.
         counts: dict from a split to a dict of its `records`, `pictures` and `captions`.
@@ -38,6 +39,7 @@ class DataFindings:
     layout: str
     unused: list[str]
     drawn: bool
+    max_pixels: int
     decoded: bool
     records: int
     counts: dict[str, dict[str, int]]
@@ -69,6 +71,7 @@ class DataFindings:
             "layout": self.layout,
             "unused_columns": self.unused,
             "splits_drawn": self.drawn,
+            "max_pixels": self.max_pixels,
             "decoded": self.decoded,
             "records": self.records,
             "splits": self.counts,

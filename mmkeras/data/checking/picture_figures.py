@@ -18,7 +18,7 @@ class PictureFigures:
     """What pictures are like.
 
     Args:
-        count: how many there are.
+        count: how many files there are, or should be; copies of one picture count.
         looked_at: how many of them were looked at, the beginnings of them or all.
         bytes: of all of them, encoded.
         width, height: in pixels, upright, of those that were looked at and have a header.

@@ -19,10 +19,10 @@ from mmkeras.data.picture_verdict import PictureVerdict
 from mmkeras.data.stores import StoredPicture
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.image import ImagePreprocessor
+from mmkeras.progress import Progress
 
 BEGINNING = 16_384  # bytes, in which nearly every header ends
 MOST_HEADERS = 2_000  # pictures whose beginning is read where none is decoded
-MOST_COMPARED = 20_000  # pictures of equal sizes whose beginning is compared
 AT_ONCE = 256  # pictures that are decoded before their facts are remembered, if the time has come
 REMEMBERED_AFTER = 10  # seconds
 THREADS = 8  # that wait for a disk
@@ -34,7 +34,7 @@ KINDS = (
     ("empty", r"the file is empty"),
     ("cut off", r"truncated|cut off|ends early|the file ends|end of (image|file)"),
     ("too large", r"max_pixels|declares"),
-    ("a web page, no picture", r"bytes of (HTML|XML)"),
+    ("no picture but a web page", r"bytes of (HTML|XML)"),
     ("of another format", r"expected a JPEG, PNG"),
     ("not to be opened", r"Expected a readable picture file|cannot be looked for|cannot be read"),
 )
@@ -88,18 +88,20 @@ def look_at_pictures(
 
     done: list[int] = []
     last = time.monotonic()
-    try:
-        for start in range(0, len(unknown), AT_ONCE):
-            rows = unknown[start : start + AT_ONCE]
-            for row, look in zip(rows, _decoded([pictures[row] for row in rows], preprocessor), strict=True):
-                looks[row] = look
-            # What could not be opened may be open tomorrow, without a change of the file.
-            done += [row for row in rows if looks[row].digest]
-            if time.monotonic() - last > REMEMBERED_AFTER:
-                remember(done)
-                done, last = [], time.monotonic()
-    finally:
-        remember(done)
+    with Progress("Checking pictures", len(pictures), "picture", done=len(pictures) - len(unknown)) as bar:
+        try:
+            for start in range(0, len(unknown), AT_ONCE):
+                rows = unknown[start : start + AT_ONCE]
+                found = _decoded([pictures[row] for row in rows], preprocessor, bar.advance)
+                for row, look in zip(rows, found, strict=True):
+                    looks[row] = look
+                # What could not be opened may be open tomorrow, without a change of the file.
+                done += [row for row in rows if looks[row].digest]
+                if time.monotonic() - last > REMEMBERED_AFTER:
+                    remember(done)
+                    done, last = [], time.monotonic()
+        finally:
+            remember(done)
     return looks
 
 
@@ -112,33 +114,16 @@ def look_at_headers(pictures: Sequence[StoredPicture]) -> list[PictureLook]:
     Returns:
         list of `PictureLook`, without problems and digests; those that cannot be opened are not in it.
     """
+
+    def beginning(row):
+        try:
+            return pictures[row].read_beginning(BEGINNING)
+        except MmkerasError:
+            return b""
+
     rows = np.unique(np.linspace(0, len(pictures) - 1, min(len(pictures), MOST_HEADERS)).round().astype(int))
-    return [
-        PictureLook(read_picture_header(beginning))
-        for beginning in _beginnings([pictures[row] for row in rows.tolist()])
-        if beginning
-    ]
-
-
-def alike_by_beginning(pictures: Sequence[StoredPicture]) -> list[int]:
-    """Return for each picture the first one of the list that has its size in bytes and its first 16,384 bytes.
-
-    Args:
-        pictures: list of N stored pictures. Of those that share their size with another one the first 20,000 are read.
-
-    Returns:
-        list of N rows; its own where there is no earlier one.
-    """
-    first = list(range(len(pictures)))
-    sizes = np.array([picture.stamp()[1] for picture in pictures], np.int64)
-    _, kind, count = np.unique(sizes, return_inverse=True, return_counts=True)
-    rows = np.flatnonzero(count[kind] > 1)[:MOST_COMPARED].tolist()
-    known: dict[tuple[int, bytes], int] = {}
-    for row, beginning in zip(rows, _beginnings([pictures[row] for row in rows]), strict=True):
-        if beginning:
-            key = int(sizes[row]), hashlib.blake2b(beginning, digest_size=16).digest()
-            first[row] = known.setdefault(key, row)
-    return first
+    with ThreadPoolExecutor(THREADS) as pool:
+        return [PictureLook(read_picture_header(content)) for content in pool.map(beginning, rows.tolist()) if content]
 
 
 def kind_of_problem(problem: str) -> str:
@@ -146,21 +131,10 @@ def kind_of_problem(problem: str) -> str:
     return next((kind for kind, pattern in KINDS if re.search(pattern, problem, re.IGNORECASE)), "damaged")
 
 
-def _beginnings(pictures):
-    def beginning(picture):
-        try:
-            return picture.read_beginning(BEGINNING)
-        except MmkerasError:
-            return b""
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(beginning, pictures))
-
-
-def _decoded(pictures, preprocessor):
+def _decoded(pictures, preprocessor, advance):
     """The looks of pictures, each of which is read once."""
     read = [_Read(picture) for picture in pictures]
-    _, reasons = preprocessor.load_readable(read)
+    _, reasons = preprocessor.load_readable(read, advance=advance)
     return [
         PictureLook(one.header, _short(reasons.get(row, ""), one.picture), one.digest) for row, one in enumerate(read)
     ]

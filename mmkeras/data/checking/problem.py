@@ -6,6 +6,17 @@ import dataclasses
 from collections.abc import Sequence
 
 
+def amount(count: int, noun: str, singular: str = "", plural: str = "") -> str:
+    """Return how many there are of something, and what that is said to be or do.
+
+    Example:
+        >>> amount(1, "picture", "is empty", "are empty"), amount(2, "picture")
+        ('1 picture is empty', '2 pictures')
+    """
+    words = f"1 {noun} {singular}" if count == 1 else f"{count:,} {noun}s {plural}"
+    return words.rstrip()
+
+
 @dataclasses.dataclass(frozen=True)
 class Problem:
     """One thing that is wrong with data, or that should be looked at, and where.

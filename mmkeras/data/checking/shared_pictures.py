@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmkeras.data.checking.problem import Problem
+from mmkeras.data.checking.problem import Problem, amount
 
 MOST_GROUPS = 1000  # of copies, whose names are listed
 
@@ -16,35 +16,41 @@ def shared_pictures(names_of: Mapping[str, Sequence[str]], first_of: Mapping[str
 
     Args:
         names_of: dict from a split to the names of its pictures.
-        first_of: dict from a name to the first one whose picture has the same bytes, itself where there is none.
+        first_of: dict from a name to the first one whose picture has the same bytes, itself where there is none; what
+            it lacks is copied nowhere.
 
     Returns:
         list of `Problem`: `shared_pictures` for each pair of splits that share some, and `copies`.
     """
+    copies_of: dict[str, list[str]] = {}
+    for name, first in first_of.items():
+        copies_of.setdefault(first, []).append(name)
     problems = []
     for one, other in itertools.combinations(names_of, 2):
         known: dict[str, str] = {}
         for name in names_of[one]:
-            known.setdefault(first_of[name], name)
-        shared = [(name, known[first_of[name]]) for name in names_of[other] if first_of[name] in known]
+            known.setdefault(first_of.get(name, name), name)
+        shared = [(name, known[own]) for name in names_of[other] if (own := first_of.get(name, name)) in known]
         if shared:
             what = (
                 f"{len(shared):,} of {len(names_of[other]):,} pictures of {other} are in {one} too, or copies of its "
                 f"pictures, such as {shared[0][0]}: on them {other} measures what was learnt by heart"
             )
-            places = [name if name == twin else f"{name}: a copy of {twin} of {one}" for name, twin in shared]
+            places = [_also(name, [twin, *copies_of.get(first_of.get(name, name), ())]) for name, twin in shared]
             problems.append(Problem("shared_pictures", what, len(shared), places))
-    groups: dict[str, list[str]] = {}
-    for name, first in first_of.items():
-        groups.setdefault(first, []).append(name)
-    several = [group for group in groups.values() if len(group) > 1]
+    several = [group for group in copies_of.values() if len(group) > 1]
     if several:
         count = sum(len(group) - 1 for group in several)
-        many = f"{len(several):,} pictures have" if len(several) > 1 else "1 picture has"
-        what = f"{many} {count:,} copies under other names, such as {several[0][0]} and {several[0][1]}"
+        copied = amount(count, "picture", "is a copy", "are copies")
+        what = f"{copied} of others under other names, such as {several[0][1]} of {several[0][0]}"
         places = [", ".join(group) for group in several[:MOST_GROUPS]]
         problems.append(Problem("copies", what, count, places))
     return problems
+
+
+def _also(name, others):
+    others = [other for other in dict.fromkeys(others) if other != name]
+    return f"{name}, or its copies {', '.join(others)}" if others else name
 
 
 def named_in_several_ways(rows: Sequence[tuple[Any, str]]) -> list[Problem]:
@@ -60,7 +66,7 @@ def named_in_several_ways(rows: Sequence[tuple[Any, str]]) -> list[Problem]:
     if not several:
         return []
     what = (
-        f"{len(several):,} pictures are named in several ways, such as {several[0][0]} and {several[0][1]}: each is "
-        "one picture, with all its captions"
+        f"{amount(len(several), 'picture', 'is', 'are')} named in several ways, such as {several[0][0]} and "
+        f"{several[0][1]}: each is one picture, with all its captions"
     )
     return [Problem("named_in_several_ways", what, len(several), [", ".join(ways) for ways in several])]

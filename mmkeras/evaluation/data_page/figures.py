@@ -47,8 +47,8 @@ def data_figures(findings: DataFindings) -> list[dict[str, Any]]:
 
 def _spread(title, spread, x_label, what, colour="image", mark=0):
     svg, is_clipped = histogram(spread, x_label, what, colour, mark)
-    note = "The longest 0.5 % stand in the last bar." if is_clipped else ""
-    return {"title": title, "svg": svg, "summary": span(spread), "note": note}
+    note = "The last bar holds the 0.5 % beyond it, too." if is_clipped else ""
+    return {"title": title, "svg": svg, "summary": f"{span(spread)}.", "note": note}
 
 
 def histogram(spread: Spread, x_label: str, what: str, colour: str = "image", mark: float = 0) -> tuple[str, bool]:
@@ -67,7 +67,7 @@ def histogram(spread: Spread, x_label: str, what: str, colour: str = "image", ma
     values = spread.values
     largest = spread.quantile(TAIL)
     is_clipped = spread.most > 1.5 * largest
-    values = np.minimum(values, largest) if is_clipped else values
+    values = np.minimum(values, values.dtype.type(largest)) if is_clipped else values
     low, high = float(values.min()), float(values.max())
     whole = np.issubdtype(values.dtype, np.integer)
     if whole:
@@ -117,4 +117,4 @@ def _classes(counts: Mapping[str, Mapping[str, int]], splits: Sequence[str]) -> 
         svg = as_svg(figure, "classes")
     note = f"The {MOST_CLASSES} largest of {len(counts):,}." if len(counts) > MOST_CLASSES else ""
     summary = "; ".join(f"{name} {sum(by_split.values()):,}" for name, by_split in shown.items())
-    return {"title": "Classes", "svg": svg, "summary": summary, "note": note}
+    return {"title": "Classes", "svg": svg, "summary": f"{summary}.", "note": note}

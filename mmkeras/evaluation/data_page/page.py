@@ -11,6 +11,7 @@ from mmkeras.data.checking.wording import VERDICTS, facts, share
 from mmkeras.evaluation.data_page.figures import data_figures
 from mmkeras.evaluation.rendering import render
 
+MOST_UNREADABLE = 12  # pictures that are named beside those that are shown
 MOST_PLACES = 2000  # of one problem, that the page lists
 
 
@@ -35,10 +36,21 @@ def write_data_page(file: str | os.PathLike[str], findings: DataFindings, sheet:
         facts=facts(findings),
         figures=data_figures(findings),
         sheet=sheet,
+        unreadable=_unreadable(findings),
         most_places=MOST_PLACES,
     )
     with replacing_file(file) as beside:
         beside.write_text(page, encoding="utf-8", newline="\n")
+
+
+def _unreadable(findings):
+    """Some pictures that cannot be read: what each is, such as `empty`, and where."""
+    return [
+        (problem.what.partition(" are " if problem.count > 1 else " is ")[2], ": ".join(place.split(": ")[:2]))
+        for problem in findings.problems
+        if problem.kind == "unreadable_pictures"
+        for place in problem.places
+    ][:MOST_UNREADABLE]
 
 
 def _tiles(findings):

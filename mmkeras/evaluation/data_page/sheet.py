@@ -13,6 +13,7 @@ from mmkeras.evaluation.thumbnails import data_uri
 from mmkeras.preprocessing.image_decoding import decode_image
 
 LONGEST = 192  # px of a thumbnail, shown at about half of it on screens of double density
+BACKGROUND = 255  # behind transparent pixels
 SPARE = 2  # times as many pictures are tried as are shown: some may not be readable
 CAPTIONS = 2  # of a picture that are shown
 CHARACTERS = 160  # of a caption that are shown
@@ -39,16 +40,19 @@ def picture_sheet(data: CaptionedPictures, max_pixels: int, count: int = 48) -> 
         if record.image in data.pictures:
             records[str(record.split)].setdefault(record.image, []).append(record)
     shares = _shares([len(of) for of in records.values()], count)
+    decode = tf.function(  # traced once
+        lambda content: decode_image(content, BACKGROUND, max_pixels), [tf.TensorSpec((), tf.string)], autograph=False
+    )
     sheet = []
     for (split, of), share in zip(records.items(), shares, strict=True):
         names = list(of)
-        thumbnails = _thumbnails([data.pictures[name] for name in names], share, max_pixels)
+        thumbnails = _thumbnails([data.pictures[name] for name in names], share, decode)
         pictures = [_shown(names[row], of[names[row]], thumbnails[row]) for row in sorted(thumbnails)]
         sheet.append({"split": split, "pictures": pictures, "of": len(names)})
     return [part for part in sheet if part["pictures"]]
 
 
-def _thumbnails(pictures, count, max_pixels):
+def _thumbnails(pictures, count, decode):
     """Data URIs by row of pictures that are spread evenly; next to those that cannot be read others are taken."""
     tried = np.unique(np.linspace(0, len(pictures) - 1, min(len(pictures), SPARE * count)).round().astype(int)).tolist()
     order = [*tried[::SPARE], *tried[1::SPARE]]
@@ -56,7 +60,7 @@ def _thumbnails(pictures, count, max_pixels):
     with ThreadPoolExecutor(THREADS) as pool:
         while order and len(found) < count:
             rows, order = order[: count - len(found)], order[count - len(found) :]
-            made = pool.map(_thumbnail, [pictures[row] for row in rows], [max_pixels] * len(rows))
+            made = pool.map(_thumbnail, [pictures[row] for row in rows], [decode] * len(rows))
             found |= {row: uri for row, uri in zip(rows, made, strict=True) if uri}
     return found
 
@@ -69,11 +73,10 @@ def _shares(sizes, count):
     return shares
 
 
-def _thumbnail(picture, max_pixels):
+def _thumbnail(picture, decode):
     """A data URI, `""` for what cannot be read."""
     try:
-        content = picture.read_bytes()
-        return data_uri(decode_image(tf.constant(content), 255, max_pixels).numpy(), LONGEST)
+        return data_uri(decode(tf.constant(picture.read_bytes())).numpy(), LONGEST)
     except (MmkerasError, tf.errors.OpError):
         return ""
 
