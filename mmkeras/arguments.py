@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmkeras.command_options import DEFAULT_PRESET
 from mmkeras.errors import MmkerasError
 
 DEFAULT_RECIPE = "photos"  # for data of the user's own
+DEFAULT_PRESET = "flickr8k_dual_encoder"  # captions as people write them
 
 if TYPE_CHECKING:
     from mmkeras.models.preset import Preset

@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mmkeras import __version__
-from mmkeras.arguments import DEFAULT_RECIPE
+from mmkeras.arguments import DEFAULT_PRESET, DEFAULT_RECIPE
 from mmkeras.limits import MAX_ROWS, MAX_TEXT_BYTES
 
-DEFAULT_PRESET = "flickr8k_dual_encoder"  # captions as people write them
 DEFAULT_SERVER = "127.0.0.1:8500"
 
 EXAMPLES = """examples:
