@@ -121,10 +121,14 @@ PRETRAINED_REQUIRES = ["safetensors>=0.5,<1"]
 # The text encoder and the search where no TensorFlow is.
 ON_DEVICE_REQUIRES = ["ai-edge-litert>=2.3,<3", "sentencepiece>=0.2.1,<0.3"]
 
+# Pictures and captions in Parquet files, and in what `datasets` saves.
+PARQUET_REQUIRES = ["pyarrow>=18,<26"]
+
 TEST_REQUIRES = [
     *REST_REQUIRES,
     *ON_DEVICE_REQUIRES,
     *PRETRAINED_REQUIRES,
+    *PARQUET_REQUIRES,
     "pytest>=8,<10",
     "pytest-xdist>=3.6,<4",
     "ruff>=0.9,<0.18",
@@ -160,10 +164,12 @@ WHOLE = {
         "rest": REST_REQUIRES,
         "pretrained": PRETRAINED_REQUIRES,
         "on-device": ON_DEVICE_REQUIRES,
+        "parquet": PARQUET_REQUIRES,
+        "tfds": ["tensorflow-datasets>=4.9.9,<5"],  # one of its packages is no wheel; in no lock
         "mediapipe": ["mediapipe>=1.2,<2"],  # that it reads our file is tested where it is installed; in no lock
         "benchmark": ["psutil>=6,<8"],
         # For scripts/studies: deep CCA as a baseline, which brings PyTorch, and Wikipedia's raw texts.
-        "studies": ["cca-zoo[deep]>=4,<5", "pyarrow>=18,<26"],
+        "studies": ["cca-zoo[deep]>=4,<5", *PARQUET_REQUIRES],
         "pytorch": ["torch>=2.6,<3"],  # what scripts/benchmarks/pytorch.py measures beside; in no lock, for its size
     },
 }

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmkeras.command_options import DEFAULT_PRESET
 from mmkeras.errors import MmkerasError
+
+DEFAULT_RECIPE = "photos"  # for data of the user's own
+DEFAULT_PRESET = "flickr8k_dual_encoder"  # captions as people write them
 
 if TYPE_CHECKING:
     from mmkeras.models.preset import Preset
@@ -28,6 +31,51 @@ def finished_run(folder: str | os.PathLike[str]) -> Run:
     return run
 
 
+def newest_run(folder: str | os.PathLike[str]) -> Path:
+    """Return the run in a folder such as `runs` that finished last.
+
+    Raises:
+        MmkerasError: none in it has finished.
+    """
+    models = sorted(Path(folder).glob("*/model.keras"), key=lambda file: file.stat().st_mtime)
+    if not models:
+        raise MmkerasError(f"Which run? Name its folder; none in {folder}/ has finished")
+    return models[-1].parent
+
+
+def chosen_recipe(
+    what: str | None, recipe: str | None = None, images: str | None = None, settings: Sequence[str] = ()
+) -> tuple[str, Recipe]:
+    """Return what is to be trained: a name for its run, and the `Recipe`.
+
+    Args:
+        what: the user's data, a file or a folder, or the name of a recipe, or the path of a TOML file.
+        recipe: the recipe for the user's data.
+        images: where the pictures lie.
+        settings: strings `key=value`.
+
+    Raises:
+        MmkerasError: nothing of all that was given, or what does not go together; no such recipe.
+    """
+    from mmkeras.data.sources import is_source
+    from mmkeras.training.recipe import Recipe, list_recipes
+
+    if not what:
+        raise MmkerasError(
+            "Expected your data (a captions file or a folder of pictures), a RECIPE (mmkeras recipes lists them) or "
+            "--resume RUN"
+        )
+    placed = [f"image_folder={images}"] if images else []
+    if what in list_recipes() or what.endswith(".toml") or not is_source(what):
+        if recipe:
+            raise MmkerasError(f"Expected data with --recipe {recipe}. Received: the recipe {what}")
+        return Path(what).stem, Recipe.load(what, [*placed, *settings])
+    if given := [setting for setting in settings if setting.partition("=")[0] == "data"]:
+        raise MmkerasError(f"Expected the data once. Received: {what} and {given[0]}")
+    loaded = Recipe.load(recipe or DEFAULT_RECIPE, [f"data={what}", *placed, *settings])
+    return Path(what).resolve().name.partition(".")[0] or "run", loaded
+
+
 def check_names(recipe: Recipe) -> None:
     """Look for what a `Recipe` names: its preset, its data and the run that it begins with.
 
@@ -37,6 +85,8 @@ def check_names(recipe: Recipe) -> None:
     from mmkeras.data.sources import check_source
 
     recipe.load_preset()
+    if not recipe.data:
+        raise MmkerasError("This recipe is for data of your own: mmkeras train captions.csv --images photos")
     check_source(recipe.data)
     if recipe.initial_weights:
         finished_run(recipe.initial_weights)

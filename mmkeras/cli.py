@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmkeras.arguments import check_data_names, check_names, finished_run, only_model
+from mmkeras.arguments import check_data_names, check_names, chosen_recipe, finished_run, newest_run, only_model
 from mmkeras.atomic import refuse_existing
 from mmkeras.command_options import command_parser
 from mmkeras.console import (
@@ -31,6 +31,7 @@ from mmkeras.printable import mmkeras_command, printable
 from mmkeras.progress import showing_progress
 
 MODELS = Path("savedmodels")
+RUNS = Path("runs")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,16 +83,12 @@ def _recipes(options):
 
 
 def _train(options):
-    from mmkeras.training.recipe import Recipe
-
-    if options.resume and (options.recipe or options.settings or options.out):
+    given = options.what or options.settings or options.out or options.images or options.recipe
+    if options.resume and given:
         raise MmkerasError("A run goes on with its own settings, in its own folder: --resume RUN takes nothing else")
-    if not options.resume and not options.recipe:
-        raise MmkerasError("Expected either a RECIPE (mmkeras recipes lists them) or --resume RUN")
-    if options.recipe:
-        recipe = Recipe.load(options.recipe, options.settings)
+    if not options.resume:
+        name, recipe = chosen_recipe(options.what, options.recipe, options.images, options.settings)
         check_names(recipe)
-        name = Path(options.recipe).stem
     from mmkeras.training.run import Run
 
     if options.resume:
@@ -100,7 +97,7 @@ def _train(options):
             print(f"{run.folder} has finished already; nothing to do")
             return 0
     else:
-        run = Run.create(options.out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}", name, recipe)
+        run = Run.create(options.out or RUNS / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}", name, recipe)
     try:
         quiet_tensorflow()
         from mmkeras.training import train
@@ -144,7 +141,7 @@ def _data_check(options):
 def _evaluate(options):
     if not options.data and (options.image_folder or options.targets):
         raise MmkerasError("A run knows its own data: --image-folder and --targets go with other data, --data SOURCE")
-    run = finished_run(options.run)
+    run = finished_run(options.run or newest_run(RUNS))
     from mmkeras.data.sources import check_source
 
     check_source(options.data or run.recipe.data, options.split)
@@ -183,7 +180,7 @@ def _export(options):
     from mmkeras.export.model_folder import check_model_folder
 
     check_model_folder(options.to)
-    run = finished_run(options.run)
+    run = finished_run(options.run or newest_run(RUNS))
     from mmkeras.data.sources import check_source
 
     check_source(run.recipe.data)

@@ -5,14 +5,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mmkeras import __version__
+from mmkeras.arguments import DEFAULT_PRESET, DEFAULT_RECIPE
 from mmkeras.limits import MAX_ROWS, MAX_TEXT_BYTES
 
-DEFAULT_PRESET = "flickr8k_dual_encoder"  # captions as people write them
 DEFAULT_SERVER = "127.0.0.1:8500"
 
 EXAMPLES = """examples:
   mmkeras recipes                                        what can be trained; recipes NAME: its settings
-  mmkeras train glyphs_dual_encoder --out runs/glyphs    train; settings: epochs=2 learning_rate=3e-4
+  mmkeras train captions.csv --images photos             train on your pictures; settings: epochs=2
+  mmkeras train glyphs_dual_encoder --out runs/glyphs    train a recipe with data of its own
   mmkeras train --resume runs/glyphs                     go on where a run was cut off
   mmkeras data check captions.csv --images photos        what is in your data, and what is wrong with it
   mmkeras evaluate runs/glyphs                           metrics and an HTML report; --data FILE: on other data
@@ -66,12 +67,20 @@ def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | N
     recipes = command("recipes", "List the recipes that come with the package, or show one with all settings.")
     recipes.add_argument("recipe", nargs="?", help="a name from the list, or the path of a TOML file")
 
-    train = command("train", "Train a recipe into a run folder, or resume a run.")
-    train.add_argument("recipe", nargs="?", help="a name from `mmkeras recipes`, or the path of a TOML file")
+    train = command("train", "Train on your pictures, or a recipe with data of its own; or resume a run.")
+    train.add_argument(
+        "what",
+        nargs="?",
+        metavar="DATA|RECIPE",
+        help="your pictures with captions, a file or a folder in any layout; or a name from `mmkeras recipes`, or the "
+        "path of a TOML file",
+    )
     train.add_argument(
         "settings", nargs="*", metavar="key=value", help="settings over the recipe's own; mmkeras recipes NAME has all"
     )
-    train.add_argument("--out", type=Path, help="run folder (default: runs/RECIPE-DATE-TIME)")
+    train.add_argument("--images", metavar="PLACE", help="where the pictures lie, a folder or an archive")
+    train.add_argument("--recipe", metavar="NAME", help=f"the recipe for DATA (default: {DEFAULT_RECIPE})")
+    train.add_argument("--out", type=Path, help="run folder (default: runs/NAME-DATE-TIME)")
     train.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run that was cut off")
 
     data = command_group("data", "Look at data of your own before a training: mmkeras data check SOURCE.")
@@ -96,10 +105,16 @@ def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | N
     how.add_argument("--recipe", metavar="NAME", help="that of a recipe, a name or a TOML file")
 
     evaluate = command("evaluate", "Measure a run on held-out data; write metrics.json and report.html.")
-    evaluate.add_argument("run", type=Path)
+    evaluate.add_argument("run", type=Path, nargs="?", help="run folder (default: the newest in runs/)")
     evaluate.add_argument("--split", default="dev", help="dev (default), test or train, or another of --data")
-    evaluate.add_argument("--data", default="", metavar="SOURCE", help="other data: a captions file (.jsonl, .json)")
-    evaluate.add_argument("--image-folder", default="", metavar="PLACE", help="where its pictures lie, a folder or zip")
+    evaluate.add_argument("--data", default="", metavar="SOURCE", help="other data: a file or a folder in any layout")
+    evaluate.add_argument(
+        *("--images", "--image-folder"),
+        dest="image_folder",
+        default="",
+        metavar="PLACE",
+        help="where its pictures lie, a folder or an archive",
+    )
     evaluate.add_argument("--targets", choices=("none", "category", "tags"), help="its categories (default: the run's)")
 
     evaluate.add_argument(
@@ -115,7 +130,7 @@ def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | N
     compare.add_argument("--html", type=Path, metavar="FILE", help="write a page with curves and plots")
 
     export = command("export", "Export a run as the next version of a served model.")
-    export.add_argument("run", type=Path)
+    export.add_argument("run", type=Path, nargs="?", help="run folder (default: the newest in runs/)")
     export.add_argument("--to", type=Path, required=True, metavar="savedmodels/NAME", help="the model's folder")
 
     tflite = command("tflite", "Write a run's text encoder for phones and browsers, as TFLite.")

@@ -62,7 +62,7 @@ def test_help_and_mistakes_in_arguments_load_no_library(arguments, tmp_path):
         (["train", "glyphs_tiny", "initial_weights=begun"], "The run begun has not finished"),
         (["train", "glyphs_tiny", "--out", "done"], "done is not empty"),
         (["train", "--resume", "nothere"], "nothere is no run folder"),
-        (["train"], "Expected either a RECIPE"),
+        (["train"], "Expected your data (a captions file or a folder of pictures), a RECIPE"),
         (["evaluate", "nothere"], "nothere is no run folder"),
         (["evaluate", "begun"], "The run begun has not finished"),
         (["evaluate", "done", "--image-folder", "pictures"], "A run knows its own data"),

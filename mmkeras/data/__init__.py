@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .glyph_rendering import contact_sheet as contact_sheet
     from .glyphs import Glyphs as Glyphs
     from .paired import PairedData as PairedData
+    from .pipeline import epoch_batches as epoch_batches
     from .pipeline import mismatched_batches as mismatched_batches
     from .pipeline import training_batches as training_batches
     from .pipeline import unpaired_batches as unpaired_batches

@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from mmkeras.data.checking.picture_looks import look_at_pictures
 from mmkeras.data.feature_file import FeatureFile
 from mmkeras.data.paired import PairedData
-from mmkeras.data.picture_checks import unreadable_pictures
 from mmkeras.data.picture_loader import PictureLoader
 from mmkeras.data.records import Record, Targets, check_left_out
 from mmkeras.data.split_names import canonical_split
 from mmkeras.data.stored_pictures import StoredPictures
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.image import ImagePreprocessor
-from mmkeras.progress import Progress
 from mmkeras.unreadable_pictures import UnreadablePictures
 
 MEMORY_MIB = 1024  # of decoded pictures that are kept; more of them are read anew each time
@@ -176,8 +175,9 @@ class CaptionedPictures:
         if unread:
             return StoredPictures(pictures, loader), None, lost
         if is_pixels and len(names) * math.prod(loader.output_shape) > self.memory_mib * 2**20:
-            with Progress("Checking pictures, once", len(pictures), "picture") as bar:
-                reasons = unreadable_pictures(pictures, loader.pixels, bar.advance)
+            # Training would stop at the first one that cannot be read, in the middle of an epoch.
+            looks = look_at_pictures(pictures, loader.pixels.max_pixels)
+            reasons = {row: f"{names[row]}: {look.problem}" for row, look in enumerate(looks) if look.problem}
             load = functools.partial(StoredPictures, loader=loader)
         else:
             reasons, load = {}, loader.load

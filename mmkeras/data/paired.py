@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from mmkeras.errors import MmkerasError
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
     from mmkeras.data.stored_pictures import StoredPictures
 
 
@@ -25,7 +27,7 @@ class PairedData:
 
     Args:
         name: for messages and reports, `"glyphs/dev"`.
-        images: uint8 (P, H, W, 3), or float32 feature vectors (P, F).
+        images: uint8 (P, H, W, 3), as an array or as `StoredPictures`, or float32 feature vectors (P, F).
         texts: list of T strings, none of them blank, or float32 feature vectors (T, F).
         image_id: int64 (P,), 0 or more; or (P, S) for several ids a picture, filled up with -1, see
             `relate_equal_texts`.
@@ -49,7 +51,7 @@ class PairedData:
     """
 
     name: str
-    images: NDArray[np.uint8] | NDArray[np.float32]
+    images: NDArray[np.uint8] | StoredPictures | NDArray[np.float32]
     texts: list[str] | NDArray[np.float32]
     image_id: NDArray[np.int64]
     text_image_id: NDArray[np.int64]
@@ -154,6 +156,22 @@ class PairedData:
         if bad.any():
             row = int(bad.argmax())
             raise MmkerasError(f"{self.name}: {field} of row {row} is {label[row]}. Allowed: {allowed}")
+
+    def batches(
+        self,
+        batch_size: int,
+        seed: int = 0,
+        text_preprocessor: Callable[[tf.Tensor], Any] | None = None,
+        augment: Callable[[tf.Tensor, tf.Tensor], Any] | None = None,
+    ) -> tf.data.Dataset:
+        """Return one pass over the pairs for a `fit` of your own, see `mmkeras.data.epoch_batches`.
+
+        Example:
+            >>> model.fit(data.train.batches(128), validation_data=data.dev.batches(128), epochs=10)
+        """
+        from mmkeras.data.pipeline import epoch_batches
+
+        return epoch_batches(self, batch_size, seed, text_preprocessor, augment)
 
     def one_image_an_item(self) -> PairedData:
         """Return a copy with the first picture of each strict item only, as the evaluation protocols want it."""

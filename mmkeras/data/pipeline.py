@@ -8,8 +8,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from mmkeras.data.batch_streams import (
+    augmented,
+    full_batches,
+    gather,
+    read_batches,
+    shuffled,
+    stream,
+    text_column,
+)
 from mmkeras.data.paired import PairedData
-from mmkeras.data.row_reader import RowReader
 from mmkeras.errors import MmkerasError
 
 
@@ -19,7 +27,7 @@ def steps_per_epoch(data, batch_size):
     Raises:
         MmkerasError: fewer pairs than one batch holds.
     """
-    return _full_batches(len(data.pairs), batch_size, f"{{}} pairs of {data.name}")
+    return full_batches(len(data.pairs), batch_size, f"{{}} pairs of {data.name}")
 
 
 def unpaired_steps_per_epoch(data, batch_size):
@@ -28,8 +36,8 @@ def unpaired_steps_per_epoch(data, batch_size):
     Raises:
         MmkerasError: fewer items or texts than one batch holds.
     """
-    _full_batches(len(data.texts), batch_size, f"{{}} texts of {data.name}")
-    return _full_batches(len(np.unique(data.image_item)), batch_size, f"{{}} items with pictures of {data.name}")
+    full_batches(len(data.texts), batch_size, f"{{}} texts of {data.name}")
+    return full_batches(len(np.unique(data.image_item)), batch_size, f"{{}} items with pictures of {data.name}")
 
 
 def mismatched_steps_per_epoch(data, batch_size):
@@ -72,25 +80,61 @@ def training_batches(
         (B, C) where the data has labels; further views of `augment`.
     """
     steps = steps_per_epoch(data, batch_size)
-    with tf.device("CPU"):  # where tf.data runs: on a machine with a GPU the pictures would fill its memory
+    order_of, batch = _of_pairs(data, seed, text_preprocessor, augment)
+    rows = stream(order_of, steps, batch_size, first_step).enumerate(first_step)
+    return read_batches(rows.map(lambda step, rows: (step, rows[:, 0], rows[:, 1])), data.images, batch)
+
+
+def epoch_batches(
+    data: PairedData,
+    batch_size: int,
+    seed: int = 0,
+    text_preprocessor: Callable[[tf.Tensor], Any] | None = None,
+    augment: Callable[[tf.Tensor, tf.Tensor], Any] | None = None,
+) -> tf.data.Dataset:
+    """One pass over the pairs, in another order each time it is iterated: for a `fit` of one's own.
+
+    Args:
+        data: `PairedData`.
+        batch_size: pairs a batch, B.
+        seed: int, which decides the orders.
+        text_preprocessor: what turns texts into ids, see `training_batches`.
+        augment: what changes pictures, see `training_batches`.
+
+    Returns:
+        `tf.data.Dataset` of as many dicts as there are full batches, see `training_batches`; its length is known.
+    """
+    steps = steps_per_epoch(data, batch_size)
+    order_of, batch = _of_pairs(data, seed, text_preprocessor, augment)
+
+    def rows_of(epoch):
+        rows = tf.reshape(order_of(epoch)[: steps * batch_size], (steps, batch_size, 2))
+        return tf.data.Dataset.from_tensor_slices(rows)
+
+    # A draw for each pass stands for its number: no other is drawn twice in practice.
+    epochs = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).take(1)
+    rows = epochs.flat_map(lambda epoch: rows_of(epoch).enumerate(epoch))
+    rows = rows.map(lambda step, rows: (step, rows[:, 0], rows[:, 1]))
+    return read_batches(rows, data.images, batch).apply(tf.data.experimental.assert_cardinality(steps))
+
+
+def _of_pairs(data, seed, text_preprocessor, augment):
+    """Functions from an epoch to its pairs (K, 2), and from a step and rows with their pictures to a batch."""
+    with tf.device("CPU"):  # where tf.data runs: on a machine with a GPU the columns would fill its memory
         pairs = tf.constant(data.pairs, tf.int32)
         columns = {"image_id": tf.constant(data.image_id, tf.int64)}
         if data.label is not None:
             columns["label"] = tf.constant(data.label)
-        text = _text_column(data.texts, text_preprocessor) | {"text_id": tf.constant(data.text_image_id, tf.int64)}
+        text = text_column(data.texts, text_preprocessor) | {"text_id": tf.constant(data.text_image_id, tf.int64)}
 
     def order_of(epoch):
-        return _shuffled(pairs, tf.stack([tf.cast(seed, tf.int64), epoch]))
-
-    def rows_of(step, rows):
-        return step, rows[:, 0], rows[:, 1]
+        return shuffled(pairs, tf.stack([tf.cast(seed, tf.int64), epoch]))
 
     def batch(step, image, image_rows, text_rows):
-        out = {"image": image} | _gather(columns, image_rows) | _gather(text, text_rows)
-        return _augmented(out, augment, seed, step)
+        out = {"image": image} | gather(columns, image_rows) | gather(text, text_rows)
+        return augmented(out, augment, seed, step)
 
-    rows = _stream(order_of, steps, batch_size, first_step)
-    return _batches(rows.enumerate(first_step).map(rows_of), data.images, batch)
+    return order_of, batch
 
 
 def unpaired_batches(
@@ -133,30 +177,30 @@ def unpaired_batches(
         first = tf.constant(np.cumsum(pictures_of_item) - pictures_of_item, tf.int32)
         count = tf.constant(pictures_of_item, tf.float32)
         label = tf.constant(data.label)
-        text = _text_column(data.texts, text_preprocessor) | {"text_label": tf.constant(data.text_label)}
+        text = text_column(data.texts, text_preprocessor) | {"text_label": tf.constant(data.text_label)}
 
     def seed_of(stream, epoch):
         return tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), epoch]), stream)
 
     def pictures_in(epoch):
         which = first + tf.cast(tf.random.stateless_uniform(tf.shape(count), seed_of(0, epoch)) * count, tf.int32)
-        return _shuffled(tf.gather(pictures, which), seed_of(1, epoch))
+        return shuffled(tf.gather(pictures, which), seed_of(1, epoch))
 
     def texts_in(epoch):
-        return _shuffled(tf.range(len(data.texts)), seed_of(2, epoch))
+        return shuffled(tf.range(len(data.texts)), seed_of(2, epoch))
 
     def batch(step, image, image_rows, text_rows):
-        out = {"image": image, "image_label": tf.gather(label, image_rows)} | _gather(text, text_rows)
-        return _augmented(out, augment, seed, step)
+        out = {"image": image, "image_label": tf.gather(label, image_rows)} | gather(text, text_rows)
+        return augmented(out, augment, seed, step)
 
     rows = tf.data.Dataset.zip(
         (
-            _stream(pictures_in, steps, batch_size, first_step),
-            _stream(texts_in, text_steps, batch_size, first_step),
+            stream(pictures_in, steps, batch_size, first_step),
+            stream(texts_in, text_steps, batch_size, first_step),
         )
     )
     rows = rows.enumerate(first_step).map(lambda step, both: (step, *both))
-    return _batches(rows, data.images, batch)
+    return read_batches(rows, data.images, batch)
 
 
 def mismatched_batches(
@@ -210,7 +254,7 @@ def mismatched_batches(
             "image_id": tf.constant(data.image_id, tf.int64),
             "label": tf.constant(data.label, tf.int32),
         }
-        text = _text_column(data.texts, text_preprocessor) | {"text_id": tf.constant(data.text_image_id, tf.int64)}
+        text = text_column(data.texts, text_preprocessor) | {"text_id": tf.constant(data.text_image_id, tf.int64)}
 
     def pairs_of(category, share_of_items, share_of_pairs):
         item = _within(*stretches, category, share_of_items)
@@ -225,13 +269,13 @@ def mismatched_batches(
         return step, rows[:, 0], rows[:, 1]
 
     def batch(step, image, image_rows, text_rows):
-        out = {"image": image} | _gather(columns, image_rows) | _gather(text, text_rows)
-        matched = _augmented({name: values[:batch_size] for name, values in out.items()}, augment, seed, step)
+        out = {"image": image} | gather(columns, image_rows) | gather(text, text_rows)
+        matched = augmented({name: values[:batch_size] for name, values in out.items()}, augment, seed, step)
         # Shifted by draws of their own.
-        mismatched = _augmented({name: values[batch_size:] for name, values in out.items()}, augment, seed + 1, step)
+        mismatched = augmented({name: values[batch_size:] for name, values in out.items()}, augment, seed + 1, step)
         return matched | {f"other_{name}": values for name, values in mismatched.items()}
 
-    return _batches(tf.data.Dataset.counter(first_step).map(rows_of), data.images, batch)
+    return read_batches(tf.data.Dataset.counter(first_step).map(rows_of), data.images, batch)
 
 
 def _pairs_by_category(data):
@@ -261,70 +305,3 @@ def _pairs_by_category(data):
 def _within(first, count, stretch, share):
     """The row at a share, in [0, 1), of a stretch of `count` rows from `first` on."""
     return tf.gather(first, stretch) + tf.cast(share * tf.gather(count, stretch), tf.int32)
-
-
-def _shuffled(rows, seed):
-    return tf.random.experimental.stateless_shuffle(rows, seed=seed)
-
-
-def _full_batches(rows, batch_size, what):
-    if not 2 <= batch_size <= rows:
-        raise MmkerasError(f"Expected batch_size from 2 to the {what.format(rows)}. Received: batch_size={batch_size}")
-    return rows // batch_size
-
-
-def _text_column(texts, text_preprocessor):
-    if text_preprocessor is None:
-        return {"text": tf.constant(texts)}
-    if isinstance(texts, np.ndarray):
-        raise MmkerasError("Expected no text_preprocessor for features of texts. Received: one that takes strings")
-    return {"token_ids": text_preprocessor(tf.constant(texts))}
-
-
-def _gather(columns, rows):
-    return {name: tf.gather(values, rows) for name, values in columns.items()}
-
-
-def _augmented(batch, augment, seed, step):
-    if augment is None:
-        return batch
-    # The +1 keeps the seeds of augmentation apart from those of the epochs' orders.
-    views = augment(batch["image"], tf.stack([tf.cast(seed + 1, tf.int64), step]))
-    return batch | (views if isinstance(views, dict) else {"image": views})
-
-
-def _stream(order_of, steps, batch_size, first_step):
-    """Endless batches of rows: epoch after epoch `steps` full batches of `order_of(epoch)`, from `first_step` on."""
-
-    def epoch_of_batches(epoch):
-        rows = order_of(epoch)[: steps * batch_size]
-        return tf.data.Dataset.from_tensor_slices(tf.reshape(rows, (steps, batch_size, *rows.shape[1:])))
-
-    first_epoch, skipped = divmod(first_step, steps)
-    return tf.data.Dataset.counter(first_epoch).flat_map(epoch_of_batches).skip(skipped)
-
-
-def _batches(rows, images, batch):
-    """Read the pictures of each batch and finish it.
-
-    tf.data's tuning thread is kept away: it wakes up at doubling intervals and holds up the end of an iterator until it
-    does. A fit of 15 s took 20.5 s, a longer one 41 s.
-
-    Args:
-        rows: `tf.data.Dataset` of tuples: the step, the rows of pictures (B,), and what else `batch` takes.
-        images: the pictures, see `RowReader`.
-        batch: function from the step, the pictures, their rows and what else, to a batch.
-    """
-    reader = RowReader(images)
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return (
-        rows.map(lambda step, image_rows, *others: (step, reader.fetch(image_rows), image_rows, *others))
-        .map(
-            lambda step, image, *others: batch(step, reader.decode(image), *others),
-            num_parallel_calls=reader.threads,
-            deterministic=True,
-        )
-        .prefetch(2)
-        .with_options(options)
-    )

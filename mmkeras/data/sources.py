@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mmkeras.data.feature_layouts import is_feature_folder
 from mmkeras.data.glyphs import Glyphs, check_split
 from mmkeras.data.layouts import find_layout
+from mmkeras.data.layouts.finding import SUFFIXES
 from mmkeras.errors import MmkerasError
 
 if TYPE_CHECKING:
@@ -90,6 +91,12 @@ def check_source(source: str | os.PathLike[str], split: str = "all") -> None:
         check_split(split)
     elif not _is_features(source):
         find_layout(Path(source))
+
+
+def is_source(name: str) -> bool:
+    """Return whether a name looks like a data set of the user's: a file or folder that is there, or should be."""
+    path = Path(name)
+    return path.exists() or path.suffix.lower() in SUFFIXES or "*" in name or name.partition(":")[0] == "tfds"
 
 
 def _is_features(source):

@@ -90,7 +90,7 @@ class FrozenFeatures:
             pictures: list of pictures, see `ImagePreprocessor.load`.
 
         Returns:
-            float32 NumPy array (N, *output_shape). Beside it no more than some 100 MB are in memory.
+            float32 NumPy array (N, *output_shape). Of what the cache holds, one shard at a time is in memory beside it.
 
         Raises:
             UnreadablePictures: names the path or the position of each picture that fails, and what is wrong with it,

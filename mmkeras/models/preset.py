@@ -135,7 +135,8 @@ class Preset:
         """Return this preset with another pretrained network behind its image encoder.
 
         Args:
-            backbone: for the kind `hub` its `handle`, for the kinds `backbone` and `vit` its `weights`.
+            backbone: for the kind `hub` its `handle`, for the kinds `backbone` and `vit` its `weights`. In place of a
+                network of `keras.applications` it may be a module of TensorFlow Hub too, a folder or a URL.
 
         Raises:
             MmkerasError: a preset whose image encoder has no pretrained network.
@@ -146,7 +147,11 @@ class Preset:
                 f"Expected backbone for a preset with an image encoder of kind {', '.join(BACKBONE_KEYS)}. "
                 f"Received: backbone={backbone!r} for preset {self.name}, of kind {kind}"
             )
-        return dataclasses.replace(self, image_encoder={**self.image_encoder, BACKBONE_KEYS[kind]: backbone})
+        encoder = {**self.image_encoder, BACKBONE_KEYS[kind]: backbone}
+        if kind == "backbone" and ((Path(backbone) / "saved_model.pb").is_file() or "://" in backbone):
+            head = {key: encoder[key] for key in ("trainable", "hidden", "embedding_dim", "dropout") if key in encoder}
+            encoder = {"kind": "hub", "handle": backbone, **head}
+        return dataclasses.replace(self, image_encoder=encoder)
 
     def build_image_encoder(self) -> "Encoder":
         """Return the image encoder, untrained.

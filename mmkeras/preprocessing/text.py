@@ -24,6 +24,7 @@ SPACE, UNKNOWN_TEXT = "\u2581", "\u2047"  # as SentencePiece writes them
 
 # The learner's sums run in this many parts, whatever the machine: another number gives other last digits.
 _LEARNER_THREADS = 4
+FITTING, FITTED = 0.99, (8, 256)  # the share of texts that a fitted length holds; its bounds
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -78,7 +79,7 @@ class TextPreprocessor:
 
     @classmethod
     def train(
-        cls, texts: Iterable[str], vocabulary_size: int, sequence_length: int, character_coverage: float = 1.0
+        cls, texts: Iterable[str], vocabulary_size: int, sequence_length: int | None, character_coverage: float = 1.0
     ) -> Self:
         """Learn a model from texts: the same texts in the same order give the same bytes.
 
@@ -86,7 +87,7 @@ class TextPreprocessor:
             texts: iterable of str, the training split's texts and no others.
             vocabulary_size: int, the largest number of ids, the four reserved ones included. Texts that do not hold
                 that many pieces give a smaller vocabulary: see the attribute `vocabulary_size`.
-            sequence_length: int, L.
+            sequence_length: int, L; `None` is the smallest that 99 % of the texts fit into, within 8 and 256.
             character_coverage: float in (0.98, 1], the share of the texts' characters that gets ids; the rarest of the
                 rest become 1 (unknown). Below 1 where texts are in Chinese or Japanese, or dirty.
 
@@ -135,7 +136,12 @@ class TextPreprocessor:
                 )
             except RuntimeError as error:
                 raise MmkerasError(_training_problem(error, vocabulary_size)) from error
-        return cls(_without_paths(model.getvalue()), sequence_length)
+        content = _without_paths(model.getvalue())
+        if sequence_length is None:
+            shortest, longest = FITTED
+            lengths = cls(content, longest).count_ids(texts)
+            sequence_length = int(np.clip(np.ceil(np.quantile(lengths, FITTING)), shortest, longest))
+        return cls(content, sequence_length)
 
     def __call__(self, texts: TensorLike) -> Tensor:
         # A scalar or a matrix of strings must not reach a kernel of a server, which checks no shapes itself.

@@ -50,15 +50,22 @@ class RetrievalValidation(keras.callbacks.Callback):
 
     Args:
         data: `PairedData`; its pictures, one an item, and its texts are queries and gallery.
+
+    Attributes:
+        image_embedding: float32 (P, D), of the last epoch; `None` before.
+        text_embedding: float32 (T, D), the same.
     """
 
     def __init__(self, data: PairedData) -> None:
         super().__init__()
         self.data = data.one_image_an_item()
+        self.image_embedding: Any = None
+        self.text_embedding: Any = None
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         data = self.data
-        image, text = self.model.encode_image(data.images), self.model.encode_text(data.texts)
+        self.image_embedding = image = self.model.encode_image(data.images)
+        self.text_embedding = text = self.model.encode_text(data.texts)
         if data.paired:
             metrics = retrieval_metrics(image, text, data.image_id, data.text_image_id)
             logs |= {f"{VALIDATION}{key}": value for key, value in metrics.items() if find_measure(key).main}

@@ -31,6 +31,9 @@ class OptimizerSettings:
         "steps in which the learning rate rises to its peak, linearly; only with `decay` `cosine`. Of a training that"
         " is no longer than that it is a tenth, which a line at the start tells",
     )
+    warmup_share: float = setting(
+        0.0, "in place of `warmup_steps`, the share of the training's steps in which the learning rate rises", below=1
+    )
     final_learning_rate: float = setting(0.0, "where the cosine of the learning rate ends, `learning_rate` at most")
     decay: str = setting(
         "cosine",
@@ -67,10 +70,11 @@ class OptimizerSettings:
                 f"Expected final_learning_rate to be at most learning_rate, {self.learning_rate}. "
                 f"Received: final_learning_rate={self.final_learning_rate}"
             )
-        if self.decay != "cosine" and (self.warmup_steps or self.final_learning_rate):
+        of_cosine = ("warmup_steps", "warmup_share", "final_learning_rate")
+        given = [f"{name}={value}" for name in of_cosine if (value := getattr(self, name))]
+        if self.decay != "cosine" and given:
             raise MmkerasError(
-                f'Expected warmup_steps = 0 and final_learning_rate = 0 with decay = "{self.decay}". Received: '
-                f"warmup_steps={self.warmup_steps}, final_learning_rate={self.final_learning_rate}"
+                f'Expected {", ".join(of_cosine)} of 0 with decay = "{self.decay}". Received: {", ".join(given)}'
             )
 
     def build(self, epochs: int, steps_per_epoch: int) -> "FusedAdam":
@@ -92,6 +96,8 @@ class OptimizerSettings:
 
     def warmup_of(self, total: int) -> int:
         """Return the steps of the warm-up in a training of `total` steps: a tenth where `warmup_steps` are no fewer."""
+        if self.warmup_share:
+            return round(self.warmup_share * total)
         return self.warmup_steps if self.warmup_steps < total else total // 10
 
     def schedule(self, epochs: int, steps_per_epoch: int) -> "float | schedules.LearningRateSchedule":

@@ -39,7 +39,7 @@ class Recipe(StageSettings):
     preset: str = setting(dataclasses.MISSING, "model preset, a name or the path of a JSON file")
     data: str = setting(
         "glyphs",
-        "`glyphs`, the path of a captions file (JSONL of {image, split, captions}, or Karpathy's JSON), or of features",
+        "`glyphs`, or a file or folder of pictures with captions in any known layout, or of features",
     )
     train_split: str = setting("train", "split trained on; several are joined by `+`: `train+restval`")
     targets: str = setting(
@@ -81,9 +81,13 @@ class Recipe(StageSettings):
         " pictures may be of another size where the image encoder is of kind `vit`",
     )
     epochs: int = setting(
-        10, "passes over the training pairs; of all stages together where there are `stages`", above=0
+        10,
+        "passes over the training pairs; of all stages together where there are `stages`; 0: by the number of pairs",
     )
-    batch_size: int = setting(256, "pairs in a step", above=0)
+    batch_size: int = setting(256, "pairs in a step; 0: by the number of pairs")
+    patience: int = setting(
+        0, "epochs without a better `val_rsum` or `val_map` after which a training without stages ends; 0: none does"
+    )
     augment_shift: int = setting(
         0,
         "pictures are shifted by up to so many px in training; 0 where training reads a frozen backbone's features of"
@@ -134,6 +138,10 @@ class Recipe(StageSettings):
             check_values(self)
         else:
             super().__post_init__()
+        if self.stages and not self.epochs:
+            raise MmkerasError("Expected epochs to be more than 0 in one of the stages. Received: epochs=0 in all")
+        if self.stages and self.patience:
+            raise MmkerasError(f"Expected patience=0 for a training in stages. Received: patience={self.patience}")
         check_augmentation(self)
 
     @property
@@ -229,7 +237,8 @@ def _file_of(name):
     near = difflib.get_close_matches(name, list_recipes(), 1)
     hint = f" Did you mean {near[0]}?" if near else ""
     raise MmkerasError(
-        f"Expected a recipe ({', '.join(list_recipes())}) or the path of a TOML file. Received: {name}.{hint}"
+        f"Expected data that is there, a recipe ({', '.join(list_recipes())}) or the path of a TOML file. "
+        f"Received: {name}.{hint}"
     )
 
 

@@ -29,7 +29,10 @@ from mmkeras.training.callbacks import (
 )
 from mmkeras.training.checkpoint import load_checkpoint, load_weights, metric_states, saved_step
 from mmkeras.training.collapse_detector import CollapseDetector
+from mmkeras.training.early_stop import EarlyStop, is_exhausted
+from mmkeras.training.hparams import write_figures, write_settings
 from mmkeras.training.optimizer_settings import OptimizerSettings
+from mmkeras.training.retrieved_pictures import RetrievedPictures
 from mmkeras.training.reversal_schedule import ReversalSchedule
 from mmkeras.training.run import Run
 from mmkeras.training.run_data import RunData
@@ -88,6 +91,7 @@ class StageRunner:
         log = EpochLog(self.run.file("log.csv"), first_epoch=done // self.steps)
         epochs = sum(stage.epochs for stage in self.recipe.training_stages)
         shown = TrainingProgress(epochs, self.steps, done, self.supervision.monitor)
+        write_settings(self.run.file("tensorboard"), self.run.info["recipe"], self.run.info["settings"])
         start = 0
         for position, stage in enumerate(self.recipe.training_stages, 1):
             end = start + stage.epochs * self.steps
@@ -99,14 +103,16 @@ class StageRunner:
                 self._compile(stage)
                 if start < done:
                     load_checkpoint(checkpoint, self.model)
-            if done < end:
+            if done < end and not is_exhausted(log.rows, self.supervision.monitor, self.recipe.patience):
                 if self.recipe.stages:
                     shown.stage = stage.name
                     tell((f"Stage {position} of {len(self.recipe.stages)}: {stage.name}", 0))
                 self._fit(stage, [log, shown], max(start, done), end)
             start = end
-        if self.recipe.select == "best":
+        best = self.recipe.select == "best"
+        if best:
             load_weights(self.run.file("best.npz"), self.model)
+        write_figures(self.run.file("tensorboard"), log.rows, self.supervision.monitor if best else "")
 
     def _check_stages(self):
         """Go through all stages before the first, so that a mistake in the last does not cost a training.
@@ -139,7 +145,7 @@ class StageRunner:
         total = stage.epochs * self.steps
         for role in filter(self.model.variables_of, self.model.roles):
             settings = stage.of_role(role)
-            if settings.decay == "cosine" and settings.warmup_steps >= total:
+            if settings.decay == "cosine" and not settings.warmup_share and settings.warmup_steps >= total:
                 of_stage = f" of {stage.name}" if self.recipe.stages else ""
                 note = (
                     f"Warm-up: {settings.warmup_steps} steps are no fewer than the {total} of the training{of_stage}; "
@@ -215,13 +221,17 @@ class StageRunner:
         callbacks = [FiniteLoss()]
         if "embedding_spread" in model.trackers:
             callbacks.append(CollapseDetector())
-        callbacks += [RetrievalValidation(validation), *self._validation_loss(validation)]
+        retrieval = RetrievalValidation(validation)
+        callbacks += [retrieval, *self._validation_loss(validation)]
         if model.adversary is not None:
             ramp_steps = max(1, round(stage.reversal_ramp * stage.epochs * self.steps))
             callbacks.append(ReversalSchedule(ramp_steps, stage.reversal_strength))
         callbacks += [
             log,
             keras.callbacks.TensorBoard(str(run.file("tensorboard")), write_graph=False, update_freq="epoch"),
+            RetrievedPictures(
+                run.file("tensorboard") / "validation", retrieval, by_category=self.supervision.monitor == "val_map"
+            ),
         ]
         if recipe.select == "best":
             best = max((row[self.supervision.monitor] for row in log.rows), default=float("-inf"))
@@ -230,5 +240,7 @@ class StageRunner:
         callbacks.append(
             Checkpoint(run.file("checkpoint.npz"), self.steps, recipe.checkpoint_steps, first_step, states)
         )
+        if recipe.patience:
+            callbacks.append(EarlyStop(log, self.supervision.monitor, recipe.patience))
         callbacks += [shown, TrainingTime(run)]
         return callbacks

@@ -51,7 +51,7 @@ class StageSettings(OptimizerSettings):
         own = self.optimizers.get(role, {})
         beside = {field.name: getattr(self, field.name) for field in dataclasses.fields(OptimizerSettings)}
         if own.get("decay", "cosine") != "cosine":
-            beside |= {"warmup_steps": 0, "final_learning_rate": 0.0}  # which belong to the cosine
+            beside |= {"warmup_steps": 0, "warmup_share": 0.0, "final_learning_rate": 0.0}  # which belong to the cosine
         try:
             return OptimizerSettings(**{**beside, **own})
         except MmkerasError as error:

@@ -1,5 +1,6 @@
 """Training: from a run folder with a recipe in it to a trained model in that folder."""
 
+import dataclasses
 import sys
 from typing import Literal
 
@@ -14,6 +15,7 @@ from mmkeras.models.preset import Preset
 from mmkeras.printable import printable
 from mmkeras.progress import Progress, showing_progress
 from mmkeras.training.data_notes import data_notes
+from mmkeras.training.data_sizes import sized
 from mmkeras.training.initial_weights import begin_with, initial_model
 from mmkeras.training.memorisation import learnt_by_heart
 from mmkeras.training.model_size import model_size
@@ -53,6 +55,7 @@ def _train(run, verbose):
     data = RunData(run, image_encoder, preset.build_image_preprocessor())
     with Progress("Reading the data"):
         run.check_data(data.train)
+    recipe = _sized(run, data.train)
     with Progress("Building the model"):
         model = build_model(preset, data, image_encoder, start, recipe.initial_weights)
     with Progress("Looking the data over"):
@@ -70,6 +73,15 @@ def _train(run, verbose):
         model.save(beside)
     run.update(finished=True, **model_size(model))
     return model
+
+
+def _sized(run, train):
+    """The recipe with what it leaves to the data, which stands in the run's settings from then on."""
+    recipe = run.recipe
+    run.recipe = sized(recipe, len(train.pairs) or len(train.images))
+    if run.recipe is not recipe:
+        run.update(settings=dataclasses.asdict(run.recipe))
+    return run.recipe
 
 
 def _tell(notes, verbose):

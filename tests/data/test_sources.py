@@ -56,7 +56,7 @@ def test_captions_are_of_224_px_unless_somebody_says(captions):
     assert load_source(captions, "dev").images.shape == (1, 224, 224, 3)
 
 
-@pytest.mark.parametrize("source", ["glyph", "Glyphs", ".", "captions.xls"])
+@pytest.mark.parametrize("source", ["glyph", "Glyphs", "mmkeras", "captions.xls"])
 def test_no_such_source(source):
     with pytest.raises(MmkerasError, match=f"Expected data to be glyphs, .*feature set.* Received: {source}$"):
         load_source(source, "train")

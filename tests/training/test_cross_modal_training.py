@@ -81,7 +81,7 @@ def test_the_recipes_optimizer(create, weight_decay):
     run = create(weight_decay=weight_decay)
     preset = run.recipe.load_preset()
     encoder = preset.build_image_encoder()
-    data = RunData(run, encoder, None, 0)
+    data = RunData(run, encoder, None)
     model = build_model(preset, data, encoder)
     runner = StageRunner(run, model, data)
     assert runner.steps == 3 and runner.supervision.monitor == "val_map"

@@ -72,7 +72,7 @@ def runner_of(tmp_path):
         run = Run.create(tmp_path / "run", name, recipe)
         built = recipe.load_preset()
         encoder = built.build_image_encoder()
-        data = RunData(run, encoder, built.build_image_preprocessor(), 0)
+        data = RunData(run, encoder, built.build_image_preprocessor())
         return StageRunner(run, build_model(built, data, encoder), data)
 
     return runner_of

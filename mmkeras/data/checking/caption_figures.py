@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mmkeras.data.checking.counts_ids import CountsIds
 from mmkeras.data.checking.problem import Problem, amount
 from mmkeras.data.checking.spread import Spread
 from mmkeras.data.checking.writing_systems import writing_systems
@@ -19,20 +19,6 @@ LONG = 100  # words, from which on a caption is rather an article
 MANY = 0.01  # the share of captions from which on very short or long ones are told
 UNSPACED = {"Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan"}
 SAMPLED = 20_000  # captions that are looked at letter by letter and cut into ids where it has to be quick
-
-
-class CountsIds(Protocol):
-    """What knows into how many ids a text is cut: `TextPreprocessor`."""
-
-    @property
-    def sequence_length(self) -> int:
-        """How many of them a model reads."""
-
-    def count_ids(self, texts: Sequence[str], /) -> NDArray[np.int64]:
-        """Return the number of ids of each text."""
-
-    def normalized(self, texts: Sequence[str], /) -> list[str]:
-        """Return the texts as the model reads them."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from mmkeras.data.captioned_pictures import CaptionedPictures
-from mmkeras.data.checking.caption_figures import CountsIds, caption_figures
+from mmkeras.data.checking.caption_figures import caption_figures
 from mmkeras.data.checking.class_figures import class_figures
+from mmkeras.data.checking.counts_ids import CountsIds
 from mmkeras.data.checking.data_findings import DataFindings
 from mmkeras.data.checking.picture_figures import picture_figures
 from mmkeras.data.checking.picture_looks import (

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from mmkeras.errors import MmkerasError
 
 # By field: names in the order in which they are looked for, in small letters with `_` for blanks and hyphens.
 COLUMNS = {
     "image": (
         *("image", "file_name", "filename", "filepath", "file_path", "image_path", "image_name", "image_file"),
-        *("file", "path", "picture", "photo", "img"),
+        *("file", "path", "picture", "photo", "img", "jpg", "jpeg", "png", "webp"),
     ),
     "captions": (
         *("captions", "caption", "text", "texts", "title", "sentences", "sentence", "description", "alt_text", "raw"),
+        *("comment", "txt"),
     ),
     "split": ("split", "partition", "subset"),
     "label": ("label", "class", "category", "class_name"),
@@ -32,6 +36,12 @@ def named_columns(names: Iterable[str]) -> tuple[dict[str, list[str]], list[str]
         dict from a field, see `COLUMNS`, to its columns, several of captions where they are numbered (`caption_1`,
         `caption_2`, ...); and a list of the columns that say nothing here.
     """
+    found, unused = _named(tuple(names))
+    return dict(found), list(unused)
+
+
+@functools.lru_cache(1024)  # records of one file have the same keys
+def _named(names):
     by_name: dict[str, str] = {}
     for name in names:
         by_name.setdefault(re.sub(r"[\s-]+", "_", name.strip().lower()), name)
@@ -44,6 +54,32 @@ def named_columns(names: Iterable[str]) -> tuple[dict[str, list[str]], list[str]
         found["captions"] = numbered
     used = {column for columns in found.values() for column in columns}
     return found, [name for name in by_name.values() if name not in used]
+
+
+def checked_columns(where: str, names: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """Return what `named_columns` finds.
+
+    Args:
+        where: file and line, for messages.
+        names: column names as they stand in a file.
+
+    Raises:
+        MmkerasError: no column of pictures, or none of captions or categories.
+    """
+    names = list(names)
+    columns, unused = named_columns(names)
+    if "image" in columns and {"captions", "label", "labels"} & set(columns):
+        return columns, unused
+    known = {re.sub(r"[\s_-]+", "", name.lower()) for name in names}
+    hint = ""
+    if "image" not in columns and known & {"url", "imageurl", "photoimageurl"}:
+        hint = "; URLs are not fetched: img2dataset fetches them and writes tars that are read"
+    elif "image" not in columns and "imageid" in known:
+        hint = "; an id, as in Open Images, is no name of a file: add a column of names"
+    raise MmkerasError(
+        f"{where}: expected the names of columns, one of pictures (image, file, filename, filepath ...) and one of "
+        f"captions (caption, text, title ...). Received: {', '.join(names)[:200]!r}{hint}"
+    )
 
 
 def fields_of(record: Mapping[str, Any], columns: Mapping[str, list[str]]) -> dict[str, Any]:
@@ -59,10 +95,18 @@ def fields_of(record: Mapping[str, Any], columns: Mapping[str, list[str]]) -> di
         if not values and field != "captions":
             continue
         if field == "captions":
-            fields[field] = [text for value in values for text in (value if isinstance(value, list) else [value])]
+            fields[field] = [text for value in values for text in _texts(value)]
         else:
             fields[field] = values[0]
     return fields
+
+
+def _texts(value):
+    """A caption or several: texts, or objects that hold one, as `{"raw": "...", "tokens": [...]}`."""
+    texts = []
+    for one in value if isinstance(value, list) else [value]:
+        texts += fields_of(one, named_columns(one)[0]).get("captions", [None]) if isinstance(one, dict) else [one]
+    return texts
 
 
 def _empty(value):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from types import NoneType
 
-from mmkeras.data.layouts.json_file import read_json
-from mmkeras.data.layouts.layout import Layout
+from mmkeras.data.layouts.columns import named_columns
+from mmkeras.data.layouts.json_content import JsonContent
 from mmkeras.data.layouts.row import Row
-from mmkeras.errors import MmkerasError
 
 
-class Karpathy(Layout):
+class Karpathy(JsonContent):
     """A `dataset_*.json`: of a picture `filename`, `filepath` (its folder), `split` and the sentences' `raw`.
 
     Ids and tokens are not read. `restval` is a split like the others: it is trained on only where it is asked for, as
@@ -26,19 +24,16 @@ class Karpathy(Layout):
     expected = '{"images": [{"filename": "name.jpg", "split": "train", "sentences": [{"raw": "..."}]}]}'
 
     @classmethod
-    def recognises(cls, source: Path) -> bool:
-        # The last of the layouts that are JSON: whatever is none of the others is told what is expected here.
-        return source.is_file() and source.suffix.lower() == ".json"
-
-    def rows(self) -> Iterator[Row]:
-        content = read_json(self.source)
+    def holds(cls, content):
         pictures = content.get("images") if isinstance(content, dict) else None
         if not isinstance(pictures, list):
-            raise MmkerasError(
-                f"{self.source}: expected {self.expected}. Received: {str(content)[:80]!r}; records a line stand in a "
-                ".jsonl file"
-            )
-        for position, picture in enumerate(pictures):
+            return False
+        first = next((picture for picture in pictures if isinstance(picture, dict)), {})
+        # Records of somebody's own may stand in a list of this name too.
+        return "sentences" in first or not {"image", "captions"} <= set(named_columns(first)[0])
+
+    def rows(self) -> Iterator[Row]:
+        for position, picture in enumerate(self.content["images"]):
             yield Row(f"images[{position}]", _fields(picture), str(picture), position)
 
 

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from mmkeras.data.layouts.row import Row
-from mmkeras.data.stores import PictureStore, open_store
+from mmkeras.data.stores import PictureStore, open_first, open_store
+
+# Folders in which pictures lie beside their captions: anybody's, and those of Flickr8k and Flickr30k as they unpack.
+BESIDE = (
+    *("images", "Images", "pictures", "photos"),
+    *("Flicker8k_Dataset", "Flickr8k_Dataset", "flickr30k-images", "flickr30k_images"),
+)
 
 
 class Layout(abc.ABC):
@@ -43,11 +49,18 @@ class Layout(abc.ABC):
             MmkerasError: the source as a whole cannot be read.
         """
 
+    def places(self) -> list[Path]:
+        """Return where pictures are looked for where the user does not say; those that are there, in this order."""
+        return [self.source.parent, *(self.source.parent / name for name in BESIDE)]
+
     def store(self, place: Path | None, outside: bool = False) -> PictureStore:
         """Return where the pictures lie.
 
         Args:
-            place: what the user says, a folder or an archive; by default the folder of the file.
+            place: what the user says, a folder or an archive; by default `places`.
             outside: whether names may lead out of it.
+
+        Raises:
+            MmkerasError: there is no such place.
         """
-        return open_store(place or self.source.parent, outside)
+        return open_store(place, outside) if place else open_first(self.places(), outside)

@@ -7,11 +7,10 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmkeras.data.layouts.columns import fields_of, named_columns
+from mmkeras.data.layouts.columns import checked_columns, fields_of, named_columns
 from mmkeras.data.layouts.layout import Layout
 from mmkeras.data.layouts.row import Row
-from mmkeras.data.layouts.text_file import read_text
-from mmkeras.errors import MmkerasError
+from mmkeras.data.layouts.text_file import beginning, read_text
 
 SEPARATORS = (",", "\t", ";", "|")
 
@@ -20,7 +19,10 @@ class Table(Layout):
     """A `.csv` or `.tsv` file with a line of column names; which separator it has is read from that line.
 
     Quotes, line breaks within them, a byte order mark, and any kind of line end are read as spreadsheets write them.
-    Several captions of a picture are several lines, or columns `caption_1`, `caption_2`, ...
+    A line whose quotes are not closed is one that cannot be read; between tabs and `|` its quotes are taken as they
+    stand. Several captions of a picture are several lines, or columns `caption_1`, `caption_2`, ...
+
+    Kaggle's `captions.txt` of Flickr8k and `results.csv` of Flickr30k are such files too.
     """
 
     title = "CSV or TSV with column names (.csv, .tsv)"
@@ -28,34 +30,57 @@ class Table(Layout):
 
     @classmethod
     def recognises(cls, source: Path) -> bool:
-        return source.is_file() and source.suffix.lower() in (".csv", ".tsv", ".tab")
+        if not source.is_file():
+            return False
+        if source.suffix.lower() == ".txt":
+            # A heading of two words tells a table from a list of names, or of captions.
+            columns, _ = named_columns(_cells(next(io.StringIO(beginning(source), newline=""), ""))[0])
+            return {"image", "captions"} <= set(columns)
+        return source.suffix.lower() in (".csv", ".tsv", ".tab")
 
     def rows(self) -> Iterator[Row]:
-        lines = io.StringIO(read_text(self.source), newline="")
-        first = lines.readline()
-        lines.seek(0)
-        separator = max(SEPARATORS, key=first.count)
-        reader = csv.reader(lines, delimiter=separator, strict=True)
-        number = 1
+        # newline="" ends a line at any of \n, \r\n and \r, and keeps what it ends with
+        lines = io.StringIO(read_text(self.source), newline="").readlines()
+        names, separator = _cells(next(iter(lines), ""))
+        columns, self.unused = checked_columns(f"{self.source}, line 1", filter(None, names))
+        for number, cells, received in _records(lines, separator):
+            fields = None
+            if cells is None:
+                received = f"{received} (is a quote left open?)"
+            elif len(cells) != len(names):
+                received = f"{len(cells)} cells in place of {len(names)}: {received}"
+            else:
+                fields = fields_of(dict(zip(names, cells, strict=True)), columns)
+            yield Row(f"line {number}", fields, received, number)
+
+
+def _cells(line):
+    """The names of columns, and the separator between them."""
+    separator = max(SEPARATORS, key=line.count)
+    try:
+        names = next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:  # a line of more than 131,072 characters
+        names = [line[:80]]
+    return [name.strip() for name in names], separator
+
+
+def _records(lines, separator):
+    """The records behind the first line: number of the line, cells or `None`, and what stands there."""
+    start = 1
+    while start < len(lines):
+        rest = map(lines.__getitem__, range(start, len(lines)))
+        # `a.jpg, "one, two"` has a blank before the quote
+        reader = csv.reader(rest, delimiter=separator, strict=True, skipinitialspace=separator in ",;")
+        number = start + 1
         try:
-            names = next(reader, [])
-            columns, self.unused = named_columns(name for name in names if name.strip())
-            if "image" not in columns or not {"captions", "label", "labels"} & set(columns):
-                raise MmkerasError(
-                    f"{self.source}, line 1: expected the names of columns, one of pictures (image, file, filename, "
-                    "filepath ...) and one of captions (caption, text, title ...). "
-                    f"Received: {', '.join(names)[:200]!r}"
-                )
-            number = reader.line_num + 1
             for cells in reader:
                 if any(cell.strip() for cell in cells):
-                    received = separator.join(cells)
-                    fields = (
-                        None if len(cells) != len(names) else fields_of(dict(zip(names, cells, strict=True)), columns)
-                    )
-                    if fields is None:
-                        received = f"{len(cells)} cells in place of {len(names)}: {received}"
-                    yield Row(f"line {number}", fields, received, number)
-                number = reader.line_num + 1
-        except csv.Error as error:
-            raise MmkerasError(f"{self.source}, line {number}: no CSV: {error}. Is a quote left open?") from error
+                    yield number, [cell.strip() for cell in cells], separator.join(cells)[:200]
+                number = start + reader.line_num + 1
+            return
+        except csv.Error:
+            # Of one line, whatever the parser has swallowed behind it.
+            line = lines[number - 1].rstrip("\r\n")
+            cells = [cell.strip() for cell in line.split(separator)] if separator in "\t|" else None
+            yield number, cells, line
+            start = number

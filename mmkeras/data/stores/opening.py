@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmkeras.data.stores.folder_store import FolderStore
+from mmkeras.data.stores.folders_in_turn import FoldersInTurn
 from mmkeras.data.stores.picture_store import PictureStore
 from mmkeras.data.stores.tar_store import TarStore
 from mmkeras.data.stores.zip_store import ZipStore
@@ -33,3 +35,15 @@ def open_store(place: str | os.PathLike[str], outside: bool = False) -> PictureS
     if file.suffix == ".tar":
         return TarStore([file])
     return ZipStore(file, path.relative_to(file).as_posix())
+
+
+def open_first(folders: Sequence[str | os.PathLike[str]], outside: bool = False) -> PictureStore:
+    """Return the pictures of those of some folders that are there; where two have one, it is the first one's.
+
+    Args:
+        folders: paths, of which the first is that of a folder that is there.
+        outside: whether a name may lead out of a folder, see `FolderStore`.
+    """
+    there = [Path(folder) for folder in folders if os.path.isdir(folder)] or [Path(folders[0])]
+    stores = [FolderStore(folder, outside) for folder in there]
+    return stores[0] if len(stores) == 1 else FoldersInTurn(stores)

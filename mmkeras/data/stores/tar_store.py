@@ -20,7 +20,8 @@ class TarStore(PictureStore):
     """The members of one tar or of several, which are not compressed.
 
     Where each member lies is found once by reading the headers, and kept in the cache folder until the tar changes.
-    A member's name is its path in the tar; where there are several tars, the tar's name and a `/` stand before it.
+    A member's name is its path in the tar; where there are several tars, the tar's path from the folder that they have
+    in common and a `/` stand before it.
 
     Args:
         files: paths of the tars.
@@ -31,10 +32,11 @@ class TarStore(PictureStore):
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.files = list(files)
+        common = os.path.commonpath([os.path.abspath(file.parent) for file in self.files])
         self.members: dict[str, PartOfFile | None] = {}  # None: there more than once
         for file in self.files:
             archive = Archive(file)
-            before = f"{file.name}/" if len(self.files) > 1 else ""
+            before = f"{os.path.relpath(file, common)}/" if len(self.files) > 1 else ""
             for name, offset, size in _members(file):
                 twice = f"{before}{name}" in self.members
                 self.members[f"{before}{name}"] = None if twice else PartOfFile(archive, name, offset, size)

@@ -1,0 +1,79 @@
+"""What all kinds of batches are made with: orders of rows, columns, and the pictures that belong to them."""
+
+import numpy as np
+import tensorflow as tf
+
+from mmkeras.data.row_reader import RowReader
+from mmkeras.errors import MmkerasError
+
+
+def shuffled(rows, seed):
+    """Rows in an order that follows from a seed (2,)."""
+    return tf.random.experimental.stateless_shuffle(rows, seed=seed)
+
+
+def full_batches(rows, batch_size, what):
+    """The full batches of so many rows; `what` names them, `{}` their number, where there are fewer than one batch."""
+    if not 2 <= batch_size <= rows:
+        raise MmkerasError(f"Expected batch_size from 2 to the {what.format(rows)}. Received: batch_size={batch_size}")
+    return rows // batch_size
+
+
+def text_column(texts, text_preprocessor):
+    """The column of texts of a batch, as strings, features or ids: a dict."""
+    if text_preprocessor is None:
+        return {"text": tf.constant(texts)}
+    if isinstance(texts, np.ndarray):
+        raise MmkerasError("Expected no text_preprocessor for features of texts. Received: one that takes strings")
+    return {"token_ids": text_preprocessor(tf.constant(texts))}
+
+
+def gather(columns, rows):
+    """Rows of columns: a dict."""
+    return {name: tf.gather(values, rows) for name, values in columns.items()}
+
+
+def augmented(batch, augment, seed, step):
+    """A batch with its pictures changed, as follows from (seed, step)."""
+    if augment is None:
+        return batch
+    # The +1 keeps the seeds of augmentation apart from those of the epochs' orders.
+    views = augment(batch["image"], tf.stack([tf.cast(seed + 1, tf.int64), step]))
+    return batch | (views if isinstance(views, dict) else {"image": views})
+
+
+def stream(order_of, steps, batch_size, first_step):
+    """Endless batches of rows: epoch after epoch `steps` full batches of `order_of(epoch)`, from `first_step` on."""
+
+    def epoch_of_batches(epoch):
+        rows = order_of(epoch)[: steps * batch_size]
+        return tf.data.Dataset.from_tensor_slices(tf.reshape(rows, (steps, batch_size, *rows.shape[1:])))
+
+    first_epoch, skipped = divmod(first_step, steps)
+    return tf.data.Dataset.counter(first_epoch).flat_map(epoch_of_batches).skip(skipped)
+
+
+def read_batches(rows, images, batch):
+    """Read the pictures of each batch and finish it.
+
+    tf.data's tuning thread is kept away: it wakes up at doubling intervals and holds up the end of an iterator until it
+    does. A fit of 15 s took 20.5 s, a longer one 41 s.
+
+    Args:
+        rows: `tf.data.Dataset` of tuples: the step, the rows of pictures (B,), and what else `batch` takes.
+        images: the pictures, see `RowReader`.
+        batch: function from the step, the pictures, their rows and what else, to a batch.
+    """
+    reader = RowReader(images)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return (
+        rows.map(lambda step, image_rows, *others: (step, reader.fetch(image_rows), image_rows, *others))
+        .map(
+            lambda step, image, *others: batch(step, reader.decode(image), *others),
+            num_parallel_calls=reader.threads,
+            deterministic=True,
+        )
+        .prefetch(2)
+        .with_options(options)
+    )

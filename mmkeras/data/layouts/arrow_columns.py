@@ -1,0 +1,76 @@
+"""What Parquet and Arrow have in common: columns of a table, and pictures that may lie in one of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mmkeras.data.layouts.columns import checked_columns, fields_of
+from mmkeras.data.stores.arrow_file import import_pyarrow
+from mmkeras.errors import MmkerasError
+
+
+class ArrowColumns:
+    """The columns of one file of a table.
+
+    Args:
+        where: the file, for messages.
+        schema: `pyarrow.Schema`.
+
+    Attributes:
+        columns: dict from a field to its columns, see `named_columns`.
+        unused: the columns that say nothing here.
+        picture: the column of the pictures.
+        kind: `"names"` of files, `"bytes"`, or `"both"` in a struct, as `datasets` has them.
+
+    Raises:
+        MmkerasError: there are no columns of pictures and of captions or categories.
+    """
+
+    def __init__(self, where: Path, schema: Any) -> None:
+        types = import_pyarrow().types
+        self.columns, self.unused = checked_columns(str(where), schema.names)
+        (self.picture,) = self.columns["image"]
+        kind = schema.field(self.picture).type
+        if types.is_struct(kind) and {"bytes", "path"} <= {field.name for field in kind}:
+            self.kind = "both"
+        elif types.is_binary(kind) or types.is_large_binary(kind):
+            self.kind = "bytes"
+        elif types.is_string(kind) or types.is_large_string(kind):
+            self.kind = "names"
+        else:
+            raise MmkerasError(
+                f"{where}: expected the column {self.picture!r} to hold names of files, encoded pictures, or both as "
+                f"`datasets` keeps them. Received: {kind}"
+            )
+        self.categories = _categories(schema)
+
+    @property
+    def names(self) -> list[str]:
+        """All columns that are used but that of the pictures."""
+        return [column for field, of in self.columns.items() for column in of if field != "image"]
+
+    def fields(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields of a record, categories by their names."""
+        fields = fields_of(record, self.columns)
+        for key in ("label", "labels", "split"):
+            if key in fields and (names := self.categories.get(self.columns[key][0])):
+                fields[key] = _named(fields[key], names)
+        return fields
+
+
+def _categories(schema):
+    """Names of categories by column, as `datasets` writes them into a schema beside the numbers."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        kinds = {column: kind.get("feature", kind) for column, kind in features.items() if isinstance(kind, dict)}
+        return {column: kind["names"] for column, kind in kinds.items() if kind.get("_type") == "ClassLabel"}
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _named(value, names):
+    if isinstance(value, list):
+        return [_named(one, names) for one in value]
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else value

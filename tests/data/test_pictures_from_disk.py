@@ -1,0 +1,108 @@
+"""Pictures that are read when a batch wants them: the same batches as from memory, from any place."""
+
+import io
+import os
+import tarfile
+import zipfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from mmkeras.data import StoredPictures, mismatched_batches, read, training_batches, unpaired_batches
+from mmkeras.errors import MmkerasError
+from mmkeras.preprocessing import ImagePreprocessor
+
+PREPROCESSOR = ImagePreprocessor(8, 8)
+COUNT = 12
+BATCHES = {"pairs": training_batches, "categories": unpaired_batches, "both": mismatched_batches}
+
+
+def jpeg(row):
+    content = io.BytesIO()
+    Image.fromarray(np.random.default_rng(row).integers(0, 256, (10, 9, 3), np.uint8)).save(content, "PNG")
+    return content.getvalue()
+
+
+@pytest.fixture
+def captions(tmp_path, monkeypatch):
+    """A captions file beside a folder, a zip and a tar of its pictures."""
+    monkeypatch.setenv("MMKERAS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "folder").mkdir()
+    lines = ["image,caption,split,label"]
+    with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as zipped, tarfile.open(tmp_path / "pictures.tar", "w") as tar:
+        for row in range(COUNT):
+            name, content = f"{row}.png", jpeg(row)
+            (tmp_path / "folder" / name).write_bytes(content)
+            zipped.writestr(name, content)
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+            lines.append(f"{name},text {row},train,{'ab'[row % 2]}")
+    (tmp_path / "captions.csv").write_text("\n".join(lines))
+    return tmp_path / "captions.csv"
+
+
+def split(captions, place, memory_mib=0):
+    data = read(captions, captions.parent / place, targets="category", memory_mib=memory_mib)
+    return data.split("train", PREPROCESSOR)
+
+
+def first(data, kind, count=5, first_step=0):
+    batches = BATCHES[kind](data, 4, 3, first_step=first_step)
+    return [{name: value.numpy() for name, value in batch.items()} for batch in batches.take(count)]
+
+
+@pytest.mark.parametrize("kind", list(BATCHES))
+@pytest.mark.parametrize("place", ["folder", "pictures.zip", "pictures.tar"])
+def test_batches_are_those_of_pictures_in_memory(captions, place, kind):
+    in_memory, on_disk = split(captions, "folder", 100), split(captions, place)
+    assert isinstance(in_memory.images, np.ndarray) and isinstance(on_disk.images, StoredPictures)
+    assert on_disk.images.shape == in_memory.images.shape
+    expected = first(in_memory, kind)
+    for batch, other in zip(expected, first(on_disk, kind), strict=True):
+        assert batch.keys() == other.keys()
+        for name in batch:
+            np.testing.assert_array_equal(batch[name], other[name], err_msg=name)
+    # From the middle of an epoch on, as after a resumption.
+    for batch, other in zip(expected[2:], first(on_disk, kind, 3, first_step=2), strict=True):
+        np.testing.assert_array_equal(batch["image"], other["image"])
+
+
+def test_rows_are_those_of_the_array(captions):
+    stored, array = split(captions, "folder").images, split(captions, "folder", 100).images
+    np.testing.assert_array_equal(np.asarray(stored), array)
+    np.testing.assert_array_equal(stored[3], array[3])
+    np.testing.assert_array_equal(np.asarray(stored[2:5]), array[2:5])
+    np.testing.assert_array_equal(np.asarray(stored[np.array([7, 0])]), array[[7, 0]])
+    assert stored.digest == split(captions, "folder").images.digest
+
+
+def test_unreadable_pictures_are_told_before_the_first_batch(captions):
+    (captions.parent / "folder" / "3.png").write_bytes(b"<html>")
+    (captions.parent / "folder" / "7.png").write_bytes(jpeg(7)[:60])
+    with pytest.raises(MmkerasError) as caught:
+        split(captions, "folder")
+    assert "3.png" in str(caught.value) and "7.png" in str(caught.value)
+    assert "skip_unreadable=0.167" in str(caught.value)
+    data = read(captions, captions.parent / "folder", memory_mib=0, skip_unreadable=0.2).split("train", PREPROCESSOR)
+    assert len(data.images) == COUNT - 2 and len(data.left_out) == 2
+
+
+def test_a_picture_is_decoded_once_to_be_checked(captions, monkeypatch):
+    for picture in (captions.parent / "folder").iterdir():
+        os.utime(picture, (1, 1))
+    split(captions, "folder")
+    monkeypatch.setattr(ImagePreprocessor, "load", lambda *_: pytest.fail("decoded again"))
+    split(captions, "folder")
+
+
+def test_a_pass_for_a_fit_of_ones_own_has_all_pairs_in_another_order_each_time(captions):
+    batches = split(captions, "folder").batches(4, seed=1)
+    assert len(batches) == 3
+    passes = [np.concatenate([batch["text_id"] for batch in batches]).tolist() for _ in range(2)]
+    assert sorted(passes[0]) == sorted(passes[1]) and passes[0] != passes[1]
+    again = np.concatenate([batch["text_id"] for batch in split(captions, "folder").batches(4, seed=1)]).tolist()
+    assert again == passes[0]
+    assert tf.data.experimental.cardinality(batches).numpy() == 3
