@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.data.checking.counts_ids import CountsIds
 from mmkeras.data.checking.problem import Problem, amount
 from mmkeras.data.checking.spread import Spread
 from mmkeras.data.checking.writing_systems import writing_systems
+from mmkeras.data.equal_texts import Normalizer
 from mmkeras.data.records import Record
+from mmkeras.preprocessing.text import TextPreprocessor
 
 LONG = 100  # words, from which on a caption is rather an article
 MANY = 0.01  # the share of captions from which on very short or long ones are told
@@ -63,13 +64,14 @@ class CaptionFigures:
 
 
 def caption_figures(
-    records: Iterable[Record], text_preprocessor: CountsIds | None = None, quick: bool = False
+    records: Iterable[Record], text_preprocessor: Normalizer | None = None, quick: bool = False
 ) -> CaptionFigures:
     """Look at the captions of records.
 
     Args:
         records: list of `Record`.
-        text_preprocessor: the model's, for lengths in ids; without it, or where it hands strings on, there are none.
+        text_preprocessor: the model's, for lengths in ids, of which a `StringPreprocessor` knows none; and for which
+            captions are equal.
         quick: whether a part of them is enough for ids and letters.
     """
     items, texts, wheres, splits = [], [], [], []
@@ -82,7 +84,7 @@ def caption_figures(
     words = np.fromiter((len(text.split()) for text in texts), np.int64, len(texts))
     part = texts[:: max(1, -(-len(texts) // SAMPLED))] if quick else texts
     ids, length = None, 0
-    if text_preprocessor is not None and getattr(text_preprocessor, "sequence_length", None) and texts:
+    if isinstance(text_preprocessor, TextPreprocessor) and texts:
         ids, length = Spread(text_preprocessor.count_ids(part)), text_preprocessor.sequence_length
     read_as = texts if text_preprocessor is None else text_preprocessor.normalized(texts)
     at_several, different, twice, notes = _equal(list(zip(splits, read_as, strict=True)), texts, items, wheres)
