@@ -184,7 +184,9 @@ def print_data(findings: DataFindings) -> None:
 
     rows = [(escape(split), *(f"{count:,}" for count in counts.values())) for split, counts in findings.counts.items()]
     if rows:
-        print_table(findings.source, ("split", *next(iter(findings.counts.values()))), rows, numbers=True)
+        print_table(
+            os.path.basename(findings.source), ("split", *next(iter(findings.counts.values()))), rows, numbers=True
+        )
     lines: list[tuple[str, str]] = []
     for section, of_section in facts(findings).items():
         lines.append((f"[bold]{section}[/]", ""))
@@ -202,7 +204,7 @@ def print_data(findings: DataFindings) -> None:
                 print(f"    ... and {len(places) - MOST_PLACES:,} more: --json lists all, --html FILE shows them")
         if problems:
             print()
-    print(printable(f"{findings.source}: {VERDICTS[findings.verdict]}"))
+    print(printable(f"{os.path.basename(findings.source)}: {VERDICTS[findings.verdict]}"))
 
 
 def _print_point(start, text):

@@ -15,7 +15,7 @@ from mmkeras.training import Run
 
 from .run_folders import METRICS, write_run
 
-COMMANDS = ("recipes", "train", "evaluate", "compare", "export", "tflite", "parity", "serve", "query")
+COMMANDS = ("recipes", "train", "data", "evaluate", "compare", "export", "tflite", "parity", "serve", "query")
 
 
 def refused(capsys, *arguments, code=2):

@@ -68,6 +68,8 @@ def test_help_and_mistakes_in_arguments_load_no_library(arguments, tmp_path):
         (["evaluate", "done", "--image-folder", "pictures"], "A run knows its own data"),
         (["evaluate", "done", "--data", "nowhere.jsonl"], "There is no captions file nowhere.jsonl"),
         (["evaluate", "done", "--split", "val"], "Expected a split of the glyphs: train, dev, test"),
+        (["data", "check", "nowhere.jsonl"], "There is no captions file nowhere.jsonl"),
+        (["data", "check", "glyphs"], "Expected pictures with captions"),
         (["compare", "done", "nothere"], "nothere is no run folder"),
         (["compare", "done"], "Expected two run folders or more"),
         (["export", "nothere", "--to", "savedmodels/a"], "nothere is no run folder"),

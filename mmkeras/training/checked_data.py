@@ -6,6 +6,7 @@ import dataclasses
 
 from mmkeras.data.captioned_pictures import CaptionedPictures
 from mmkeras.data.checking import DataFindings, Problem, check_data
+from mmkeras.data.checking.data_check import MAX_PIXELS
 from mmkeras.data.split_names import canonical_split
 from mmkeras.errors import MmkerasError
 from mmkeras.models.preset import Preset
@@ -38,6 +39,6 @@ def checked_data(
             what = f"the tokenizer of {preset.name} cannot be learnt from the training captions: {error}"
             notes.append(Problem("tokenizer", what))
     image_preprocessor = preset.build_image_preprocessor()
-    bound = {} if image_preprocessor is None else {"max_pixels": image_preprocessor.max_pixels}
-    findings = check_data(data, text_preprocessor, decode=decode, **bound)
+    max_pixels = MAX_PIXELS if image_preprocessor is None else image_preprocessor.max_pixels
+    findings = check_data(data, text_preprocessor, max_pixels, decode)
     return dataclasses.replace(findings, notes=[*findings.notes, *notes])

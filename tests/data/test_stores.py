@@ -2,6 +2,7 @@
 
 import io
 import json
+import tarfile
 import warnings
 import zipfile
 
@@ -53,6 +54,18 @@ def test_a_zip_gives_what_a_folder_gives_and_nothing_is_unpacked(write, captions
     for name, grey in (("a", 10), ("b", 20)):
         (tmp_path / f"{name}.png").write_bytes(png(grey))
     assert np.array_equal(load_source(captions, "train", PREPROCESSOR).images, packed.images)
+
+
+def test_a_picture_begins_alike_in_a_folder_a_zip_and_a_tar(write, tmp_path):
+    content = png(10)
+    (tmp_path / "a.png").write_bytes(content)
+    write(("a.png", content))
+    with tarfile.open(tmp_path / "pictures.tar", "w") as tar:
+        tar.add(tmp_path / "a.png", "a.png")
+    for place in (tmp_path, tmp_path / "pictures.zip", tmp_path / "pictures.tar"):
+        picture = open_store(place).find("a.png")
+        assert picture.read_beginning(20) == content[:20]
+        assert picture.read_beginning(10_000) == picture.read_bytes() == content
 
 
 def test_a_folder_within_a_zip(write, captions):

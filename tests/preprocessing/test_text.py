@@ -87,6 +87,15 @@ def test_padding_and_truncation(preprocessor):
     assert short.tolist() == [ids[2, :2].tolist()]
 
 
+def test_ids_are_counted_before_texts_are_cut(preprocessor):
+    long = "alpha beta gamma " * 20
+    counted = preprocessor.count_ids(["alpha", long, ""]).tolist()
+    assert counted[0] == np.count_nonzero(preprocessor(["alpha"])) and counted[2] == 0
+    assert counted[1] > LENGTH == np.count_nonzero(preprocessor([long]))
+    assert preprocessor.count_cut(["alpha", long, ""]) == 1
+    assert preprocessor.count_ids([]).shape == (0,)
+
+
 def test_unknown_characters_are_1(preprocessor):
     assert 1 in preprocessor(["\U0001f984"]).numpy()
     assert 1 not in preprocessor(["日本語 café"]).numpy()

@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.data.checking.counts_ids import CountsIds
 from mmkeras.data.checking.problem import Problem, amount
 from mmkeras.data.checking.spread import Spread
 from mmkeras.data.checking.writing_systems import writing_systems
+from mmkeras.data.equal_texts import Normalizer
 from mmkeras.data.records import Record
-from mmkeras.data.split_names import canonical_split
+from mmkeras.preprocessing.text import TextPreprocessor
 
 LONG = 100  # words, from which on a caption is rather an article
 MANY = 0.01  # the share of captions from which on very short or long ones are told
+UNSPACED = {"Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan"}
 SAMPLED = 20_000  # captions that are looked at letter by letter and cut into ids where it has to be quick
 
 
@@ -33,10 +34,10 @@ class CaptionFigures:
         cut: the share of captions that have more, 0 to 1.
         systems: see `writing_systems`.
         signs: see `writing_systems`.
-        at_several: how many captions stand at several pictures.
+        at_several: how many captions stand at several pictures of their split.
         different: how many different ones these are.
         twice: how many captions say what another one of the same picture says.
-        one_word: how many have one word.
+        one_word: how many have one word, in a writing system that puts spaces between words.
         long: how many have more than `LONG` words.
         notes: what should be looked at, a list of `Problem`.
     """
@@ -63,13 +64,14 @@ class CaptionFigures:
 
 
 def caption_figures(
-    records: Iterable[Record], text_preprocessor: CountsIds | None = None, quick: bool = False
+    records: Iterable[Record], text_preprocessor: Normalizer | None = None, quick: bool = False
 ) -> CaptionFigures:
     """Look at the captions of records.
 
     Args:
         records: list of `Record`.
-        text_preprocessor: the model's, for lengths in ids; without it, or where it hands strings on, there are none.
+        text_preprocessor: the model's, for lengths in ids, of which a `StringPreprocessor` knows none; and for which
+            captions are equal.
         quick: whether a part of them is enough for ids and letters.
     """
     items, texts, wheres, splits = [], [], [], []
@@ -82,21 +84,22 @@ def caption_figures(
     words = np.fromiter((len(text.split()) for text in texts), np.int64, len(texts))
     part = texts[:: max(1, -(-len(texts) // SAMPLED))] if quick else texts
     ids, length = None, 0
-    if text_preprocessor is not None and getattr(text_preprocessor, "sequence_length", None) and texts:
+    if isinstance(text_preprocessor, TextPreprocessor) and texts:
         ids, length = Spread(text_preprocessor.count_ids(part)), text_preprocessor.sequence_length
     read_as = texts if text_preprocessor is None else text_preprocessor.normalized(texts)
-    at_several, different, twice, notes = _equal(read_as, texts, items, wheres)
+    at_several, different, twice, notes = _equal(list(zip(splits, read_as, strict=True)), texts, items, wheres)
     systems, signs = writing_systems(part)
     cut = float((ids.values > length).mean()) if ids is not None else 0.0
-    one_word, long = int((words <= 1).sum()), int((words > LONG).sum())
+    one_word, long = _of_one_word(texts, words), words > LONG
     if cut:
-        notes.insert(0, _cut(ids, length, len(texts), _cut_by_split(ids, length, splits) if part is texts else {}))
-    spaced = not {"Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan"} & {*list(systems)[:1]}
-    for kind, number, what in (("one_word", one_word, "have one word"), ("long", long, f"have over {LONG} words")):
-        if number > MANY * len(texts) and (spaced or kind == "long"):
-            place = int(np.flatnonzero(words <= 1 if kind == "one_word" else words > LONG)[0])
-            told = f"{number:,} of {len(texts):,} captions {what}, such as {short(texts[place])}"
-            notes.append(Problem(f"{kind}_captions", told, number, [f"{wheres[place]}: {short(texts[place], 200)}"]))
+        notes.insert(0, _cut(ids, length, splits))
+    for kind, is_such, what in (("one_word", one_word, "one word"), ("long", long, f"over {LONG} words")):
+        if is_such.sum() > MANY * len(texts):
+            place = int(is_such.argmax())
+            told = f"{is_such.sum():,} of {len(texts):,} captions have {what}, such as {short(texts[place])}"
+            notes.append(
+                Problem(f"{kind}_captions", told, int(is_such.sum()), [f"{wheres[place]}: {short(texts[place], 200)}"])
+            )
     return CaptionFigures(
         len(texts),
         Spread(words),
@@ -108,8 +111,8 @@ def caption_figures(
         at_several,
         different,
         twice,
-        one_word,
-        long,
+        int(one_word.sum()),
+        int(long.sum()),
         notes,
     )
 
@@ -119,11 +122,20 @@ def short(text: str, most: int = 60) -> str:
     return repr(text if len(text) <= most else text[: most - 3] + "...")
 
 
-def _equal(read_as, texts, items, wheres):
+def _of_one_word(texts, words):
+    """Which texts are one word, bool (N,): none of those in a writing system that puts no spaces between words."""
+    single = np.flatnonzero(words <= 1)
+    is_word = {text: not UNSPACED & writing_systems([text])[0].keys() for text in {texts[row] for row in single}}
+    found = np.zeros(len(texts), bool)
+    found[single] = [is_word[texts[row]] for row in single]
+    return found
+
+
+def _equal(contents, texts, items, wheres):
     """How many captions stand at several items, how many different ones, how many twice at one; and what to say."""
-    rows_of: dict[str, list[int]] = collections.defaultdict(list)
-    for row, text in enumerate(read_as):
-        rows_of[text].append(row)
+    rows_of: dict[tuple[str | None, str], list[int]] = collections.defaultdict(list)
+    for row, content in enumerate(contents):
+        rows_of[content].append(row)
     notes, twice = [], 0
     shared = []
     for rows in rows_of.values():
@@ -136,8 +148,9 @@ def _equal(read_as, texts, items, wheres):
     if shared:
         most = max(shared, key=len)
         told = (
-            f"{count:,} of {len(texts):,} captions stand at several pictures ({len(shared):,} different ones, such as "
-            f"{short(texts[shared[0][0]])}): each is a right answer to all of its pictures, and a negative of none"
+            f"{count:,} of {len(texts):,} captions stand at several pictures of a split ({len(shared):,} different "
+            f"ones, such as {short(texts[shared[0][0]])}): each is a right answer to all of its pictures, and a "
+            "negative of none"
         )
         places = [f"{wheres[row]}: {short(texts[row], 200)}" for row in (shared[0][:2] + most[:1])]
         notes.append(Problem("equal_captions", told, count, list(dict.fromkeys(places))))
@@ -149,22 +162,21 @@ def _equal(read_as, texts, items, wheres):
     return count, len(shared), twice, notes
 
 
-def _cut_by_split(ids, length, splits):
+def _cut(ids, length, splits):
+    """What is to be said of captions that are cut; of how many, where all were counted."""
+    is_cut = ids.values > length
+    share, fits = float(is_cut.mean()), int(ids.quantile(0.99))
+    number = round(share * len(splits))
     counts: dict[str, list[int]] = {}
-    for split, is_cut in zip(splits, (ids.values > length).tolist(), strict=True):
-        count = counts.setdefault(canonical_split(split or "train"), [0, 0])
-        count[0] += is_cut
+    for split, cut in zip(splits, is_cut.tolist(), strict=False):
+        count = counts.setdefault(split, [0, 0])
+        count[0] += cut
         count[1] += 1
-    return {split: count for split, count in counts.items() if count[0]}
-
-
-def _cut(ids, length, count, by_split):
-    share = float((ids.values > length).mean())
-    fits = int(ids.quantile(0.99))
-    number = round(share * count)
-    where = "; ".join(f"{cut:,} of {all_:,} in {split}" for split, (cut, all_) in by_split.items())
+    where = "; ".join(f"{cut:,} of {all_:,} in {split}" for split, (cut, all_) in counts.items() if cut)
+    is_all = len(is_cut) == len(splits)
     told = (
-        f"{number:,} of {count:,} captions ({100 * share:.3g} %) are longer than the {length} ids that the model "
-        f"reads, and are cut off{f' ({where})' if where else ''}: a sequence_length of {fits} reads 99 % of them whole"
+        f"{'' if is_all else 'about '}{number:,} of {len(splits):,} captions ({100 * share:.3g} %) are longer than the "
+        f"{length} ids that the model reads, and are cut off{f' ({where})' if is_all else ''}: a sequence_length of "
+        f"{fits} reads 99 % of them whole"
     )
     return Problem("cut_captions", told, number)

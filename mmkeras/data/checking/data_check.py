@@ -14,7 +14,6 @@ import numpy as np
 from mmkeras.data.captioned_pictures import CaptionedPictures
 from mmkeras.data.checking.caption_figures import caption_figures
 from mmkeras.data.checking.class_figures import class_figures
-from mmkeras.data.checking.counts_ids import CountsIds
 from mmkeras.data.checking.data_findings import DataFindings
 from mmkeras.data.checking.picture_figures import picture_figures
 from mmkeras.data.checking.picture_looks import (
@@ -25,6 +24,7 @@ from mmkeras.data.checking.picture_looks import (
 from mmkeras.data.checking.problem import Problem, amount
 from mmkeras.data.checking.shared_pictures import named_in_several_ways, shared_pictures
 from mmkeras.data.checking.spread import Spread
+from mmkeras.data.equal_texts import Normalizer
 from mmkeras.data.feature_file import FeatureFile
 from mmkeras.data.layouts import find_layout
 from mmkeras.data.picture_copies import copies
@@ -42,7 +42,7 @@ RECORD_KINDS = (
 
 def check_data(
     data: CaptionedPictures,
-    text_preprocessor: CountsIds | None = None,
+    text_preprocessor: Normalizer | None = None,
     max_pixels: int = MAX_PIXELS,
     decode: bool = True,
     folder: str | os.PathLike[str] | None = None,
@@ -74,6 +74,7 @@ def check_data(
     where = {record.image: record.where for record in reversed(data.records)}
     where |= {name: line for name, _, line in reversed(written)}
     problem_of, figures, first_of = dict(data.missing), None, {}
+    several: list[Problem] = []
     if not isinstance(data.pictures, FeatureFile):
         # Each file once, whatever links lead to it; a copy may be empty, so it is looked at too.
         files = {picture.stamp()[0]: name for name, picture in reversed(data.pictures.items())}
@@ -89,6 +90,9 @@ def check_data(
         figures = picture_figures(len(names) + len(data.missing), size, looks, len(problem_of))
         # An empty file is no copy of another one.
         first_of = {name: names[row] for name, row in zip(names, first, strict=True) if name not in problem_of}
+        several = named_in_several_ways(
+            [(data.pictures[name].stamp()[0], text) for name, text, _ in written if name in data.pictures]
+        )
     names_of, captions_of = _by_split(data)
     captions = caption_figures(data.records, text_preprocessor, quick=not decode)
     classes = class_figures(data.records)
@@ -112,11 +116,7 @@ def check_data(
         ],
         notes=[
             *shared_pictures({split: list(names) for split, names in names_of.items()}, first_of),
-            *named_in_several_ways(
-                [(data.pictures[name].stamp()[0], text) for name, text, _ in written if name in data.pictures]
-                if figures
-                else []
-            ),
+            *several,
             *captions.notes,
             *(classes.notes if classes else ()),
         ],

@@ -67,7 +67,7 @@ def histogram(spread: Spread, x_label: str, what: str, colour: str = "image", ma
     values = spread.values
     largest = spread.quantile(TAIL)
     is_clipped = spread.most > 1.5 * largest
-    values = np.minimum(values, values.dtype.type(largest)) if is_clipped else values
+    values = np.minimum(values, np.asarray(largest, values.dtype)) if is_clipped else values
     low, high = float(values.min()), float(values.max())
     whole = np.issubdtype(values.dtype, np.integer)
     if whole:

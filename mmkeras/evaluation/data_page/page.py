@@ -71,7 +71,8 @@ def _tiles(findings):
             {"name": "Cut captions", "value": share(captions.cut), "note": f"at {captions.sequence_length} ids"}
         )
     if findings.classes is not None:
-        most, *_, least = [*findings.classes.totals.values(), list(findings.classes.totals.values())[-1]]
-        note = f"{most:,} to {least:,} pictures"
-        tiles.append({"name": "Classes", "value": f"{len(findings.classes.totals):,}", "note": note})
+        of_each = list(findings.classes.totals.values())
+        tiles.append(
+            {"name": "Classes", "value": f"{len(of_each):,}", "note": f"{of_each[0]:,} to {of_each[-1]:,} pictures"}
+        )
     return tiles
