@@ -20,19 +20,20 @@ def place(tmp_path, monkeypatch):
 
 
 def test_a_recipe_is_known_by_its_name_and_by_its_file(place):
-    name, recipe = chosen_recipe("glyphs_tiny", settings=["epochs=3"])
-    assert (name, recipe.data, recipe.epochs) == ("glyphs_tiny", "glyphs", 3)
+    name, of, recipe = chosen_recipe("glyphs_tiny", settings=["epochs=3"])
+    assert (name, of, recipe.data, recipe.epochs) == ("glyphs_tiny", "glyphs_tiny", "glyphs", 3)
     (place / "own.toml").write_text('preset = "dual_encoder_glyphs"\n')
-    assert chosen_recipe("own.toml", images="photos")[1].image_folder == "photos"
+    assert chosen_recipe("own.toml", images="photos")[2].image_folder == "photos"
 
 
 def test_everything_else_is_data_for_the_recipe_of_photographs(place):
-    name, recipe = chosen_recipe("captions.csv", images="photos", settings=["seed=3"])
+    name, of, recipe = chosen_recipe("captions.csv", images="photos", settings=["seed=3"])
+    assert of == "photos"
     assert (name, recipe.data, recipe.image_folder, recipe.seed) == ("captions", "captions.csv", "photos", 3)
     assert recipe.preset == "photos"
-    name, recipe = chosen_recipe("photos/", recipe="glyphs_tiny")
-    assert (name, recipe.data, recipe.preset) == ("photos", "photos/", "dual_encoder_glyphs")
-    assert chosen_recipe("shards/{00000..00003}.tar")[1].data == "shards/{00000..00003}.tar"
+    name, of, recipe = chosen_recipe("photos/", recipe="glyphs_tiny")
+    assert of == "glyphs_tiny" and (name, recipe.data, recipe.preset) == ("photos", "photos/", "dual_encoder_glyphs")
+    assert chosen_recipe("shards/{00000..00003}.tar")[2].data == "shards/{00000..00003}.tar"
 
 
 @pytest.mark.parametrize(
