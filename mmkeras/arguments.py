@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mmkeras.errors import MmkerasError
 
 DEFAULT_RECIPE = "photos"  # for data of the user's own
-DEFAULT_PRESET = "flickr8k_dual_encoder"  # captions as people write them
+DEFAULT_PRESET = "photos"  # captions as people write them
 
 if TYPE_CHECKING:
     from mmkeras.models.preset import Preset

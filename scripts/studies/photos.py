@@ -5,7 +5,7 @@
     python scripts/studies/photos.py --out runs/photos --table                     only print what is there
 
 A variant is a recipe, the captions of each picture and one of three random splits of the pictures into 1,600, 200 and
-200: `photos-5-2` has all five captions and split 2. $MMKERAS_DATA holds flickr8k/captions.jsonl, flickr8k/images_160.zip
+200: `photos-5-2` has all five captions and split 2. $MMKERAS_DATA holds flickr8k/captions.jsonl and images_160.zip,
 and mobilenet_v2/weights.npz; --out gets the backbone, the captions files and the runs. Choose on dev.
 """
 
