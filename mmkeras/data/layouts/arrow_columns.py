@@ -37,7 +37,7 @@ class ArrowColumns:
             self.kind = "both"
         elif types.is_binary(kind) or types.is_large_binary(kind):
             self.kind = "bytes"
-        elif types.is_string(kind) or types.is_large_string(kind):
+        elif types.is_string(_plain(kind, types)) or types.is_large_string(_plain(kind, types)):
             self.kind = "names"
         else:
             raise MmkerasError(
@@ -58,6 +58,11 @@ class ArrowColumns:
             if key in fields and (names := self.categories.get(self.columns[key][0])):
                 fields[key] = _named(fields[key], names)
         return fields
+
+
+def _plain(kind, types):
+    """The type of the values of a column, each of which may be kept once, as `pandas` keeps its categories."""
+    return kind.value_type if types.is_dictionary(kind) else kind
 
 
 def _categories(schema):

@@ -53,10 +53,11 @@ class ArrowLayout(Layout):
         self.unused = list(unused)
 
     def store(self, place: Path | None, outside: bool = False) -> PictureStore:
-        inside = {name: columns.picture for name, columns in self._columns.items() if self._holds_pictures(name)}
+        filled = [name for name, table in self.tables.items() if table.count]
+        inside = {name: self._columns[name].picture for name in filled if self._holds_pictures(name)}
         if not inside:
             return super().store(place, outside)
-        if place is not None or len(inside) < len(self.tables):
+        if place is not None or len(inside) < len(filled):
             raise MmkerasError(
                 f"The pictures lie in {self.source} itself. "
                 + (f"Received: image_folder={str(place)!r}" if place else "Received: one table with and one without")
@@ -68,7 +69,10 @@ class ArrowLayout(Layout):
         return {name: ArrowColumns(table.path, table.schema) for name, table in self.tables.items()}
 
     def _holds_pictures(self, name):
+        """Whether a column holds bytes; with paths beside, the first picture that is there says which of the two."""
         columns, table = self._columns[name], self.tables[name]
-        if columns.kind == "both" and table.count:
-            return (table.cell(columns.picture, 0) or {}).get("bytes") is not None
-        return columns.kind == "bytes"
+        if columns.kind != "both":
+            return columns.kind == "bytes"
+        values = (table.cell(columns.picture, row) or {} for row in range(table.count))
+        first = next((value for value in values if any(value.values())), {})
+        return first.get("bytes") is not None

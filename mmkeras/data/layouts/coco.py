@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 from mmkeras.data.layouts.json_content import JsonContent
@@ -55,7 +56,7 @@ class Coco(JsonContent):
             elif captions:
                 fields, received = {"image": picture["file_name"], "captions": captions}, ""
             yield Row(f"images[{position}]", fields, received, position)
-        yield from (row._replace(number=len(pictures) + place) for place, row in enumerate(stray))
+        yield from (dataclasses.replace(row, number=len(pictures) + place) for place, row in enumerate(stray))
 
 
 def _id(record, key):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import posixpath
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +50,7 @@ class ImageFolder(Layout):
         split_of = dict(zip(map(id, named), splits_of_paths(paths), strict=True))
         for row in rows:
             split = split_of.get(id(row))
-            yield row._replace(fields={"split": split, **row.fields}) if split and row.fields else row
+            yield dataclasses.replace(row, fields={"split": split, **row.fields}) if split and row.fields else row
 
     def store(self, place, outside=False):
         return super().store(place or self.source, outside)
@@ -58,8 +59,12 @@ class ImageFolder(Layout):
 def _metadata_files(folder):
     """The metadata at the root, else those in the folders right below."""
     for where in ("", "*/"):
-        if files := [file for name in METADATA for file in sorted(folder.glob(where + name)) if file.is_file()]:
-            return files
+        by_folder: dict[Path, Path] = {}  # where two kinds say the same, the first kind's
+        for name in METADATA:
+            for file in folder.glob(where + name):
+                by_folder.setdefault(file.parent, file)
+        if by_folder:
+            return [by_folder[one] for one in sorted(by_folder)]
     return []
 
 
@@ -68,4 +73,4 @@ def _moved(row, where, inside):
     fields = row.fields
     if fields and isinstance(name := fields.get("image"), str) and "://" not in name:
         fields = {**fields, "image": posixpath.join(inside, name)}
-    return row._replace(where=where, fields=fields, number=None)
+    return dataclasses.replace(row, where=where, fields=fields, number=None)

@@ -39,8 +39,7 @@ class JsonFile(Layout):
         if kind is None:
             allowed = "; or ".join(f"{kind.title}: {kind.expected}" for kind in CONTENTS)
             raise MmkerasError(
-                f"{self.source}: expected {allowed}. Received: {str(value)[:80]!r}; records a line stand in a "
-                ".jsonl file"
+                f"{self.source}: expected {allowed}. Received: {_brief(value)}; records a line stand in a .jsonl file"
             )
         self.title, self.expected = kind.title, kind.expected
         content = kind(value, str(self.source))
@@ -66,3 +65,8 @@ def read_json(file: Path) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a ValueError of its own
         raise MmkerasError(f"{file} is no valid JSON: {error}. A file of one record a line is named .jsonl") from error
+
+
+def _brief(value):
+    """What stands at the top of a JSON file, of which the rest may be large."""
+    return f"an object of {', '.join(map(str, value))[:80]!r}" if isinstance(value, dict) else repr(str(value)[:80])

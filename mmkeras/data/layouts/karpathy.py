@@ -34,7 +34,7 @@ class Karpathy(JsonContent):
 
     def rows(self) -> Iterator[Row]:
         for position, picture in enumerate(self.content["images"]):
-            yield Row(f"images[{position}]", _fields(picture), str(picture), position)
+            yield Row(f"images[{position}]", _fields(picture), str(picture)[:200], position)
 
 
 def _fields(picture):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 from mmkeras.data.layouts.row import Row
 from mmkeras.data.stores import PictureStore, open_first, open_store
@@ -29,8 +28,8 @@ class Layout(abc.ABC):
         unused: names of columns or keys of the source that say nothing here; known once the rows were read.
     """
 
-    title: ClassVar[str]
-    expected: ClassVar[str] = '{"image": "name.jpg", "split": "train", "captions": ["..."]}'
+    title: str
+    expected: str = '{"image": "name.jpg", "split": "train", "captions": ["..."]}'
 
     def __init__(self, source: Path) -> None:
         self.source = source

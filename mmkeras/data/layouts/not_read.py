@@ -53,7 +53,10 @@ def why_not_read(source: Path) -> str:
 
 
 def _folder(folder):
-    names = sorted(path.name.lower() for path in folder.iterdir())
+    try:
+        names = sorted(path.name.lower() for path in folder.iterdir())
+    except OSError as error:
+        return f"a folder that cannot be read: {error.strerror}"
     if not names:
         return "an empty folder"
     if "dataset_info.json" in names or any(name.endswith(".arrow") for name in names):

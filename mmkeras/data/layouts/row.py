@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 
-class Row(NamedTuple):
+@dataclasses.dataclass(slots=True)
+class Row:
     """One record as its layout has it, unchecked.
 
     Args:

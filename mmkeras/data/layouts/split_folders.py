@@ -29,4 +29,4 @@ def splits_of_paths(paths: Sequence[str]) -> list[str | None]:
         paths: with `/` between folders.
     """
     splits = splits_of_names({path.partition("/")[0] if "/" in path else "" for path in paths})
-    return [splits and splits[path.partition("/")[0]] for path in paths]
+    return [splits[path.partition("/")[0]] if splits else None for path in paths]

@@ -92,7 +92,7 @@ class Tfds(Layout):
 
 def _import_tfds():
     try:
-        import tensorflow_datasets
+        import tensorflow_datasets  # type: ignore[import-not-found]
     except ModuleNotFoundError as error:
         raise MissingPartError("tfds: needs tensorflow-datasets", "tfds", whole=True) from error
     return tensorflow_datasets

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -65,7 +66,7 @@ def _members(file):
 def _read_headers(file):
     try:
         with tarfile.open(file, "r:") as tar:
-            members = [(one.name.removeprefix("./"), one.offset_data, one.size) for one in tar if one.isreg()]
+            members = [(posixpath.normpath(one.name), one.offset_data, one.size) for one in tar if one.isreg()]
     except (tarfile.TarError, EOFError, OSError) as error:
         raise MmkerasError(
             f"{file} is no readable tar, or a compressed one, which cannot be read by row: {error}"

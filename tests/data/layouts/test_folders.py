@@ -46,6 +46,11 @@ def test_imagefolder_with_folders_of_splits_below_its_metadata(tmp_path):
     assert data.left_out[0].startswith(f"{tmp_path}, metadata.csv, line 4: expected")
 
 
+def test_metadata_that_say_the_same_twice_are_read_once(tmp_path):
+    write_files(tmp_path, "a.png", "in/b.png", files={"metadata.csv": CSV, "metadata.jsonl": JSONL})
+    assert records_of(read(tmp_path)) == [("a.png", ["one"], None), ("in/b.png", ["two"], None)]
+
+
 def test_folders_of_classes(tmp_path):
     write_files(tmp_path, "golden_retriever/1.JPG", "golden_retriever/more/images/2.png", "001.Laysan-Albatross/3.webp")
     write_files(tmp_path, files=dict.fromkeys(("golden_retriever/Thumbs.db", ".DS_Store", "readme.md"), ""))

@@ -79,6 +79,21 @@ def test_a_folder_as_it_lies_on_a_hub(tmp_path, names):
     assert data.train.label_names == ("cat", "dog") and data.test.images[:, 0, 0, 0].tolist() == [30, 40]
 
 
+def test_a_table_without_rows_and_a_first_row_without_picture(tmp_path):
+    parquet.write_table(table(0, 2), tmp_path / "train-0.parquet")
+    parquet.write_table(table(0, 2).slice(0, 0), tmp_path / "test-0.parquet")
+    assert records_of(read(tmp_path))[0] == ("train-0.parquet/0", ["one 0"], "train")
+    pictures = pa.array([None, {"bytes": None, "path": None}, {"bytes": png(20), "path": "a.png"}], BOTH)
+    parquet.write_table(pa.table({"image": pictures, "text": ["one", "two", "three"]}), tmp_path / "x.parquet")
+    assert read(tmp_path / "x.parquet").pictures["x.parquet/2"].read_bytes() == png(20)
+
+
+def test_names_that_are_kept_once(tmp_path):
+    names = pa.array(["a.png", "b.png", "a.png"]).dictionary_encode()
+    parquet.write_table(pa.table({"image": names, "text": ["one", "two", "three"]}), tmp_path / "x.parquet")
+    assert [record.image for record in read(tmp_path / "x.parquet").records] == ["a.png", "b.png", "a.png"]
+
+
 def test_each_row_group_is_read_once_in_order(tmp_path, monkeypatch):
     rows = 3 * (MOST_GROUPS + 2)
     parquet.write_table(table(0, rows), tmp_path / "x.parquet", row_group_size=3)
