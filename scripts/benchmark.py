@@ -7,10 +7,11 @@
 Sections: training (the step, beside the matrix-product peak), adversary (the step of AdversarialBackprop, beside that
 of the same network on the category loss alone), pytorch (the steps of ModalityInvariant, CMGAN and SoftMask, beside
 the same in PyTorch, and that of SoftMask beside the same without soft masks; left out where PyTorch is not installed,
-which `pip install -e ".[pytorch]"` does), input_pipeline (decode and resize, beside a bare tf.io.decode_jpeg), metrics
-(recall and ranks, beside the bare matrix product), search (an index of float16 or int8, beside one of float32), serving
-(the embedded server, beside direct calls in the same process; on the newest model below savedmodels/, or a tiny one
-trained for the purpose).
+which `pip install -e ".[pytorch]"` does), input_pipeline (decode and resize, beside a bare tf.io.decode_jpeg),
+pictures_from_disk (batches of pictures that are not in memory, beside a bare map of the decoder; and what a training on
+them takes of memory), metrics (recall and ranks, beside the bare matrix product), search (an index of float16 or int8,
+beside one of float32), serving (the embedded server, beside direct calls in the same process; on the newest model below
+savedmodels/, or a tiny one trained for the purpose).
 Success is a table; docs/performance.md says what to expect. Absolute values change from machine to machine and from
 hour to hour, the ratios much less.
 """
@@ -25,7 +26,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).resolve().parent.parent
-SECTIONS = ("training", "adversary", "pytorch", "input_pipeline", "metrics", "search", "serving")
+SECTIONS = ("training", "adversary", "pytorch", "input_pipeline", "pictures_from_disk", "metrics", "search", "serving")
 
 
 def main():
