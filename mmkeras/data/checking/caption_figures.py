@@ -147,10 +147,10 @@ def _equal(contents, texts, items, wheres):
     count = sum(map(len, shared))
     if shared:
         most = max(shared, key=len)
+        different = f"{amount(len(shared), 'different text')}, such as {short(texts[shared[0][0]])}"
         told = (
-            f"{count:,} of {len(texts):,} captions stand at several pictures of a split ({len(shared):,} different "
-            f"ones, such as {short(texts[shared[0][0]])}): each is a right answer to all of its pictures, and a "
-            "negative of none"
+            f"{count:,} of {len(texts):,} captions stand at several pictures of a split ({different}): each is a right "
+            "answer to all of its pictures, and a negative of none"
         )
         places = [f"{wheres[row]}: {short(texts[row], 200)}" for row in (shared[0][:2] + most[:1])]
         notes.append(Problem("equal_captions", told, count, list(dict.fromkeys(places))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmkeras.data.checking.caption_figures import LONG
 from mmkeras.data.checking.data_findings import DataFindings
+from mmkeras.data.checking.problem import amount
 from mmkeras.data.checking.spread import Spread
 
 VERDICTS = {
@@ -96,7 +97,7 @@ def _captions(findings):
     if captions.ids is not None:
         cut = f"{share(captions.cut)} of them are cut at {captions.sequence_length}"
         lines.append(("ids", f"{span(captions.ids)}; 99 % fit in {captions.ids.quantile(0.99):.0f}, {cut}"))
-    several = f"{captions.at_several:,} stand at several pictures ({captions.different:,} different ones)"
+    several = f"{captions.at_several:,} stand at several pictures ({amount(captions.different, 'different text')})"
     lines.append(("equal", several if captions.at_several else "none of different pictures"))
     systems = ", ".join(f"{name} {share(part)}" for name, part in list(captions.systems.items())[:5] if part >= 5e-5)
     lines.append(("writing", systems or "no letters"))

@@ -160,7 +160,7 @@ def test_equal_captions_are_counted_within_a_split(folder):
     findings = checked(folder, lines, tokenizer)
     note = only(findings.notes, "equal_captions")
     assert note.what.startswith(
-        "4 of 7 captions stand at several pictures of a split (2 different ones, such as 'a dog'"
+        "4 of 7 captions stand at several pictures of a split (2 different texts, such as 'a dog'"
     )
     assert (findings.captions.at_several, findings.captions.different, findings.captions.twice) == (4, 2, 1)
     assert only(findings.notes, "repeated_captions").places == ["line 6: 'a bird'"]
