@@ -28,7 +28,7 @@ from mmkeras.console import (
 from mmkeras.errors import MmkerasError
 from mmkeras.missing_part_error import MissingPartError
 from mmkeras.printable import mmkeras_command, printable
-from mmkeras.progress import showing_progress
+from mmkeras.progress import Progress, showing_progress
 
 MODELS = Path("savedmodels")
 RUNS = Path("runs")
@@ -136,6 +136,23 @@ def _data_check(options):
     if options.html:
         print(f"Page: {options.html}", file=sys.stderr)
     return findings.exit_code
+
+
+def _data_pack(options):
+    check_data_names(options.source, None, None)
+    quiet_tensorflow()
+    from mmkeras.data import pack, read
+
+    with showing_progress():
+        data = read(options.source, options.images, skip_unreadable=options.skip_unreadable)
+        with Progress("Packing pictures", sum(data.counts.values()), "picture") as bar:
+            packed = pack(data, options.to, options.size, options.shard, bar.advance)
+    if packed.left_out:
+        print(f"Left out, since they cannot be read: {len(packed.left_out):,}. The first: {packed.left_out[0]}")
+    there = packed.shards - packed.written
+    also = f" ({there:,} of them were there before)" if there else ""
+    print(f"Packed: {packed.pictures:,} pictures in {packed.shards:,} tars, {packed.bytes / 1e6:,.1f} MB{also}")
+    print(f"Next:   {mmkeras_command('train', options.to)}")
 
 
 def _evaluate(options):
@@ -271,6 +288,7 @@ COMMANDS = {
     "recipes": _recipes,
     "train": _train,
     "data check": _data_check,
+    "data pack": _data_pack,
     "evaluate": _evaluate,
     "compare": _compare,
     "export": _export,

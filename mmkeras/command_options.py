@@ -83,7 +83,7 @@ def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | N
     train.add_argument("--out", type=Path, help="run folder (default: runs/NAME-DATE-TIME)")
     train.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run that was cut off")
 
-    data = command_group("data", "Look at data of your own before a training: mmkeras data check SOURCE.")
+    data = command_group("data", "Look at data of your own, or pack them: mmkeras data check SOURCE.")
     check = command(
         "data check",
         "Say what is in a data set of pictures with captions, and what is wrong with it.",
@@ -103,6 +103,26 @@ def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | N
         help=f"the model that captions are counted for, a name or a JSON file (default: {DEFAULT_PRESET})",
     )
     how.add_argument("--recipe", metavar="NAME", help="that of a recipe, a name or a TOML file")
+
+    pack = command("data pack", "Write pictures with their captions as tars, which any command takes as DATA.", data)
+    pack.add_argument("source", metavar="SOURCE", help="a file or folder in any layout that can be trained on")
+    pack.add_argument("--images", metavar="PLACE", help="where the pictures lie, a folder, a zip or a tar")
+    pack.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="where the tars go")
+    pack.add_argument(
+        "--size",
+        type=int,
+        default=0,
+        metavar="PX",
+        help="bring the shorter side of larger pictures to so many px (default: leave them as they are)",
+    )
+    pack.add_argument("--shard", type=int, default=1000, metavar="N", help="pictures in a tar (default 1000)")
+    pack.add_argument(
+        "--skip-unreadable",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="the share of records that may be unreadable and are left out, 0 to 1",
+    )
 
     evaluate = command("evaluate", "Measure a run on held-out data; write metrics.json and report.html.")
     evaluate.add_argument("run", type=Path, nargs="?", help="run folder (default: the newest in runs/)")

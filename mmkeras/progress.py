@@ -144,7 +144,10 @@ class Progress:
         rate, left = self.rate, self.left
         if rate is not None:
             parts.append((_pace(rate, self.unit or "one"), 6))
-        parts.append((f"{duration(self.elapsed)} so far", 2) if left is None else (f"{duration(left)} left", 2))
+        if left is None:
+            parts.append((f"{duration(self.elapsed)} so far", 2))
+        elif self.done < self.total:  # type: ignore[operator]  # what is left is known
+            parts.append((f"{duration(left)} left", 2))
         if self.more and (of_all := self.left_of_all) is not None:
             parts.append((f"{duration(of_all)} to the end", 4))
         return parts

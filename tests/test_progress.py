@@ -48,6 +48,8 @@ def test_the_time_left_follows_from_the_pace_after_the_first_step(clock):
     assert one.left == 98.5
     clock.now += 500  # it never becomes negative
     assert one.left == 0
+    one.advance(50)  # what follows the last step, a validation, has no pace
+    assert one.left == 0 and "left" not in one.line()
 
 
 def test_the_time_left_of_all_counts_what_follows(clock):

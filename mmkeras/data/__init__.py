@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .features import load_features as load_features
     from .glyph_rendering import contact_sheet as contact_sheet
     from .glyphs import Glyphs as Glyphs
+    from .packing import pack as pack
     from .paired import PairedData as PairedData
     from .pipeline import epoch_batches as epoch_batches
     from .pipeline import mismatched_batches as mismatched_batches

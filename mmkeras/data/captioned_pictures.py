@@ -192,6 +192,14 @@ class CaptionedPictures:
             images = load(pictures)
         return images, None if is_pixels else StoredPictures(pictures, loader.pixels), lost
 
+    def check_missing(self) -> None:
+        """Leave the pictures of all splits out that are missing.
+
+        Raises:
+            MmkerasError: there are more than `skip_unreadable` allows; all of them are told.
+        """
+        self._leave_out({name: reason for name, reason in self.missing.items() if name in self._where})
+
     def _leave_out(self, reasons):
         """Leave pictures out that cannot be read, as far as that is allowed: a dict from a name to what is wrong."""
         problems = [f"{self._where[name]}: {reason}" for name, reason in reasons.items()]

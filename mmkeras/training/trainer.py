@@ -9,6 +9,8 @@ import tensorflow as tf
 
 import mmkeras.models
 from mmkeras.atomic import replacing_file
+from mmkeras.data.captioned_pictures import CaptionedPictures
+from mmkeras.data.checking import check_data, summary_lines
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.preset import Preset
@@ -59,8 +61,12 @@ def _train(run, verbose):
     with Progress("Building the model"):
         model = build_model(preset, data, image_encoder, start, recipe.initial_weights)
     with Progress("Looking the data over"):
+        lines = _summary(run, model)
         notes = data_notes(*data.splits(), model.text_preprocessor)
     runner = StageRunner(run, model, data)
+    if lines and verbose:
+        steps = f"{recipe.epochs:,} epochs of {runner.steps:,} steps of {recipe.batch_size:,} pairs"
+        print("\n".join([*lines, f"Training: {run.info['recipe']}, a {type(model).__name__}: {steps}"]), flush=True)
     notes += runner.notes
     run.update(notes=notes)
     _tell(notes, verbose)
@@ -73,6 +79,13 @@ def _train(run, verbose):
         model.save(beside)
     run.update(finished=True, **model_size(model))
     return model
+
+
+def _summary(run, model):
+    """What a new run has found in the user's own pictures and captions, in a few lines; none of other data."""
+    if not isinstance(run.source, CaptionedPictures) or run.file("log.csv").exists():
+        return []
+    return summary_lines(check_data(run.source, model.text_preprocessor, decode=False))
 
 
 def _sized(run, train):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,7 +61,7 @@ class Tfds(Layout):
         if found is None:
             raise MmkerasError(f"Expected tfds:NAME or tfds:NAME:SPLIT. Received: {self.source}")
         try:
-            builder = tfds.builder(found["name"])
+            builder = tfds.builder(found["name"], data_dir=os.environ.get("TFDS_DATA_DIR"))
         except (ValueError, ImportError, OSError, RuntimeError, AssertionError) as error:
             raise MmkerasError(f"{self.source}: {str(error).splitlines()[0]}") from error
         how = f"tfds build {found['name']} --file_format=array_record"

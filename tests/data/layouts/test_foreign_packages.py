@@ -4,6 +4,7 @@ import importlib.util
 import io
 import os
 
+import numpy as np
 import pytest
 
 from mmkeras.data import read
@@ -51,24 +52,26 @@ def prepared(tmp_path, monkeypatch):
     tfds = pytest.importorskip("tensorflow_datasets", reason="tensorflow-datasets is not installed")
     monkeypatch.setenv("TFDS_DATA_DIR", os.fspath(tmp_path))
 
-    class TinyPictures(tfds.core.GeneratorBasedBuilder):
-        VERSION = tfds.core.Version("1.0.0")
+    with tfds.core.registered.skip_registering():
 
-        def _info(self):
-            features = {
-                "image": tfds.features.Image(shape=(None, None, 3)),
-                "captions": tfds.features.Sequence({"id": "int64", "text": tfds.features.Text()}),
-                "label": tfds.features.ClassLabel(names=["cat", "dog"]),
-            }
-            return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+        class TinyPictures(tfds.core.GeneratorBasedBuilder):
+            VERSION = tfds.core.Version("1.0.0")
 
-        def _split_generators(self, manager):
-            return {"train": self._generate_examples(0, 3), "val": self._generate_examples(3, 5)}
+            def _info(self):
+                features = {
+                    "image": tfds.features.Image(shape=(None, None, 3)),
+                    "captions": tfds.features.Sequence({"id": np.int64, "text": tfds.features.Text()}),
+                    "label": tfds.features.ClassLabel(names=["cat", "dog"]),
+                }
+                return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
 
-        def _generate_examples(self, first, last):
-            for row in range(first, last):
-                captions = [{"id": row, "text": f"one {row}"}, {"id": row, "text": "two"}]
-                yield row, {"image": io.BytesIO(png(10 * row)), "captions": captions, "label": row % 2}
+            def _split_generators(self, manager):
+                return {"train": self._generate_examples(0, 3), "val": self._generate_examples(3, 5)}
+
+            def _generate_examples(self, first, last):
+                for row in range(first, last):
+                    captions = [{"id": row, "text": f"one {row}"}, {"id": row, "text": "two"}]
+                    yield row, {"image": io.BytesIO(png(10 * row)), "captions": captions, "label": row % 2}
 
     return lambda form: TinyPictures(data_dir=tmp_path, file_format=form).download_and_prepare()
 
