@@ -81,7 +81,9 @@ def _pictures(findings):
     if figures.turned:
         of_each = ", ".join(f"{tag}: {count:,}" for tag, count in sorted(figures.turned.items()))
         lines.append(("turned by EXIF", f"{sum(figures.turned.values()):,} (orientation {of_each})"))
-    lines.append(("in all", f"{figures.count:,} files, {size(figures.bytes)}"))
+    lines.append(
+        ("in all", f"{figures.looked_at if findings.decoded else figures.count:,} files, {size(figures.bytes)}")
+    )
     looked = f"all but {figures.unreadable:,} of {figures.count:,}" if figures.unreadable else "all"
     if not findings.decoded:
         looked = f"none decoded; the headers of {figures.looked_at:,} were read"

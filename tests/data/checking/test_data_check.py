@@ -218,6 +218,14 @@ def test_one_split_to_evaluate_on_is_enough(folder):
     assert checked(folder, [line | {"split": "test"} for line in records()]).problems == []
 
 
+def test_cut_captions_are_told_by_split_train_first(folder):
+    splits = ["b", "test", "dev", "train", "a", "train"]
+    lines = [line | {"split": split} for line, split in zip(records(), splits, strict=True)]
+    tokenizer = TextPreprocessor.train(["a picture of thing 0 1 2 3 4 5"], 40, 2)
+    told = only(checked(folder, lines, tokenizer).notes, "cut_captions").what
+    assert "(2 of 2 in train; 1 of 1 in dev; 1 of 1 in test; 1 of 1 in a; 1 of 1 in b)" in told
+
+
 def test_no_records_are_told(folder):
     assert only(checked(folder, []).problems, "no_records").what == "there is no record that can be read"
 
