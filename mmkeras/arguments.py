@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,8 +46,8 @@ def newest_run(folder: str | os.PathLike[str]) -> Path:
 
 def chosen_recipe(
     what: str | None, recipe: str | None = None, images: str | None = None, settings: Sequence[str] = ()
-) -> tuple[str, Recipe]:
-    """Return what is to be trained: a name for its run, and the `Recipe`.
+) -> tuple[str, str, Recipe]:
+    """Return what is to be trained: a name for its run, that of the recipe, and the `Recipe`.
 
     Args:
         what: the user's data, a file or a folder, or the name of a recipe, or the path of a TOML file.
@@ -69,11 +70,12 @@ def chosen_recipe(
     if what in list_recipes() or what.endswith(".toml") or not is_source(what):
         if recipe:
             raise MmkerasError(f"Expected data with --recipe {recipe}. Received: the recipe {what}")
-        return Path(what).stem, Recipe.load(what, [*placed, *settings])
+        return Path(what).stem, Path(what).stem, Recipe.load(what, [*placed, *settings])
     if given := [setting for setting in settings if setting.partition("=")[0] == "data"]:
         raise MmkerasError(f"Expected the data once. Received: {what} and {given[0]}")
-    loaded = Recipe.load(recipe or DEFAULT_RECIPE, [f"data={what}", *placed, *settings])
-    return Path(what).resolve().name.partition(".")[0] or "run", loaded
+    recipe = recipe or DEFAULT_RECIPE
+    name = re.sub(r"\W+", "-", Path(what).resolve().name.partition(".")[0]).strip("-")
+    return name or "run", Path(recipe).stem, Recipe.load(recipe, [f"data={what}", *placed, *settings])
 
 
 def check_names(recipe: Recipe) -> None:

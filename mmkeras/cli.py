@@ -87,7 +87,7 @@ def _train(options):
     if options.resume and given:
         raise MmkerasError("A run goes on with its own settings, in its own folder: --resume RUN takes nothing else")
     if not options.resume:
-        name, recipe = chosen_recipe(options.what, options.recipe, options.images, options.settings)
+        name, recipe_name, recipe = chosen_recipe(options.what, options.recipe, options.images, options.settings)
         check_names(recipe)
     from mmkeras.training.run import Run
 
@@ -97,7 +97,7 @@ def _train(options):
             print(f"{run.folder} has finished already; nothing to do")
             return 0
     else:
-        run = Run.create(options.out or RUNS / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}", name, recipe)
+        run = Run.create(options.out or RUNS / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}", recipe_name, recipe)
     try:
         quiet_tensorflow()
         from mmkeras.training import train

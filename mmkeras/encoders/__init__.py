@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from mmkeras._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from .bag_of_tokens import bag_of_tokens_encoder as bag_of_tokens_encoder
     from .bert import bert_text_encoder as bert_text_encoder
     from .embedding_head import FeatureNorm as FeatureNorm
     from .encoder import Encoder as Encoder

@@ -111,8 +111,10 @@ def load_backbone(backbone, weights, shape):
         raise MmkerasError(f"{backbone} cannot be built for pictures of {shape[0]} x {shape[1]} px: {error}") from error
     except Exception as error:  # what Keras' download raises has no class of its own
         raise MmkerasError(
-            f"The ImageNet weights of {backbone} could not be downloaded: {error}. On a machine without network, copy "
-            f"the file into Keras' cache (~/.keras/models, or models in $KERAS_HOME), or give its path as weights"
+            f"The ImageNet weights of {backbone} are not in Keras' cache and could not be downloaded: {error}. Copy "
+            "that file into ~/.keras/models (or models in $KERAS_HOME); or name other weights, backbone=PATH: a Keras "
+            "file or a SavedModel as TensorFlow Hub has them; or take a recipe that needs none, such as "
+            "photos_from_scratch, whose results are far weaker"
         ) from error
     if weights not in (None, "imagenet"):
         try:

@@ -39,18 +39,20 @@ def embedding_head(features, embedding_dim, batch_norm=True):
     return keras.layers.UnitNormalization(dtype="float32", name="unit_norm")(projected)
 
 
-def hidden_layers(features, hidden, dropout):
+def hidden_layers(features, hidden, dropout, feature_dropout=0.0):
     """Normalise feature vectors and put them through an MLP, ready for `embedding_head`.
 
     Args:
         features: Keras tensor (B, W).
         hidden: units of each hidden layer; none leaves the normalised features.
         dropout: rate after each hidden layer.
+        feature_dropout: rate on the normalised features themselves.
 
     Returns:
         Keras tensor (B, `hidden[-1]`), or (B, W).
     """
     x = FeatureNorm(epsilon=1e-6, name="input_norm")(features)
+    x = keras.layers.Dropout(feature_dropout, name="feature_dropout")(x) if feature_dropout else x
     for index, units in enumerate(hidden):
         x = keras.layers.Dense(units, activation="gelu", name=f"dense_{index}")(x)
         x = keras.layers.Dropout(dropout, name=f"dropout_{index}")(x)

@@ -16,6 +16,7 @@ def feature_mlp(
     hidden: Sequence[int],
     embedding_dim: int | None,
     dropout: float,
+    feature_dropout: float,
     scale: float,
     name: str,
 ) -> Encoder:
@@ -27,6 +28,7 @@ def feature_mlp(
         hidden: units of each hidden layer.
         embedding_dim: D, or `None`: see `embedding_head`; without `hidden` the vectors then pass through as they are.
         dropout: rate after each hidden layer.
+        feature_dropout: rate on the normalised features before them.
         scale: what the vectors are multiplied by first, more than 0.
         name: the model's name.
 
@@ -42,5 +44,5 @@ def feature_mlp(
     if scale != 1:
         x = keras.layers.Rescaling(scale, dtype="float32", name="scale")(x)
     as_they_are = not hidden and embedding_dim is None
-    x = x if as_they_are else hidden_layers(x, hidden, dropout)
+    x = x if as_they_are else hidden_layers(x, hidden, dropout, feature_dropout)
     return Encoder(vectors, {"embedding": embedding_head(x, embedding_dim)}, name=name)

@@ -79,6 +79,7 @@ def feature_mlp_encoder(
     hidden: Sequence[int] = (1024,),
     embedding_dim: int | None = 256,
     dropout: float = 0.1,
+    feature_dropout: float = 0.0,
     scale: float = 1.0,
     name: str = "image_encoder",
 ) -> Encoder:
@@ -89,6 +90,8 @@ def feature_mlp_encoder(
         hidden: units of each hidden layer.
         embedding_dim: D; `None` leaves the projection out, and without `hidden` the features are the embedding.
         dropout: rate after each hidden layer.
+        feature_dropout: rate on the normalised features before them; where pairs are few, a high one keeps them from
+            being learnt by heart.
         scale: what the vectors are multiplied by first, more than 0; a normalised MLP does not care, a system that
             takes them as they are may.
         name: the model's name.
@@ -96,7 +99,7 @@ def feature_mlp_encoder(
     Returns:
         `Encoder` from `image`, float (B, F). It has no tokens.
     """
-    return feature_mlp("image", features, hidden, embedding_dim, dropout, scale, name)
+    return feature_mlp("image", features, hidden, embedding_dim, dropout, feature_dropout, scale, name)
 
 
 def backbone_image_encoder(
@@ -109,6 +112,7 @@ def backbone_image_encoder(
     hidden: Sequence[int] = (1024,),
     embedding_dim: int | None = 256,
     dropout: float = 0.1,
+    feature_dropout: float = 0.0,
     name: str = "image_encoder",
 ) -> Encoder:
     """A network of `keras.applications`, frozen or fine-tuned, with an MLP of its own behind it.
@@ -130,6 +134,8 @@ def backbone_image_encoder(
         hidden: units of each hidden layer.
         embedding_dim: D; `None` leaves the projection out.
         dropout: rate after each hidden layer.
+        feature_dropout: rate on the normalised features before them; where pairs are few, a high one keeps them from
+            being learnt by heart.
         name: the model's name.
 
     Returns:
@@ -153,7 +159,7 @@ def backbone_image_encoder(
 
     # === Functional Model ===
     pooled = layers.GlobalAveragePooling2D(name="pooling")(feature_map)
-    features = hidden_layers(pooled, hidden, dropout)
+    features = hidden_layers(pooled, hidden, dropout, feature_dropout)
     return Encoder(image, {"tokens": tokens, "embedding": embedding_head(features, embedding_dim)}, name=name)
 
 
@@ -169,6 +175,7 @@ def hub_image_encoder(
     hidden: Sequence[int] = (1024,),
     embedding_dim: int | None = 256,
     dropout: float = 0.1,
+    feature_dropout: float = 0.0,
     name: str = "image_encoder",
 ) -> Encoder:
     """A module of pictures from TensorFlow Hub with an MLP behind it.
@@ -188,6 +195,8 @@ def hub_image_encoder(
         hidden: units of each hidden layer.
         embedding_dim: D; `None` leaves the projection out.
         dropout: rate after each hidden layer.
+        feature_dropout: rate on the normalised features before them; where pairs are few, a high one keeps them from
+            being learnt by heart.
         name: the model's name.
 
     Returns:
@@ -210,7 +219,7 @@ def hub_image_encoder(
         output = layers.GlobalAveragePooling2D(name="pooling")(output)
 
     # === Functional Model ===
-    outputs["embedding"] = embedding_head(hidden_layers(output, hidden, dropout), embedding_dim)
+    outputs["embedding"] = embedding_head(hidden_layers(output, hidden, dropout, feature_dropout), embedding_dim)
     return Encoder(image, outputs, name=name)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import keras
 from keras import layers, ops
 
+from mmkeras.encoders.bag_of_tokens import bag_of_tokens_encoder
 from mmkeras.encoders.bert import bert_text_encoder
 from mmkeras.encoders.embedding_head import build_by_kind, embedding_head, hidden_layers
 from mmkeras.encoders.encoder import Encoder
@@ -160,6 +161,7 @@ def feature_text_encoder(
     hidden: Sequence[int] = (1024,),
     embedding_dim: int | None = 256,
     dropout: float = 0.1,
+    feature_dropout: float = 0.0,
     scale: float = 1.0,
     name: str = "text_encoder",
 ) -> Encoder:
@@ -172,6 +174,8 @@ def feature_text_encoder(
         hidden: units of each hidden layer.
         embedding_dim: D; `None` leaves the projection out, and without `hidden` the features are the embedding.
         dropout: rate after each hidden layer.
+        feature_dropout: rate on the normalised features before them; where pairs are few, a high one keeps them from
+            being learnt by heart.
         scale: what the vectors are multiplied by first: see `feature_mlp_encoder`.
         name: the model's name.
 
@@ -186,7 +190,7 @@ def feature_text_encoder(
             "Expected no text_preprocessor before a text encoder of kind 'features', which takes feature vectors. "
             f"Received: a text_preprocessor of token ids, vocabulary_size={vocabulary_size}"
         )
-    return feature_mlp("text", features, hidden, embedding_dim, dropout, scale, name)
+    return feature_mlp("text", features, hidden, embedding_dim, dropout, feature_dropout, scale, name)
 
 
 def hub_text_encoder(
@@ -199,6 +203,7 @@ def hub_text_encoder(
     hidden: Sequence[int] = (1024,),
     embedding_dim: int | None = 256,
     dropout: float = 0.1,
+    feature_dropout: float = 0.0,
     name: str = "text_encoder",
 ) -> Encoder:
     """A sentence encoder from TensorFlow Hub, from strings to vectors, with an MLP behind it.
@@ -215,6 +220,8 @@ def hub_text_encoder(
         hidden: units of each hidden layer.
         embedding_dim: D; `None` leaves the projection out.
         dropout: rate after each hidden layer.
+        feature_dropout: rate on the normalised features before them; where pairs are few, a high one keeps them from
+            being learnt by heart.
         name: the model's name.
 
     Returns:
@@ -234,11 +241,12 @@ def hub_text_encoder(
     check_hub_output(handle, output, ranks=(2,))
 
     # === Functional Model ===
-    embedding = embedding_head(hidden_layers(output, hidden, dropout), embedding_dim)
+    embedding = embedding_head(hidden_layers(output, hidden, dropout, feature_dropout), embedding_dim)
     return Encoder(text, {"embedding": embedding}, name=name)
 
 
 TEXT_ENCODERS = {
+    "bag_of_tokens": bag_of_tokens_encoder,
     "bert": bert_text_encoder,
     "features": feature_text_encoder,
     "transformer": transformer_text_encoder,
@@ -249,9 +257,9 @@ TEXT_ENCODERS = {
 
 
 def build_text_encoder(
-    kind: Literal["bert", "features", "transformer", "text_cnn", "gru", "hub"], **settings: Any
+    kind: Literal["bag_of_tokens", "bert", "features", "transformer", "text_cnn", "gru", "hub"], **settings: Any
 ) -> Encoder:
-    """Build a text encoder by its name in presets: `bert`, `features`, `transformer`, `text_cnn`, `gru` or `hub`."""
+    """Build a text encoder by its name in presets, one of `TEXT_ENCODERS`."""
     if kind in TEXT_ENCODERS and kind not in ("features", "hub") and settings.get("vocabulary_size", 0) is None:
         raise MmkerasError(f"Encoder {kind!r} takes token ids, and the text_preprocessor returns strings")
     return build_by_kind(TEXT_ENCODERS, kind, settings)

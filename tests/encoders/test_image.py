@@ -34,6 +34,20 @@ def test_features_is_a_sound_model(tmp_path):
     check_model(build, FEATURES, {"embedding": (3, 5)}, tmp_path, weights=7)
 
 
+def test_feature_dropout_hides_normalised_features_in_training_only():
+    encoder = feature_mlp_encoder(1000, hidden=(), embedding_dim=None, feature_dropout=0.7)
+    plain = feature_mlp_encoder(1000, hidden=(), embedding_dim=7, feature_dropout=0.7)
+    features = np.random.default_rng(0).normal(size=(4, 1000)).astype("float32")
+    np.testing.assert_array_equal(encoder(features, training=True)["embedding"], features)  # passed through as they are
+    head = keras.Model(plain.input, plain.get_layer("projection").input)
+    normalised = (features - features.mean(axis=1, keepdims=True)) / features.std(axis=1, keepdims=True)
+    np.testing.assert_allclose(head(features), normalised, atol=1e-5)
+    dropped = np.asarray(head(features, training=True))
+    kept = dropped != 0
+    assert kept.mean() == pytest.approx(0.3, abs=0.03)
+    np.testing.assert_allclose(dropped[kept], normalised[kept] / 0.3, rtol=1e-4)
+
+
 def test_features_without_a_projection_are_what_they_are(tmp_path):
     """No weight, no norm, no unit length: what a system takes that projects them itself."""
     check_model(lambda: feature_mlp_encoder(10, (), None), FEATURES, {"embedding": (3, 10)}, tmp_path, weights=0)

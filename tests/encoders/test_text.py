@@ -10,12 +10,13 @@ from mmkeras.errors import MmkerasError
 from ..model_checks import check_model
 
 SETTINGS = {
+    "bag_of_tokens": {"width": 6, "dropout": 0.0, "token_dropout": 0.0},
     "transformer": {"width": 8, "depth": 2, "heads": 2, "dropout": 0.0},
     "text_cnn": {"width": 8, "kernel_sizes": (1, 2, 3, 4), "filters": 3, "dropout": 0.0},
     "gru": {"width": 8, "units": 6, "dropout": 0.0},
 }
-TOKEN_WIDTH = {"transformer": 8, "text_cnn": 12, "gru": 6}
-WEIGHTS = {"transformer": 2 + 2 * 16 + 2 + 1, "text_cnn": 1 + 4 * 2 + 1, "gru": 1 + 3 + 1}
+TOKEN_WIDTH = {"bag_of_tokens": 6, "transformer": 8, "text_cnn": 12, "gru": 6}
+WEIGHTS = {"bag_of_tokens": 1 + 1, "transformer": 2 + 2 * 16 + 2 + 1, "text_cnn": 1 + 4 * 2 + 1, "gru": 1 + 3 + 1}
 IDS = np.array([[4, 9, 5, 7, 3], [8, 4, 2, 0, 0], [6, 0, 0, 0, 0], [0, 0, 0, 0, 0]], "int32")
 every_kind = pytest.mark.parametrize("kind", SETTINGS)
 
@@ -100,10 +101,20 @@ def test_every_real_token_counts(kind):
             assert max(changes) > 1e-3, (row, position)
 
 
-@every_kind
+@pytest.mark.parametrize("kind", [kind for kind in SETTINGS if kind != "bag_of_tokens"])
 def test_the_order_of_tokens_counts(kind):
     model = train(build(kind))
     assert np.abs(model(IDS[:1])["embedding"] - model(IDS[:1, ::-1])["embedding"]).max() > 1e-3
+
+
+def test_a_bag_of_tokens_is_the_mean_of_its_tokens():
+    model = build("bag_of_tokens", embedding_dim=None)
+    table = np.asarray(model.token_embedding.embeddings)
+    np.testing.assert_allclose(model(IDS)["embedding"][1], table[[8, 4, 2]].mean(axis=0), atol=1e-7)
+    np.testing.assert_array_equal(model(IDS)["embedding"][3], np.zeros(6))
+    hidden = build("bag_of_tokens", embedding_dim=None, token_dropout=0.5)(IDS, training=True)["tokens"]
+    lost = (np.asarray(hidden) == 0)[0]
+    np.testing.assert_array_equal(lost.all(axis=1), lost.any(axis=1))  # a token as a whole
 
 
 @every_kind
@@ -174,6 +185,7 @@ def test_heads_must_divide_the_width():
 
 def test_an_unknown_kind_is_refused():
     with pytest.raises(
-        MmkerasError, match="kind of bert, features, gru, hub, text_cnn, transformer. Received: kind='lstm'"
+        MmkerasError,
+        match="kind of bag_of_tokens, bert, features, gru, hub, text_cnn, transformer. Received: kind='lstm'",
     ):
         build_text_encoder("lstm")
