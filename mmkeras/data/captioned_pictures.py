@@ -98,7 +98,7 @@ class CaptionedPictures:
         pictures = collections.defaultdict(set)
         for record in self.records:
             if record.image is not None:
-                pictures[record.split].add(record.image)
+                pictures[str(record.split)].add(record.image)
         return {split: len(pictures[split]) for split in in_order(pictures)}
 
     def split(self, name: str, loader: PictureLoader | None = None, limit: int = 0) -> PairedData:
