@@ -70,7 +70,8 @@ def test_a_tokenizer_that_cannot_be_learnt_is_a_note(folder, capsys):
     ("arguments", "told"),
     [
         (["nothere.csv"], "There is no captions file nothere.csv"),
-        (["photos"], "Expected data to be"),
+        (["photos"], "photos holds 6 pictures and no captions"),
+        (["photos/1.png"], "Expected data to be"),
         (["glyphs"], "Expected pictures with captions"),
         (["captions.csv", "--images", "nothere"], "nothere, which is not there"),
         (["captions.csv", "--preset", "nothing"], "Expected a preset"),

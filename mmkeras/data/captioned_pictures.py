@@ -16,7 +16,7 @@ from mmkeras.data.feature_file import FeatureFile
 from mmkeras.data.paired import PairedData
 from mmkeras.data.picture_loader import PictureLoader
 from mmkeras.data.records import Record, Targets, check_left_out
-from mmkeras.data.split_names import canonical_split
+from mmkeras.data.split_names import canonical_split, in_order
 from mmkeras.data.stored_pictures import StoredPictures
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.image import ImagePreprocessor
@@ -98,9 +98,8 @@ class CaptionedPictures:
         pictures = collections.defaultdict(set)
         for record in self.records:
             if record.image is not None:
-                pictures[record.split].add(record.image)
-        order = sorted(pictures, key=lambda split: (["train", "dev", "test", split].index(split), split))
-        return {split: len(pictures[split]) for split in order}
+                pictures[str(record.split)].add(record.image)
+        return {split: len(pictures[split]) for split in in_order(pictures)}
 
     def split(self, name: str, loader: PictureLoader | None = None, limit: int = 0) -> PairedData:
         """Return one split, see `splits`."""

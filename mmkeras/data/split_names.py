@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _CANONICAL = {
     "train": ("train", "training"),
@@ -17,6 +17,11 @@ SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
 def canonical_split(name: str) -> str:
     """Return `train`, `dev` or `test` for what others call that, such as `validation`; another name as it is."""
     return _OF.get(name.strip().lower(), name)
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return names of splits, `train`, `dev` and `test` first, the others sorted."""
+    return sorted(names, key=lambda split: ([*SHARES, split].index(split), split))
 
 
 def drawn_splits(names: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from mmkeras.data.checking.spread import Spread
 from mmkeras.data.checking.writing_systems import writing_systems
 from mmkeras.data.equal_texts import Normalizer
 from mmkeras.data.records import Record
+from mmkeras.data.split_names import in_order
 from mmkeras.preprocessing.text import TextPreprocessor
 
 LONG = 100  # words, from which on a caption is rather an article
@@ -147,10 +148,10 @@ def _equal(contents, texts, items, wheres):
     count = sum(map(len, shared))
     if shared:
         most = max(shared, key=len)
+        different = f"{amount(len(shared), 'different text')}, such as {short(texts[shared[0][0]])}"
         told = (
-            f"{count:,} of {len(texts):,} captions stand at several pictures of a split ({len(shared):,} different "
-            f"ones, such as {short(texts[shared[0][0]])}): each is a right answer to all of its pictures, and a "
-            "negative of none"
+            f"{count:,} of {len(texts):,} captions stand at several pictures of a split ({different}): each is a right "
+            "answer to all of its pictures, and a negative of none"
         )
         places = [f"{wheres[row]}: {short(texts[row], 200)}" for row in (shared[0][:2] + most[:1])]
         notes.append(Problem("equal_captions", told, count, list(dict.fromkeys(places))))
@@ -172,7 +173,8 @@ def _cut(ids, length, splits):
         count = counts.setdefault(split, [0, 0])
         count[0] += cut
         count[1] += 1
-    where = "; ".join(f"{cut:,} of {all_:,} in {split}" for split, (cut, all_) in counts.items() if cut)
+    lacking = [(split, *counts[split]) for split in in_order(counts) if counts[split][0]]
+    where = "; ".join(f"{cut:,} of {count:,} in {split}" for split, cut, count in lacking)
     is_all = len(is_cut) == len(splits)
     told = (
         f"{'' if is_all else 'about '}{number:,} of {len(splits):,} captions ({100 * share:.3g} %) are longer than the "

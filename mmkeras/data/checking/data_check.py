@@ -28,6 +28,7 @@ from mmkeras.data.equal_texts import Normalizer
 from mmkeras.data.feature_file import FeatureFile
 from mmkeras.data.layouts import find_layout
 from mmkeras.data.picture_copies import copies
+from mmkeras.data.split_names import in_order
 
 MAX_PIXELS = 50_000_000  # as of an `ImagePreprocessor`
 # What a record lacks, by what was said of it; the first that matches.
@@ -138,8 +139,7 @@ def _by_split(data):
         if record.image is not None:
             of_split[record.image] = None
         captions[record.split] += len(record.captions)
-    order = sorted(names, key=lambda split: (["train", "dev", "test", split].index(split), split))
-    return {split: names[split] for split in order}, captions
+    return {split: names[split] for split in in_order(names)}, captions
 
 
 def _counts(data, names_of, captions_of):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmkeras.data.checking.data_findings import DataFindings
+from mmkeras.data.checking.problem import amount
 from mmkeras.data.checking.wording import counted, pixels, share, size, span
 
 
@@ -59,7 +60,8 @@ def _last(findings):
         captions = findings.captions
         if not captions.at_several:
             return "Equal captions: none of different pictures"
-        return f"Equal captions: {captions.at_several:,} of {captions.count:,}, {captions.different:,} different ones"
+        different = amount(captions.different, "different text")
+        return f"Equal captions: {captions.at_several:,} of {captions.count:,}, {different}"
     totals = findings.classes.totals
     largest, smallest = next(iter(totals)), list(totals)[-1]
     return f"Classes: {len(totals):,}; {largest} {totals[largest]:,} to {smallest} {totals[smallest]:,} pictures"

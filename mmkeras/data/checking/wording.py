@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmkeras.data.checking.caption_figures import LONG
 from mmkeras.data.checking.data_findings import DataFindings
+from mmkeras.data.checking.problem import amount
 from mmkeras.data.checking.spread import Spread
 
 VERDICTS = {
@@ -80,7 +81,9 @@ def _pictures(findings):
     if figures.turned:
         of_each = ", ".join(f"{tag}: {count:,}" for tag, count in sorted(figures.turned.items()))
         lines.append(("turned by EXIF", f"{sum(figures.turned.values()):,} (orientation {of_each})"))
-    lines.append(("in all", f"{figures.count:,} files, {size(figures.bytes)}"))
+    lines.append(
+        ("in all", f"{figures.looked_at if findings.decoded else figures.count:,} files, {size(figures.bytes)}")
+    )
     looked = f"all but {figures.unreadable:,} of {figures.count:,}" if figures.unreadable else "all"
     if not findings.decoded:
         looked = f"none decoded; the headers of {figures.looked_at:,} were read"
@@ -96,7 +99,7 @@ def _captions(findings):
     if captions.ids is not None:
         cut = f"{share(captions.cut)} of them are cut at {captions.sequence_length}"
         lines.append(("ids", f"{span(captions.ids)}; 99 % fit in {captions.ids.quantile(0.99):.0f}, {cut}"))
-    several = f"{captions.at_several:,} stand at several pictures ({captions.different:,} different ones)"
+    several = f"{captions.at_several:,} stand at several pictures ({amount(captions.different, 'different text')})"
     lines.append(("equal", several if captions.at_several else "none of different pictures"))
     systems = ", ".join(f"{name} {share(part)}" for name, part in list(captions.systems.items())[:5] if part >= 5e-5)
     lines.append(("writing", systems or "no letters"))

@@ -1,5 +1,6 @@
 """The plots of a data check, as inline SVG."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from mmkeras.data.checking import DataFindings
 from mmkeras.data.checking.spread import Spread
 from mmkeras.data.checking.wording import span
 from mmkeras.evaluation.drawing import COLOUR, SERIES, STYLE, WIDTHS, as_svg, new_figure
+from mmkeras.printable import printable
 
 BARS = 40
 TAIL = 0.995  # what lies beyond this quantile stands in the last bar: one article would flatten all captions
@@ -106,7 +108,7 @@ def _classes(counts: Mapping[str, Mapping[str, int]], splits: Sequence[str]) -> 
                     rows, widths, left=left, color=SERIES[place % len(SERIES)], alpha=0.75, label=split, height=0.7
                 )
             left += widths
-        names = [name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…" for name in shown]
+        names = [printable(name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…") for name in shown]
         axes.set_yticks(rows, [name.replace("$", r"\$") for name in names])
         axes.tick_params(axis="y", length=0)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
@@ -114,7 +116,9 @@ def _classes(counts: Mapping[str, Mapping[str, int]], splits: Sequence[str]) -> 
         axes.set_axisbelow(True)
         axes.set(xlabel="pictures")
         figure.legend(loc="outside upper left", ncols=4, handlelength=1.2, borderaxespad=0)
-        svg = as_svg(figure, "classes")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph")  # of letters that Matplotlib's font lacks: the page has its own
+            svg = as_svg(figure, "classes")
     note = f"The {MOST_CLASSES} largest of {len(counts):,}." if len(counts) > MOST_CLASSES else ""
     summary = "; ".join(f"{name} {sum(by_split.values()):,}" for name, by_split in shown.items())
     return {"title": "Classes", "svg": svg, "summary": f"{summary}.", "note": note}

@@ -160,7 +160,7 @@ def test_equal_captions_are_counted_within_a_split(folder):
     findings = checked(folder, lines, tokenizer)
     note = only(findings.notes, "equal_captions")
     assert note.what.startswith(
-        "4 of 7 captions stand at several pictures of a split (2 different ones, such as 'a dog'"
+        "4 of 7 captions stand at several pictures of a split (2 different texts, such as 'a dog'"
     )
     assert (findings.captions.at_several, findings.captions.different, findings.captions.twice) == (4, 2, 1)
     assert only(findings.notes, "repeated_captions").places == ["line 6: 'a bird'"]
@@ -216,6 +216,14 @@ def test_a_split_that_a_training_needs_must_be_there(folder, split, lacks):
 
 def test_one_split_to_evaluate_on_is_enough(folder):
     assert checked(folder, [line | {"split": "test"} for line in records()]).problems == []
+
+
+def test_cut_captions_are_told_by_split_train_first(folder):
+    splits = ["b", "test", "dev", "train", "a", "train"]
+    lines = [line | {"split": split} for line, split in zip(records(), splits, strict=True)]
+    tokenizer = TextPreprocessor.train(["a picture of thing 0 1 2 3 4 5"], 40, 2)
+    told = only(checked(folder, lines, tokenizer).notes, "cut_captions").what
+    assert "(2 of 2 in train; 1 of 1 in dev; 1 of 1 in test; 1 of 1 in a; 1 of 1 in b)" in told
 
 
 def test_no_records_are_told(folder):

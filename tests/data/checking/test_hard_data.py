@@ -6,7 +6,7 @@ from mmkeras.cli import main
 
 CASES = {
     "leak": (0, ["24 of 24 pictures of dev are in train too"]),
-    "dup_caption": (0, ["18 of 24 captions stand at several pictures of a split (6 different ones", "'a red shape'"]),
+    "dup_caption": (0, ["18 of 24 captions stand at several pictures of a split (6 different texts", "'a red shape'"]),
     "long": (0, ["18 of 18 in train; 6 of 6 in dev", "have over 100 words"]),
     # A third one is WebP, which is read by now.
     "three_bad": (

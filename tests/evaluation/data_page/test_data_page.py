@@ -25,7 +25,7 @@ def data(tmp_path, monkeypatch):
         Image.new("RGB", (20 + number, 10), (30 * number, 0, 0)).save(tmp_path / f"{number}.png")
         caption = "<b>bold</b> & more" if number == 0 else f"thing number {number}"
         split = "dev" if number > 5 else "train"
-        lines.append({"image": f"{number}.png", "split": split, "captions": [caption, "a", "b"], "label": "$x$"})
+        lines.append({"image": f"{number}.png", "split": split, "captions": [caption, "a", "b"], "label": "$x$ 犬\x1b"})
     (tmp_path / "0.png").write_bytes(b"")
     (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, lines)))
     return read(tmp_path / "c.jsonl", targets="category", skip_unreadable=1.0)
@@ -40,6 +40,7 @@ def test_the_page_is_complete_in_itself_and_names_what_is_wrong(data, tmp_path):
     assert "script" not in page.tags
     assert "1 picture is empty" in page.text and "line 1: 0.png: expected a JPEG" in page.text
     assert "<b>bold" not in source
+    assert "$x$ 犬\ufffd" in re.sub(r"<[^>]*>", "", source)  # drawn as it is, but for what a terminal would obey
     assert page.alts == [f"{number}.png" for number in range(1, 8)]
     assert "train 5 of 6" in page.text and "dev 2 of 2" in page.text
     assert "cannot be read 1 of 1" in page.text
