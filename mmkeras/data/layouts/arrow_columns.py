@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmkeras.data.layouts.columns import checked_columns, fields_of
-from mmkeras.data.stores.arrow_file import import_pyarrow
+from mmkeras.data.stores.arrow_file import import_pyarrow, telling
 from mmkeras.errors import MmkerasError
 
 
@@ -30,10 +30,12 @@ class ArrowColumns:
 
     def __init__(self, where: Path, schema: Any) -> None:
         types = import_pyarrow().types
+        with telling(where, "is no readable table"):
+            inside = {field.name: [one.name for one in field.type] for field in schema if types.is_struct(field.type)}
         self.columns, self.unused = checked_columns(str(where), schema.names)
         (self.picture,) = self.columns["image"]
         kind = schema.field(self.picture).type
-        if types.is_struct(kind) and {"bytes", "path"} <= {field.name for field in kind}:
+        if {"bytes", "path"} <= set(inside.get(self.picture, ())):
             self.kind = "both"
         elif types.is_binary(kind) or types.is_large_binary(kind):
             self.kind = "bytes"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,21 @@ def import_pyarrow() -> Any:
     return pyarrow
 
 
+@contextlib.contextmanager
+def telling(path: Path, what: str) -> Iterator[None]:
+    """Raise a `MmkerasError` in place of what Arrow raises of a damaged file, names and texts that are none among it.
+
+    Args:
+        path: the file.
+        what: what is said of it.
+    """
+    pyarrow = import_pyarrow()
+    try:
+        yield
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
+        raise MmkerasError(f"{path} {what}: {error}") from error
+
+
 class ArrowFile:
     """A file of record batches, as `datasets` writes them; a row is read where it lies.
 
@@ -38,10 +54,10 @@ class ArrowFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         pyarrow = import_pyarrow()
-        try:
+        with telling(path, "is no readable Arrow file"):
             self._table = pyarrow.ipc.open_stream(pyarrow.memory_map(str(path))).read_all()
-        except (pyarrow.ArrowException, OSError) as error:
-            raise MmkerasError(f"{path} is no readable Arrow file: {error}") from error
+            # Arrow believes what a file says of where its texts and pictures lie; a damaged one would end the process.
+            self._table.validate(full=True)
 
     @property
     def schema(self) -> Any:
@@ -55,9 +71,15 @@ class ArrowFile:
 
     def records(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Yield the rows as dicts of some columns."""
-        for batch in self._table.select(columns).to_batches():
-            yield from batch.to_pylist() if columns else ({} for _ in range(batch.num_rows))
+        with telling(self.path, "cannot be read"):
+            for batch in self._table.select(columns).to_batches():
+                yield from batch.to_pylist() if columns else ({} for _ in range(batch.num_rows))
 
     def cell(self, column: str, row: int) -> Any:
-        """Return the value of one column in one row."""
-        return self._table[column][row].as_py()
+        """Return the value of one column in one row.
+
+        Raises:
+            MmkerasError: it cannot be read.
+        """
+        with telling(self.path, "cannot be read"):
+            return self._table[column][row].as_py()

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.data.stores.arrow_file import import_pyarrow
-from mmkeras.errors import MmkerasError
+from mmkeras.data.stores.arrow_file import import_pyarrow, telling
 
 MOST_GROUPS = 4  # row groups of a file that are kept in memory
 
@@ -32,24 +31,20 @@ class ParquetFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         pyarrow = import_pyarrow()
-        self._errors = (pyarrow.ArrowException, OSError)
-        try:
+        with telling(path, "is no readable Parquet file"):
             self._file = pyarrow.parquet.ParquetFile(path)
-        except self._errors as error:
-            raise MmkerasError(f"{path} is no readable Parquet file: {error}") from error
+            self.schema = self._file.schema_arrow
         metadata = self._file.metadata
-        self.schema, self.count = self._file.schema_arrow, metadata.num_rows
+        self.count = metadata.num_rows
         self._starts = np.cumsum([0] + [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)])
         self._groups: collections.OrderedDict[tuple[str, int], Any] = collections.OrderedDict()
         self._lock = threading.Lock()  # pictures are read by several threads
 
     def records(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Yield the rows as dicts of some columns."""
-        try:
+        with telling(self.path, "cannot be read"):
             for batch in self._file.iter_batches(columns=list(columns)):
                 yield from batch.to_pylist() if columns else ({} for _ in range(batch.num_rows))
-        except self._errors as error:
-            raise MmkerasError(f"{self.path} cannot be read: {error}") from error
 
     def cell(self, column: str, row: int) -> Any:
         """Return the value of one column in one row.
@@ -58,14 +53,11 @@ class ParquetFile:
             MmkerasError: it cannot be read.
         """
         group = int(np.searchsorted(self._starts, row, "right")) - 1
-        with self._lock:
+        with self._lock, telling(self.path, "cannot be read"):
             values = self._groups.pop((column, group), None)
             if values is None:
-                try:
-                    values = self._file.read_row_group(group, columns=[column])[column]
-                except self._errors as error:
-                    raise MmkerasError(f"{self.path} cannot be read: {error}") from error
+                values = self._file.read_row_group(group, columns=[column])[column]
             self._groups[column, group] = values
             if len(self._groups) > MOST_GROUPS:
                 self._groups.popitem(last=False)
-        return values[row - int(self._starts[group])].as_py()
+            return values[row - int(self._starts[group])].as_py()

@@ -132,6 +132,12 @@ def test_damaged_files_and_rows(tmp_path):
         write_files(tmp_path, files={"x.parquet": content})
         with pytest.raises(MmkerasError, match="x.parquet is no readable Parquet file"):
             read(tmp_path / "x.parquet")
+    parquet.write_table(pa.table({"image": ["a.png"], "caption": ["one"]}), tmp_path / "x.parquet")
+    content = (tmp_path / "x.parquet").read_bytes()
+    for there, instead in ((b"caption", b"ca\xfftion"), (b"one", b"\xff\xfe\xfd")):
+        write_files(tmp_path, files={"x.parquet": content.replace(there, instead)})
+        with pytest.raises(MmkerasError, match="x.parquet (is no readable Parquet file|cannot be read): .*utf-8"):
+            read(tmp_path / "x.parquet")
     rows = pa.table({"image": [png(10), None], "caption": ["one", "two"]})
     parquet.write_table(rows, tmp_path / "x.parquet")
     data = read(tmp_path / "x.parquet")
@@ -193,6 +199,12 @@ def test_saved_datasets_that_cannot_be_read(tmp_path):
     write_files(tmp_path, files={"y/data-00000-of-00001.arrow": b"nothing"})
     with pytest.raises(MmkerasError, match="data-00000-of-00001.arrow is no readable Arrow file"):
         read(tmp_path / "y")
+    save(tmp_path / "z", table(0, 3))
+    content = (tmp_path / "z/data-00000-of-00001.arrow").read_bytes()
+    for there, instead in ((b"path", b"p\xffth"), (b"one 0", b"\xff\xfe\xfd0x")):
+        write_files(tmp_path, files={"z/data-00000-of-00001.arrow": content.replace(there, instead)})
+        with pytest.raises(MmkerasError, match="arrow is no readable (Arrow file|table): .*(utf-8|UTF8)"):
+            read(tmp_path / "z")
     write_files(tmp_path, files={"y/state.json": "[]"})
     with pytest.raises(MmkerasError, match="state.json: expected a list of _data_files"):
         read(tmp_path / "y")
