@@ -28,6 +28,8 @@ def study(repository, monkeypatch):
         "studies/cm_gan_glyphs",
         "studies/modality_invariant",
         "studies/modality_invariant_flickr8k",
+        "studies/photos",
+        "studies/photos_by_class",
         "studies/soft_mask",
         "studies/soft_mask_flickr8k",
         "studies/wikipedia_baselines",
@@ -48,7 +50,7 @@ def test_the_list_of_studies_names_each_with_as_many_variants_as_it_has(study, r
     told = (folder / "README.md").read_text(encoding="utf-8")
     assert [file.name for file in sorted(folder.glob("*.py")) if f"`{file.name}`" not in told] == []
     variants = re.findall(r"^\| `(\w+)\.py` .* (\d+) variants", told, re.MULTILINE)
-    assert len(variants) == 7
+    assert len(variants) == 8
     for name, count in variants:
         assert len(getattr(study(name), "TRAINED", study(name).VARIANTS)) == int(count), name
 

@@ -58,7 +58,7 @@ def read_records(layout: Layout, targets: Targets = "") -> tuple[list[Record], l
     if targets not in ADDED:
         raise MmkerasError(f'Expected targets "", "category" or "tags". Received: targets={targets!r}')
     rows = list(enumerate(layout.rows(), 1))
-    records, problems = readable(lambda row: _record(layout, *row, targets), rows)
+    records, problems = readable(lambda row: _record(layout, row[0], row[1], targets), rows)
     _check_agreement(layout.source, records, targets)
     return records, problems, len(rows)
 

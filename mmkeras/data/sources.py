@@ -90,6 +90,8 @@ def check_source(source: str | os.PathLike[str], split: str = "all") -> None:
     if source == "glyphs":
         check_split(split)
     elif not _is_features(source):
+        if not str(source):
+            raise MmkerasError("Expected data, a captions file or a folder of pictures. Received: none")
         find_layout(Path(source))
 
 

@@ -111,9 +111,9 @@ def export_run(
     return version
 
 
-def _read(run, loader, split):
+def _read(run, loader, split, unread=False):
     with Progress(f"Reading the data: {split}"):
-        return run.load_data(split, loader)
+        return run.load_data(split, loader, unread)
 
 
 def next_version(folder: str | os.PathLike[str]) -> int:

@@ -163,7 +163,7 @@ class BatchEncoder:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def check_grey_values(images: NDArray[Any]) -> None:
+def check_grey_values(images: NDArray[Any] | StoredPictures) -> None:
     """Check that pictures are not floats in 0 to 1: our encoders take 0 to 255, whatever the type.
 
     Raises:

@@ -63,7 +63,7 @@ class PairMatcher:
         What a classifier of data against drawn noise learns: Gutmann & Hyvarinen 2010 (noise-contrastive estimation).
     """
 
-    def __init__(self, model: SoftMask, images: NDArray[Any], token_ids: ArrayLike, batch_size: int = 256) -> None:
+    def __init__(self, model: SoftMask, images: NDArray[Any] | StoredPictures, token_ids: ArrayLike, batch_size: int = 256) -> None:
         self._token_ids = np.asarray(token_ids, np.int32)
         self.image_embedding, self._image_tokens = _encoded(model.image_encoder, images, batch_size, "picture")
         self.text_embedding, self._text_tokens = _encoded(model.text_encoder, self._token_ids, batch_size, "text")
