@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
+from mmkeras.data.stored_pictures import StoredPictures
 from mmkeras.errors import MmkerasError
 from mmkeras.progress import Progress
 from mmkeras.tensors import Vectors
@@ -63,7 +64,9 @@ class PairMatcher:
         What a classifier of data against drawn noise learns: Gutmann & Hyvarinen 2010 (noise-contrastive estimation).
     """
 
-    def __init__(self, model: SoftMask, images: NDArray[Any] | StoredPictures, token_ids: ArrayLike, batch_size: int = 256) -> None:
+    def __init__(
+        self, model: SoftMask, images: NDArray[Any] | StoredPictures, token_ids: ArrayLike, batch_size: int = 256
+    ) -> None:
         self._token_ids = np.asarray(token_ids, np.int32)
         self.image_embedding, self._image_tokens = _encoded(model.image_encoder, images, batch_size, "picture")
         self.text_embedding, self._text_tokens = _encoded(model.text_encoder, self._token_ids, batch_size, "text")

@@ -80,6 +80,12 @@ class Recipe(StageSettings):
         "folder of a finished run of the same system and sizes, whose weights and tokenizer the training begins with;"
         " pictures may be of another size where the image encoder is of kind `vit`",
     )
+    start: str = setting(
+        "",
+        "what the projections begin with: random weights, or the `linear` map between a frozen network's features and"
+        " bags of tokens that a regularised canonical correlation analysis finds",
+        choices=("", "linear"),
+    )
     epochs: int = setting(
         10,
         "passes over the training pairs; of all stages together where there are `stages`; 0: by the number of pairs",

@@ -19,6 +19,7 @@ from mmkeras.progress import Progress, showing_progress
 from mmkeras.training.data_notes import data_notes
 from mmkeras.training.data_sizes import sized
 from mmkeras.training.initial_weights import begin_with, initial_model
+from mmkeras.training.linear_start import begin_linearly
 from mmkeras.training.memorisation import learnt_by_heart
 from mmkeras.training.model_size import model_size
 from mmkeras.training.run import Run
@@ -60,6 +61,8 @@ def _train(run, verbose):
     recipe = _sized(run, data.train)
     with Progress("Building the model"):
         model = build_model(preset, data, image_encoder, start, recipe.initial_weights)
+        if recipe.start == "linear" and not run.file("checkpoint.npz").exists():
+            begin_linearly(model, data.train)
     with Progress("Looking the data over"):
         lines = _summary(run, model)
         notes = data_notes(*data.splits(), model.text_preprocessor)
