@@ -27,15 +27,14 @@ RECIPES = {
     "tree": ("flickr8k_dual_encoder", TREE, {}, {}),
     "hand": ("the same, 20 epochs of batches of 128", TREE, HAND, {}),
     "photos": ("photos", PHOTOS, {}, {}),
+    "random": ("photos from random weights", PHOTOS, {"start": "", "learning_rate": 1e-3}, {}),
     "whole": ("photos, no dropout of features", PHOTOS, {}, {"image_encoder": {"feature_dropout": 0.0}}),
-    "cold": ("photos, a temperature that is learnt", PHOTOS, {}, {"arguments": {"temperature": {"lowest": 0.05}}}),
-}
-# What photos is with five captions a picture: a tenth of 744 steps for the warm-up, and less dropout.
-FIVE = {"epochs": 12, "warmup_steps": 74}
-FIVE_PRESET = {
-    "arguments": {"temperature": {"initial": 0.07, "lowest": 0.07}},
-    "image_encoder": {"feature_dropout": 0.5},
-    "text_encoder": {"dropout": 0.5, "token_dropout": 0.2},
+    "warm": (
+        "photos, a temperature of .2",
+        PHOTOS,
+        {},
+        {"arguments": {"temperature": {"initial": 0.2, "lowest": 0.2}}},
+    ),
 }
 CAPTIONS, SPLITS = (1, 5), (0, 1, 2)
 SHOWN = {
@@ -64,14 +63,12 @@ def _train(variant, seed, folder):
     name, captions, split = variant.split("-")
     _, recipe, settings, changes = RECIPES[name]
     place, out = data_folder(), folder.parent
-    many = recipe == PHOTOS and captions == "5"
-    settings = laid_over(FIVE if many else {}, settings) | {
+    settings = settings | {
         "backbone": str(make_backbone(out)),
         "data": str(_captions_file(out, int(captions), int(split))),
         "image_folder": str(place / "flickr8k" / "images_160.zip"),
     }
-    preset = Preset.load(recipe_settings(recipe)["preset"]).settings
-    preset = laid_over(laid_over(preset, FIVE_PRESET if many else {}), changes)
+    preset = laid_over(Preset.load(recipe_settings(recipe)["preset"]).settings, changes)
     return train_preset(variant, seed, folder, recipe, preset, settings)
 
 

@@ -31,7 +31,7 @@ ALONE = {"arguments": {"adversary": {"weight": 0.0}}}
 STEPS = {"epochs": 60, "warmup_steps": 40, "batch_size": 128, "learning_rate": 1e-3}
 # A variant: its title, its recipe, and what it changes in the settings and in the preset.
 VARIANTS = {
-    "pairs": ("DualEncoder, recipe photos", PHOTOS, {"epochs": 40, "warmup_steps": 32}, {}),
+    "pairs": ("DualEncoder, recipe photos", PHOTOS, {}, {}),
     "categories": ("category loss alone", BY_CATEGORY, STEPS, ALONE),
     "adversary": ("AdversarialBackprop", BY_CATEGORY, STEPS, {}),
 }

@@ -9,13 +9,13 @@ from mmkeras.training.data_sizes import sized
 @pytest.mark.parametrize(
     ("pairs", "batch_size", "epochs"),
     [
-        (10, 2, 60),
-        (100, 8, 60),
-        (400, 32, 60),
-        (1_600, 128, 40),
-        (8_000, 128, 12),
-        (30_000, 256, 10),
-        (500_000, 256, 10),
+        (10, 2, 40),
+        (100, 8, 40),
+        (400, 32, 40),
+        (1_600, 128, 20),
+        (8_000, 128, 8),
+        (30_000, 256, 6),
+        (500_000, 256, 6),
     ],
 )
 def test_batches_and_epochs_follow_from_the_pairs(pairs, batch_size, epochs):
