@@ -149,7 +149,7 @@ class Preset:
             )
         encoder = {**self.image_encoder, BACKBONE_KEYS[kind]: backbone}
         if kind == "backbone" and ((Path(backbone) / "saved_model.pb").is_file() or "://" in backbone):
-            head = {key: encoder[key] for key in ("trainable", "hidden", "embedding_dim", "dropout") if key in encoder}
+            head = {key: value for key, value in encoder.items() if key not in ("kind", "backbone", "weights")}
             encoder = {"kind": "hub", "handle": backbone, **head}
         return dataclasses.replace(self, image_encoder=encoder)
 

@@ -105,3 +105,13 @@ def test_a_preset_takes_another_backbone(tmp_path):
     assert "weights" not in network["image_encoder"]
     with pytest.raises(MmkerasError, match="kind backbone, hub, vit. Received: backbone='x' for preset .*of kind conv"):
         Preset.load("dual_encoder_glyphs").with_backbone("x")
+
+
+def test_a_hub_module_stands_in_for_a_network_of_keras(tmp_path):
+    folder = write_pictures(tmp_path)
+    network = Preset.load("photos")
+    encoder = network.with_backbone(folder).image_encoder
+    kept = {key: value for key, value in network.image_encoder.items() if key not in ("kind", "backbone", "weights")}
+    assert encoder == {"kind": "hub", "handle": folder, **kept} and "feature_dropout" in kept
+    assert network.with_backbone("https://example.org/module").image_encoder["kind"] == "hub"
+    assert network.with_backbone("own.weights.h5").image_encoder["weights"] == "own.weights.h5"
