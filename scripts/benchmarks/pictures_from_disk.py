@@ -48,7 +48,9 @@ def write_pictures(folder, count):
     noise = random.normal(0, 8, (61, SIDE, SIDE, 3))
     lines = ["image,caption"]
     for row in range(count):
-        pixels = np.clip(np.roll(scenes[row % 16], row, axis=1) + noise[row % 61], 0, 255).astype(np.uint8)
+        # Rolled both ways, no two are equal: copies of a picture would be read as one picture.
+        scene = np.roll(scenes[row % 16], (row // SIDE, row), axis=(0, 1))
+        pixels = np.clip(scene + noise[row % 61], 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(folder / f"{row:06}.jpg", "JPEG", quality=85)
         lines.append(f"{row:06}.jpg,picture {row} of scene {row % 16}")
     (folder / "captions.csv").write_text("\n".join(lines))
