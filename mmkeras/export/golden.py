@@ -8,6 +8,7 @@ from mmkeras.export.example_signatures import serialized_examples
 from mmkeras.export.pictures import encode_png
 
 GOLDEN_ROWS = 16
+GOLDEN_ITEMS = 64  # that are loaded for them: some may be one item, or have no pair
 
 
 def golden_examples(model, data, space_id):
