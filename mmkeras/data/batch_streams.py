@@ -6,6 +6,8 @@ import tensorflow as tf
 from mmkeras.data.row_reader import RowReader
 from mmkeras.errors import MmkerasError
 
+READ_AHEAD = 2  # batches of encoded pictures; else a thread that has decoded one waits until the next is read
+
 
 def shuffled(rows, seed):
     """Rows in an order that follows from a seed (2,)."""
@@ -67,9 +69,11 @@ def read_batches(rows, images, batch):
     reader = RowReader(images)
     options = tf.data.Options()
     options.autotune.enabled = False
+    fetched = rows.map(lambda step, image_rows, *others: (step, reader.fetch(image_rows), image_rows, *others))
+    if reader.stored:
+        fetched = fetched.prefetch(READ_AHEAD)
     return (
-        rows.map(lambda step, image_rows, *others: (step, reader.fetch(image_rows), image_rows, *others))
-        .map(
+        fetched.map(
             lambda step, image, *others: batch(step, reader.decode(image), *others),
             num_parallel_calls=reader.threads,
             deterministic=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmkeras.data.picture_loader import PictureLoader
+from mmkeras.unreadable_pictures import UnreadablePictures
+
+RECENT = 64  # batches that are read and may not have reached the model yet, at most
 
 
 class StoredPictures:
@@ -20,6 +24,9 @@ class StoredPictures:
     Args:
         pictures: list of what `loader.load` takes: what a `PictureStore` finds, paths, bytes or arrays.
         loader: `PictureLoader` of pixels, such as `ImagePreprocessor`.
+
+    Attributes:
+        recent: the rows of the batches that were read last, arrays (B,).
 
     Example:
         >>> StoredPictures(paths, ImagePreprocessor(224, 224))[3].shape
@@ -32,6 +39,7 @@ class StoredPictures:
     def __init__(self, pictures: Sequence[Any], loader: PictureLoader) -> None:
         self.pictures = pictures
         self.loader = loader
+        self.recent: collections.deque[NDArray[np.integer]] = collections.deque(maxlen=RECENT)
 
     def __len__(self):
         return len(self.pictures)
@@ -62,6 +70,18 @@ class StoredPictures:
         contents = np.empty(len(rows), object)
         contents[:] = [self.pictures[row].read_bytes() for row in rows.tolist()]
         return contents
+
+    def why_unreadable(self) -> str:
+        """Read the pictures of the last batches again; return what is wrong with them, `""` where nothing is.
+
+        A graph that fails on a batch cannot name the picture.
+        """
+        for rows in list(self.recent)[::-1]:
+            try:
+                self.loader.load([self.pictures[row] for row in rows.tolist()])
+            except UnreadablePictures as error:
+                return str(error)
+        return ""
 
     @property
     def digest(self) -> str:

@@ -8,6 +8,7 @@ from mmkeras.export.example_signatures import serialized_examples
 from mmkeras.export.pictures import encode_png
 
 GOLDEN_ROWS = 16
+GOLDEN_ITEMS = 64  # that are loaded for them: some may be one item, or have no pair
 
 
 def golden_examples(model, data, space_id):
@@ -43,7 +44,9 @@ def golden_examples(model, data, space_id):
         examples["encode_image"] = ({"image_bytes": image_bytes}, {"embedding": image_embedding})
         examples["encode_image_tolerant"] = _with_a_broken_picture(image_bytes, image_embedding)
         if not data.text_features:
-            score = model.match(tf.constant(images), model.text_preprocessor(tf.constant(texts))).numpy()
+            # As a graph: layer by layer, a large network's outputs would all be in memory, a gigabyte of 16 pictures.
+            match = tf.function(model.match, autograph=False)
+            score = match(tf.constant(images), model.text_preprocessor(tf.constant(texts))).numpy()
             examples["match"] = ({"image_bytes": image_bytes, "text": text}, {"score": score})
     if model.label_names:
         labels = np.array([[name.encode() for name in model.label_names]] * len(texts))

@@ -49,6 +49,9 @@ class ShownPictures(Mapping):
     def __iter__(self):
         return iter(self.rows)
 
+    def __contains__(self, name):
+        return name in self.rows  # a mapping's own way would make the picture
+
     def __getitem__(self, name):
         return encode_for_show(self.pictures[self.rows[name]])[1]
 

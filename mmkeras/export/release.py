@@ -17,7 +17,7 @@ from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.measuring.reranking_worth import reranking, reranking_costs
 from mmkeras.evaluation.report.model_card import model_card
 from mmkeras.evaluation.report.tables import size_table
-from mmkeras.export.golden import golden_examples, write_warm_up
+from mmkeras.export.golden import GOLDEN_ITEMS, golden_examples, write_warm_up
 from mmkeras.export.item_index import write_item_index
 from mmkeras.export.model_folder import check_model_folder
 from mmkeras.export.saved_model import export_saved_model, written_signatures
@@ -89,7 +89,7 @@ def export_run(
         export_saved_model(model, beside, max_rows=max_rows, max_text_bytes=max_text_bytes)
         extra = beside / "assets.extra"
         extra.mkdir()
-        data = load("dev")
+        data = load("dev", limit=GOLDEN_ITEMS)
         with Progress("Computing golden examples"):
             golden = golden_examples(model, data, identity)
         np.savez(extra / "golden.npz", **golden)
@@ -111,9 +111,9 @@ def export_run(
     return version
 
 
-def _read(run, loader, split, unread=False):
+def _read(run, loader, split, **how):
     with Progress(f"Reading the data: {split}"):
-        return run.load_data(split, loader, unread)
+        return run.load_data(split, loader, **how)
 
 
 def next_version(folder: str | os.PathLike[str]) -> int:

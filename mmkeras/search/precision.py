@@ -30,7 +30,7 @@ def rounded(embeddings: NDArray[np.float32], precision: Precision) -> tuple[NDAr
         error of half the scale at most in every dimension.
     """
     if precision != "int8":
-        return embeddings.astype(PRECISIONS[precision]), None
+        return embeddings.astype(PRECISIONS[precision], copy=False), None
     scales = np.abs(embeddings).max(axis=1) / 127
     scales[scales == 0] = 1
     return np.rint(embeddings / scales[:, np.newaxis]).astype(np.int8), scales.astype(np.float32)

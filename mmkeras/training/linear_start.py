@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import keras
 import numpy as np
 import scipy.linalg
@@ -18,6 +20,8 @@ from mmkeras.models.image_text_model import ImageTextModel
 RIDGE = 10.0  # of each covariance, times its mean eigenvalue
 DIRECTIONS = 128
 POWER = 0.75  # of the correlation by which a direction counts
+LEAST_VARIANCE = 1e-12  # below it there is but the rounding of equal ones
+BLOCK = 1024  # pictures that are in memory in float64
 SCALE = 0.03  # deviation of the weights, about that of random ones, so that optimizers move them as those
 
 
@@ -37,7 +41,7 @@ def begin_linearly(model: ImageTextModel, data: PairedData) -> None:
         data: `PairedData` of the training, with features of pictures.
 
     Raises:
-        MmkerasError: another model, or data without pairs.
+        MmkerasError: another model, data without pairs, or features or texts that are all equal.
 
     Reference:
         Hardoon, Szedmak & Shawe-Taylor 2004 (Neural Computation 16(12)), section 3, with the regularisation of 4.
@@ -46,23 +50,43 @@ def begin_linearly(model: ImageTextModel, data: PairedData) -> None:
     image_side, text_side = _image_side(encoders["image_encoder"]), _text_side(encoders["text_encoder"])
     if np.ndim(data.images) != 2 or not len(data.pairs) or data.text_features:
         raise MmkerasError(f"Expected pairs of features and texts to begin linearly. Received: {data.name}")
-    pictures = np.asarray(image_side["inputs"].predict(data.images, batch_size=1024, verbose=0), np.float64)
     ids = keras.ops.convert_to_numpy(model.batch_encoder.tokenize(list(data.texts)))
-    bags, weights = _bags(ids, text_side["embedding"].input_dim)
-    image_rows, text_rows = data.pairs[:, 0], data.pairs[:, 1]
-    image_map, text_map = _canonical_maps(pictures[image_rows], bags[text_rows])
+    counts = _counts(ids, text_side["embedding"].input_dim)
+    frequency = _inverse_document_frequency(counts)
+    pictures, texts, shared = _moments(image_side["inputs"], data, counts)
+    weighted = _Moments(texts.mean * frequency, texts.square.multiply(frequency).multiply(frequency[:, None]).tocsr())
+    for what, moments in (("features", pictures), ("texts", weighted)):
+        if not moments.variance > LEAST_VARIANCE:
+            raise MmkerasError(f"Expected {what} that differ, to begin linearly. Received: {data.name}, all equal")
+    image_map, text_map = _canonical_maps(pictures, weighted, shared * frequency)
     dim, width = image_side["projection"].units, text_side["embedding"].output_dim
     directions = min(DIRECTIONS, dim, width, image_map.shape[1])
     image_map, text_map = image_map[:, :directions], text_map[:, :directions]
     spread = _orthonormal(directions, dim)
-    rotation = _rotation(pictures[image_rows] @ image_map, bags[text_rows] @ text_map)
+    rotation = _rotation(pictures.covariance(image_map), weighted.covariance(text_map))
     inner = _orthonormal(directions, width)
-    _fill(image_side, pictures[image_rows], image_map @ rotation @ spread)
-    tokens = weights[:, None] * (text_map @ rotation @ inner)
+    _fill(image_side, pictures, image_map @ rotation @ spread)
+    tokens = frequency[:, None] * (text_map @ rotation @ inner)
     tokens *= SCALE / tokens.std()
     text_side["embedding"].embeddings.assign(tokens)
-    means = _counts(ids, len(tokens)) @ tokens
-    _fill(text_side, means[text_rows], inner.T @ spread)
+    _fill(text_side, texts, inner.T @ spread, tokens)
+
+
+class _Moments(NamedTuple):
+    """The mean of vectors, (F,), and the mean of their outer products, (F, F), dense or sparse."""
+
+    mean: NDArray[np.float64]
+    square: NDArray[np.float64] | scipy.sparse.csr_matrix
+
+    @property
+    def variance(self) -> float:
+        """The mean of the variances of the F numbers."""
+        return float(np.mean(self.square.diagonal() - self.mean**2))
+
+    def covariance(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The covariance (R, R) of the vectors' products with a matrix (F, R)."""
+        mean = self.mean @ matrix
+        return matrix.T @ (self.square @ matrix) - np.outer(mean, mean)
 
 
 def _image_side(encoder: Encoder):
@@ -100,24 +124,40 @@ def _counts(ids, vocabulary) -> scipy.sparse.csr_matrix:
     return scipy.sparse.csr_matrix((shares[rows], (rows, ids[rows, columns])), shape=(len(ids), vocabulary))
 
 
-def _bags(ids, vocabulary):
-    """Means of tokens weighted by their inverse document frequency, (T, V), and these weights (V,)."""
-    counts = _counts(ids, vocabulary)
+def _inverse_document_frequency(counts):
     texts = np.asarray((counts > 0).sum(axis=0)).ravel()
-    weights = np.where(texts > 0, np.log(len(ids) / np.maximum(texts, 1)), 0.0)
-    return counts @ scipy.sparse.diags(weights), weights
+    return np.where(texts > 0, np.log(counts.shape[0] / np.maximum(texts, 1)), 0.0)
 
 
-def _canonical_maps(pictures: NDArray[np.float64], bags: scipy.sparse.csr_matrix):
+def _moments(inputs, data, counts):
+    """The moments of both sides over the pairs, and the mean of pictures (F,) times texts (V,), an array (F, V).
+
+    A picture counts as often as it has pairs. All is added up in blocks of pictures: a copy for each pair, in float64,
+    would take many times what the features do.
+    """
+    pairs = len(data.pairs)
+    shape = len(data.images), len(data.texts)
+    of_pairs = scipy.sparse.csr_matrix((np.ones(pairs), (data.pairs[:, 0], data.pairs[:, 1])), shape=shape)
+    text_weight, picture_weight = (np.asarray(of_pairs.sum(axis=axis)).ravel() for axis in (0, 1))
+    texts = _Moments(counts.T @ text_weight / pairs, counts.T @ scipy.sparse.diags(text_weight / pairs) @ counts)
+    texts_of_picture = of_pairs @ counts
+    total: Any = [0.0, 0.0, 0.0]
+    for start in range(0, shape[0], BLOCK):
+        rows = slice(start, start + BLOCK)
+        block = keras.ops.convert_to_numpy(inputs(data.images[rows], training=False)).astype(np.float64)
+        weighted = block * picture_weight[rows, None]
+        total[0] += weighted.sum(axis=0)
+        total[1] += weighted.T @ block
+        total[2] += (texts_of_picture[rows].T @ block).T
+    mean, square, shared = (one / pairs for one in total)
+    return _Moments(mean, square), texts, shared
+
+
+def _canonical_maps(pictures: _Moments, texts: _Moments, shared: NDArray[np.float64]):
     """The maps of both sides, (F, R) and (V, R), the directions weighted by their correlation."""
-    count = len(pictures)
-    image_mean, text_mean = pictures.mean(axis=0), np.asarray(bags.mean(axis=0)).ravel()
-    image_covariance = pictures.T @ pictures / count - np.outer(image_mean, image_mean)
-    text_covariance = (bags.T @ bags / count).toarray() - np.outer(text_mean, text_mean)
-    shared = (bags.T @ pictures / count).T - np.outer(image_mean, text_mean)
-    image_root, text_root = _root(image_covariance), _root(text_covariance)
+    image_root, text_root = _root(pictures.mean, pictures.square), _root(texts.mean, texts.square.toarray())
     # A root is any square root of a covariance: the directions do not depend on which.
-    agreed = scipy.linalg.solve_triangular(image_root, shared, lower=True)
+    agreed = scipy.linalg.solve_triangular(image_root, shared - np.outer(pictures.mean, texts.mean), lower=True)
     agreed = scipy.linalg.solve_triangular(text_root, agreed.T, lower=True).T
     squares, left = scipy.linalg.eigh(agreed @ agreed.T)
     correlation = np.sqrt(np.maximum(squares[::-1], 1e-12))
@@ -130,15 +170,16 @@ def _canonical_maps(pictures: NDArray[np.float64], bags: scipy.sparse.csr_matrix
     )
 
 
-def _root(covariance):
+def _root(mean, square):
     """The lower triangular root of a covariance with its ridge."""
-    ridge = RIDGE * max(np.trace(covariance) / len(covariance), 1e-12)
-    return scipy.linalg.cholesky(covariance + ridge * np.eye(len(covariance)), lower=True)
+    covariance = square - np.outer(mean, mean)
+    covariance[np.diag_indices_from(covariance)] += RIDGE * np.trace(covariance) / len(covariance)
+    # Symmetric: its transpose is itself, in the order in which LAPACK writes over it.
+    return scipy.linalg.cholesky(covariance.T, lower=True, overwrite_a=True)
 
 
-def _rotation(pictures, bags):
+def _rotation(*covariances):
     """The axes along which neither side's directions are correlated, as far as both can be: orthogonal (R, R)."""
-    covariances = [np.cov(np.asarray(side), rowvar=False) for side in (pictures, bags)]
     _, axes = scipy.linalg.eigh(sum(covariance / np.trace(covariance) for covariance in covariances))
     return axes
 
@@ -151,10 +192,13 @@ def _orthonormal(rows, columns):
     return np.linalg.qr(drawn)[0].T
 
 
-def _fill(side, inputs, kernel):
-    """Set a projection, and the statistics that the normalisation behind it has gathered by the end of a training."""
+def _fill(side, moments, kernel, before=None):
+    """Set a projection, and the statistics that the normalisation behind it has gathered by the end of a training.
+
+    Its inputs are vectors of these moments, times a matrix `before` where there is one.
+    """
     kernel = kernel * (SCALE / kernel.std())
-    projected = inputs @ kernel
+    whole = kernel if before is None else before @ kernel
     side["projection"].kernel.assign(kernel)
-    side["norm"].moving_mean.assign(projected.mean(axis=0))
-    side["norm"].moving_variance.assign(projected.var(axis=0))
+    side["norm"].moving_mean.assign(moments.mean @ whole)
+    side["norm"].moving_variance.assign(np.diag(moments.covariance(whole)))

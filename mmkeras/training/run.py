@@ -159,12 +159,12 @@ class Run:
         reading = {key: getattr(recipe, key) for key in ("skip_unreadable", "pictures_outside", "memory_mib")}
         return open_source(recipe.data, recipe.image_folder or None, targets, **reading)
 
-    def load_data(self, split: str, loader: PictureLoader | None, unread: bool = False) -> PairedData:
+    def load_data(self, split: str, loader: PictureLoader | None, unread: bool = False, limit: int = 0) -> PairedData:
         """Load one split of the data that the run is about, see `load_splits`."""
-        return self.load_splits([split], loader, unread)[0]
+        return self.load_splits([split], loader, unread, limit)[0]
 
     def load_splits(
-        self, splits: Sequence[str], loader: PictureLoader | None, unread: bool = False
+        self, splits: Sequence[str], loader: PictureLoader | None, unread: bool = False, limit: int = 0
     ) -> list[PairedData]:
         """Load splits of the data that the run is about.
 
@@ -173,9 +173,11 @@ class Run:
             loader: what `picture_loader` returns for the model, or its `ImagePreprocessor`; `None` for a
                 model over feature vectors.
             unread: whether pictures are not read before somebody looks at them; then there are no features of them.
+            limit: only the first so many of each, where the recipe's own `limit` is no less; 0 is all of them.
         """
+        limits = [one for one in (limit, self.recipe.limit) if one]
         names = [self.recipe.train_split if split == "train" else split for split in splits]
-        return self.source.splits(names, loader, self.recipe.limit, unread)
+        return self.source.splits(names, loader, min(limits, default=0), unread)
 
     def check_finished(self) -> None:
         """Raise a `MmkerasError` that says how to go on, where training has not finished."""

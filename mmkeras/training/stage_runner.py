@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
+import tensorflow as tf
 
 from mmkeras.data.pipeline import (
     mismatched_batches,
@@ -14,8 +15,10 @@ from mmkeras.data.pipeline import (
     unpaired_batches,
     unpaired_steps_per_epoch,
 )
+from mmkeras.data.stored_pictures import StoredPictures
 from mmkeras.errors import MmkerasError
 from mmkeras.models.image_text_model import ImageTextModel
+from mmkeras.printable import mmkeras_command
 from mmkeras.progress import tell
 from mmkeras.training.augmentation import augmentation
 from mmkeras.training.callbacks import (
@@ -37,6 +40,7 @@ from mmkeras.training.reversal_schedule import ReversalSchedule
 from mmkeras.training.run import Run
 from mmkeras.training.run_data import RunData
 from mmkeras.training.training_progress import TrainingProgress
+from mmkeras.unreadable_pictures import UnreadablePictures
 
 
 class _Supervision(NamedTuple):
@@ -179,9 +183,20 @@ class StageRunner:
         self.model.compile(optimizers=optimizers)
 
     def _fit(self, stage, lasting, first_step, end):
-        steps, recipe = self.steps, self.recipe
         train, dev = self.data.splits(pixels="image_backbone" in stage.trains)
         callbacks = self._callbacks(stage, *lasting, first_step, dev)
+        try:
+            self._fit_to(stage, callbacks, train, first_step, end)
+        except (tf.errors.OpError, UnreadablePictures) as error:
+            if not (reason := _unreadable(error, train, dev)):
+                raise
+            raise MmkerasError(
+                f"A picture changed while the run was training on it: {reason}. Restore it, then go on with: "
+                f"{mmkeras_command('train', '--resume', self.run.folder)}"
+            ) from error
+
+    def _fit_to(self, stage, callbacks, train, first_step, end):
+        steps, recipe = self.steps, self.recipe
         # An epoch that was cut off is finished by a fit of its own, whose epoch is as long as what is left of it.
         next_epoch = -(-first_step // steps)
         for fit_start, fit_end in ((first_step, next_epoch * steps), (next_epoch * steps, end)):
@@ -244,3 +259,11 @@ class StageRunner:
             callbacks.append(EarlyStop(log, self.supervision.monitor, recipe.patience))
         callbacks += [shown, TrainingTime(run)]
         return callbacks
+
+
+def _unreadable(error, *splits):
+    """Why pictures of some data could not be read, where an error in the middle of a training came of that; or `""`."""
+    if isinstance(error, UnreadablePictures):
+        return str(error)
+    stored = [data.images for data in splits if isinstance(data.images, StoredPictures)]
+    return next(filter(None, (pictures.why_unreadable() for pictures in stored)), "")

@@ -1,13 +1,14 @@
 """Pictures that training reads from disk: how fast they come, and what they take of memory.
 
-    python scripts/benchmarks/pictures_from_disk.py            about ten minutes
-    python scripts/benchmarks/pictures_from_disk.py speed      half a minute
+    python scripts/benchmarks/pictures_from_disk.py            about half an hour
+    python scripts/benchmarks/pictures_from_disk.py speed      a minute
 
 JPEGs of 224 px, 20 KB each as photographs are. `speed`: pictures a second of `training_batches` from a folder, a zip
 and a tar, beside a bare map of the same decoder over the same bytes in memory, in as many threads. Success: ratios
-above 0.9. `memory`: the peak of a process that trains an epoch on 5,000 and on 20,000 of them, and the slope between
-the two, bytes a picture; the yardstick is a picture's pixels, 150,528 bytes. Features are those of the recipe `photos`:
-1,280 numbers of a MobileNetV2, here with random weights.
+above 0.9. `memory`: the peaks of processes that train an epoch, evaluate on the training split and export, on 5,000 and
+on 20,000 of them, and the slope between the two, bytes a picture; the yardstick is a picture's pixels, 150,528 bytes.
+Features are those of the recipe `photos`, 1,280 numbers of a MobileNetV2 and a linear start, here of a network with
+random weights.
 """
 
 import json
@@ -25,12 +26,13 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
-SIDE, BATCH, STEPS, ROUNDS = 224, 64, 20, 5
+SIDE, BATCH, STEPS, ROUNDS = 224, 64, 40, 9
 FEW, MANY = 5_000, 20_000
 PIXELS = SIDE * SIDE * 3
+ACTIONS = ("train", "evaluate", "export")
 KINDS = {
-    "pixels from disk": {"kind": "conv", "widths": [4, 8], "embedding_dim": 32},
-    "features": {"kind": "backbone", "backbone": "MobileNetV2", "hidden": [], "embedding_dim": 32},
+    "pixels from disk": {"kind": "conv", "widths": [4, 8], "embedding_dim": 256},
+    "features": {"kind": "backbone", "backbone": "MobileNetV2", "hidden": [], "embedding_dim": 256},
 }
 
 
@@ -48,7 +50,9 @@ def write_pictures(folder, count):
     noise = random.normal(0, 8, (61, SIDE, SIDE, 3))
     lines = ["image,caption"]
     for row in range(count):
-        pixels = np.clip(np.roll(scenes[row % 16], row, axis=1) + noise[row % 61], 0, 255).astype(np.uint8)
+        # Rolled both ways, no two are equal: copies of a picture would be read as one picture.
+        scene = np.roll(scenes[row % 16], (row // SIDE, row), axis=(0, 1))
+        pixels = np.clip(scene + noise[row % 61], 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(folder / f"{row:06}.jpg", "JPEG", quality=85)
         lines.append(f"{row:06}.jpg,picture {row} of scene {row % 16}")
     (folder / "captions.csv").write_text("\n".join(lines))
@@ -72,7 +76,9 @@ def speeds(captions):
     contents = [picture.read_bytes() for picture in pictures]
     threads = os.cpu_count() or 1
     makers = {
-        "bare": lambda: tf.data.Dataset.from_tensor_slices(contents).map(preprocessor.decode, threads).batch(BATCH)
+        "bare": lambda: (
+            tf.data.Dataset.from_tensor_slices(contents).map(preprocessor.decode, threads).batch(BATCH).prefetch(2)
+        )
     }
     for place in (".", "pictures.zip", "pictures.tar"):
         data = read(captions, folder / place, memory_mib=0).split("all", preprocessor)
@@ -90,30 +96,49 @@ def speeds(captions):
     return measured
 
 
-def train_an_epoch(captions, kind):
-    """Train in this process; return its peak of memory in bytes."""
+def write_network(file):
+    """Write weights of a MobileNetV2 that are random, but large enough that its features differ from each other."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    network = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(SIDE, SIDE, 3))
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.gamma.assign(np.full(layer.gamma.shape, 3.0))
+    network.save_weights(file)
+
+
+def act(action, captions, kind, folder):
+    """Train an epoch, evaluate or export in this process; return its peak of memory in bytes."""
+    from mmkeras.evaluation.report.run_report import evaluate_run
+    from mmkeras.export import export_run
     from mmkeras.training import Recipe, Run, train
 
-    with tempfile.TemporaryDirectory() as scratch:
+    if action == "train":
+        network = Path(folder).with_suffix(".weights.h5")
+        image_encoder = dict(KINDS[kind])
+        if kind == "features":
+            write_network(network)
+            image_encoder["weights"] = str(network)
         preset = {
             "format": 2,
             "model": "DualEncoder",
             "image_preprocessor": {"height": SIDE, "width": SIDE},
-            "image_encoder": KINDS[kind],
+            "image_encoder": image_encoder,
             "text_preprocessor": {"vocabulary_size": 300, "sequence_length": 16},
-            "text_encoder": {"kind": "text_cnn", "width": 16, "filters": 16, "embedding_dim": 32},
+            "text_encoder": {"kind": "bag_of_tokens", "width": 256, "embedding_dim": 256},
         }
-        file = Path(scratch) / "preset.json"
+        file = Path(folder).with_suffix(".json")
         file.write_text(json.dumps(preset))
-        settings = [
-            f"preset={file}",
-            f"data={captions}",
-            "epochs=1",
-            "batch_size=64",
-            "augment_shift=0",
-            "memory_mib=0",
-        ]
-        train(Run.create(Path(scratch) / "run", "glyphs_tiny", Recipe.load("glyphs_tiny", settings)), verbose=0)
+        own = {"preset": file, "data": captions, "limit": 0, "epochs": 1, "augment_shift": 0, "memory_mib": 0}
+        if kind == "features":
+            own["start"] = "linear"
+        settings = [f"{name}={value}" for name, value in own.items()]
+        train(Run.create(folder, "glyphs_tiny", Recipe.load("glyphs_tiny", settings)), verbose=0)
+    elif action == "evaluate":
+        evaluate_run(Run(folder), "train")
+    else:
+        export_run(Run(folder), f"{folder}-exported")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
@@ -138,22 +163,26 @@ def measure(sections=("speed", "memory")):
         if "memory" in sections:
             files = {count: write_pictures(Path(scratch) / str(count), count) for count in (FEW, MANY)}
             for kind in KINDS:
-                peaks = {count: _peak(file, kind) for count, file in files.items()}
-                slope = (peaks[MANY] - peaks[FEW]) / (MANY - FEW)
-                rows.append(
-                    {
-                        "what": f"training on {kind}: peak of {MANY:,} is {peaks[MANY] / 2**20:,.0f} MiB; slope",
-                        "value": slope,
-                        "unit": "bytes a picture",
-                        "yardstick": PIXELS,
-                        "ratio": slope / PIXELS,
-                    }
-                )
+                for action in ACTIONS:
+                    few, many = (
+                        _peak(action, file, kind, f"{scratch}/{kind.split()[0]}-{count}")
+                        for count, file in files.items()
+                    )
+                    slope = (many - few) / (MANY - FEW)
+                    rows.append(
+                        {
+                            "what": f"{action}, {kind}: peaks of {few / 2**20:,.0f} and {many / 2**20:,.0f} MiB; slope",
+                            "value": slope,
+                            "unit": "bytes a picture",
+                            "yardstick": PIXELS,
+                            "ratio": slope / PIXELS,
+                        }
+                    )
     return rows
 
 
-def _peak(captions, kind):
-    done = subprocess.run([sys.executable, __file__, "--train", captions, kind], capture_output=True, text=True)
+def _peak(*what):
+    done = subprocess.run([sys.executable, __file__, "--act", *what], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
     return int(done.stdout.splitlines()[-1])
@@ -161,8 +190,8 @@ def _peak(captions, kind):
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
-    if sys.argv[1:2] == ["--train"]:
-        print(train_an_epoch(Path(sys.argv[2]), sys.argv[3]))
+    if sys.argv[1:2] == ["--act"]:
+        print(act(*sys.argv[2:]))
     else:
         for line in measure(sys.argv[1:] or ("speed", "memory")):
             print(

@@ -1,8 +1,10 @@
 """Pictures that are read when a batch wants them: the same batches as from memory, from any place."""
 
+import errno
 import io
 import os
 import tarfile
+import threading
 import zipfile
 
 import numpy as np
@@ -10,12 +12,14 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from mmkeras.data import StoredPictures, mismatched_batches, read, training_batches, unpaired_batches
+from mmkeras.data import StoredPictures, mismatched_batches, read, row_reader, training_batches, unpaired_batches
+from mmkeras.data.row_reader import RowReader
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing import ImagePreprocessor
 
 PREPROCESSOR = ImagePreprocessor(8, 8)
 COUNT = 12
+NOT_THERE = os.strerror(errno.ENOENT)
 BATCHES = {"pairs": training_batches, "categories": unpaired_batches, "both": mismatched_batches}
 
 
@@ -56,7 +60,8 @@ def first(data, kind, count=5, first_step=0):
 
 @pytest.mark.parametrize("kind", list(BATCHES))
 @pytest.mark.parametrize("place", ["folder", "pictures.zip", "pictures.tar"])
-def test_batches_are_those_of_pictures_in_memory(captions, place, kind):
+def test_batches_are_those_of_pictures_in_memory(captions, place, kind, monkeypatch):
+    monkeypatch.setattr(row_reader, "AT_ONCE", 1)  # several tasks a batch
     in_memory, on_disk = split(captions, "folder", 100), split(captions, place)
     assert isinstance(in_memory.images, np.ndarray) and isinstance(on_disk.images, StoredPictures)
     assert on_disk.images.shape == in_memory.images.shape
@@ -106,3 +111,36 @@ def test_a_pass_for_a_fit_of_ones_own_has_all_pairs_in_another_order_each_time(c
     again = np.concatenate([batch["text_id"] for batch in split(captions, "folder").batches(4, seed=1)]).tolist()
     assert again == passes[0]
     assert tf.data.experimental.cardinality(batches).numpy() == 3
+
+
+class Met:
+    """A picture that can be read while another one is being read, and only then."""
+
+    meeting = threading.Barrier(2, timeout=30)
+
+    def read_bytes(self):
+        self.meeting.wait()
+        return jpeg(0)
+
+
+def test_several_pictures_of_a_batch_are_read_at_once(monkeypatch):
+    monkeypatch.setattr(row_reader, "AT_ONCE", 1)
+    reader = RowReader(StoredPictures([Met(), Met()], PREPROCESSOR))
+    assert reader.fetch(tf.constant([0, 1])).numpy().tolist() == [jpeg(0)] * 2
+
+
+def test_a_picture_that_changed_is_named_after_its_batch_failed(captions):
+    stored = split(captions, "folder").images
+    reader = RowReader(stored)
+    assert stored.why_unreadable() == ""
+    reader.fetch(tf.constant([1, 2, 3, 4]))
+    assert stored.why_unreadable() == ""
+    file = captions.parent / "folder" / "3.png"
+    file.write_bytes(b"<html>")
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        reader.decode(reader.fetch(tf.constant([2, 3])))
+    assert stored.why_unreadable().startswith(f"Cannot read picture '{file}': ")
+    file.unlink()
+    with pytest.raises(MmkerasError):
+        reader.fetch(tf.constant([3, 4]))
+    assert stored.why_unreadable() == f"Expected a readable picture file. Received: picture '{file}' ({NOT_THERE})"

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmkeras.export.pictures import LARGEST_DRAWING, encode_for_show, encode_png
+from mmkeras.export import pictures
+from mmkeras.export.pictures import LARGEST_DRAWING, ShownPictures, encode_for_show, encode_png
+from mmkeras.search import EmbeddingIndex, IndexWriter
 
 
 def read(content):
@@ -54,3 +56,29 @@ def test_a_long_narrow_or_grey_picture_is_a_photograph_too():
         with Image.open(io.BytesIO(content)) as picture:
             assert (suffix, picture.format, picture.mode) == (".jpg", "JPEG", mode)
             assert (picture.height, picture.width) == shape[:2]
+
+
+def test_pictures_are_made_once_some_at_a_time(monkeypatch, tmp_path):
+    """An index of them asks whether each is there, which makes none."""
+
+    class Pictures:
+        """An array that notes which rows were looked at together."""
+
+        def __init__(self):
+            self.array, self.looked = np.arange(150, dtype=np.uint8)[:, None, None, None] * np.ones(3, np.uint8), []
+
+        def __getitem__(self, rows):
+            self.looked.append(rows.tolist())
+            return self.array[rows]
+
+    made = []
+    monkeypatch.setattr(pictures, "encode_for_show", lambda image: made.append(image) or encode_for_show(image))
+    source = Pictures()
+    items = [{"id": str(row), "text": "a grey", "picture": f"{row}.png"} for row in range(150)]
+    shown = ShownPictures({item["picture"]: row for row, item in enumerate(items)}, source)
+    IndexWriter("space").write(tmp_path / "index", items, image_embeddings=np.eye(150), pictures=shown)
+    assert len(made) == 150
+    assert source.looked == [list(range(64)), list(range(64, 128)), list(range(128, 150))]
+    index = EmbeddingIndex(tmp_path / "index")
+    assert read(index.picture(index.items[149]))[1].ravel().tolist() == [149] * 3
+    assert "150.png" not in shown and "0.png" in shown

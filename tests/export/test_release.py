@@ -169,3 +169,22 @@ def test_a_release_of_categories(tiny_model, tmp_path):
     assert f"`probabilities: float32 (N, {len(category_names)})`" in card
     assert "leave it out of queries too" in card
     assert json.loads((version / "assets.extra" / "space.json").read_text())["system"] == "AdversarialBackprop"
+
+
+def test_no_more_is_read_than_an_export_shows(tiny_run, tiny_model, tmp_path, monkeypatch):
+    """Of dev a few for the golden examples, and of train, which is only counted, no picture."""
+    asked, load = [], Run.load_splits
+
+    def load_splits(run, splits, loader, unread=False, limit=0):
+        asked.append((*splits, unread, limit))
+        return load(run, splits, loader, unread, limit)
+
+    monkeypatch.setattr(Run, "load_splits", load_splits)
+    export_run(tiny_run, tmp_path / "tiny", tiny_model)
+    assert asked == [("dev", False, 64), ("all", False, 0), ("train", True, 0)]
+
+
+def test_the_smaller_of_two_limits_holds(tiny_run):
+    own = tiny_run.recipe.limit
+    for limit, texts in ((0, own), (3, 3), (own + 5, own)):
+        assert len(tiny_run.load_data("dev", None, limit=limit).texts) == texts
