@@ -15,7 +15,7 @@ from mmkeras.metrics.retrieval import retrieval_metrics
 from mmkeras.models import DualEncoder
 from mmkeras.preprocessing import TextPreprocessor
 from mmkeras.training import linear_start
-from mmkeras.training.linear_start import POWER, RIDGE, begin_linearly
+from mmkeras.training.linear_start import POWER, begin_linearly, ridge_of
 
 WORDS = "red green blue dog cat bird runs sleeps jumps water snow grass".split()
 
@@ -73,7 +73,7 @@ def test_the_similarities_are_those_of_canonical_correlation_analysis(data):
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)
 
     def inverse_root(covariance):
-        ridge = RIDGE * np.trace(covariance) / len(covariance)
+        ridge = ridge_of(300) * np.trace(covariance) / len(covariance)
         return scipy.linalg.fractional_matrix_power(covariance + ridge * np.eye(len(covariance)), -0.5)
 
     of_x, of_y = inverse_root(x.T @ x / 300), inverse_root(y.T @ y / 300)
@@ -109,6 +109,7 @@ def test_other_models_and_data_are_refused(data):
 
 def test_pairs_count_each_by_itself_and_blocks_change_nothing(data, monkeypatch):
     """A picture of several pairs is as good as copies of it, each with one text."""
+    monkeypatch.setattr("mmkeras.training.linear_start.RIDGE_POWER", 0.0)  # the same ridge for more pairs
     random = np.random.default_rng(1)
     pairs = np.unique(np.stack([random.integers(0, 40, 400), random.integers(0, 300, 400)], 1), axis=0).astype("int32")
     several = dataclasses.replace(data, pairs=pairs)
@@ -140,3 +141,8 @@ def test_memory_does_not_grow_with_the_number_of_pairs(data):
     finally:
         tracemalloc.stop()
     assert peak < 12 * pairs.nbytes
+
+
+@pytest.mark.parametrize(("pairs", "ridge"), [(1_600, 10.0), (8_000, 3.513), (30_000, 1.488), (100, 60.63)])
+def test_the_ridge_falls_with_the_pairs(pairs, ridge):
+    assert ridge_of(pairs) == pytest.approx(ridge, rel=1e-3)
