@@ -16,8 +16,11 @@ def shuffled(rows, seed):
 
 def full_batches(rows, batch_size, what):
     """The full batches of so many rows; `what` names them, `{}` their number, where there are fewer than one batch."""
+    counted = what.replace("{}", str(rows), 1)  # a name behind it may hold braces of its own
+    if rows < 2:
+        raise MmkerasError(f"Expected 2 or more to make a batch of. Received: {counted}")
     if not 2 <= batch_size <= rows:
-        raise MmkerasError(f"Expected batch_size from 2 to the {what.format(rows)}. Received: batch_size={batch_size}")
+        raise MmkerasError(f"Expected batch_size from 2 to the {counted}. Received: batch_size={batch_size}")
     return rows // batch_size
 
 

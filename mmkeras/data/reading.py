@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+import posixpath
 from pathlib import Path
 
 from mmkeras.data.captioned_pictures import MEMORY_MIB, CaptionedPictures
 from mmkeras.data.feature_file import FeatureFile
 from mmkeras.data.layouts import find_layout
+from mmkeras.data.missing_pictures import where_it_lies
 from mmkeras.data.picture_copies import copies
 from mmkeras.data.picture_loader import PictureLoader
-from mmkeras.data.records import Targets, check_left_out, read_records
+from mmkeras.data.records import MOST_TOLD, Targets, check_left_out, read_records
 from mmkeras.data.split_names import canonical_split, drawn_splits
 from mmkeras.errors import MmkerasError
 from mmkeras.unreadable_pictures import UnreadablePictures
@@ -66,12 +69,15 @@ def read(
     store = layout.store(Path(images) if images else None, pictures_outside) if features is None else None
     check_left_out(problems, count, skip_unreadable)
     found, missing = {}, {}
-    what_to_do = ". Restore it, remove the record, or give image_folder" if store else ""
+    hint = ""
     for name in names:
         try:
-            found[name] = features.find(name) if store is None else store.find(name)
+            found[name] = features.find(name) if store is None else _found(store, name)
         except MmkerasError as error:
-            missing[name] = f"{error}{what_to_do}"
+            missing[name] = f"{error}. Restore it, remove the record, or give --images" if store else str(error)
+            # What is wrong with one name is so with most, and each search looks through folders.
+            if store and not hint and len(missing) <= MOST_TOLD and (hint := where_it_lies(name, store.places)):
+                missing[name] = f"{str(error).partition('. Allow that')[0]}. {hint}"
     if features is None:
         records = _merged(records, found, missing, targets)
     drawn = bool(records) and all(record.split is None for record in records)
@@ -90,6 +96,17 @@ def read(
         layout.title,
         layout.unused,
     )
+
+
+def _found(store, name):
+    """A picture by its name, which may be written as Windows does."""
+    try:
+        return store.find(name)
+    except MmkerasError:
+        if "\\" in name:
+            with contextlib.suppress(MmkerasError):
+                return store.find(posixpath.normpath(name.replace("\\", "/")))
+        raise
 
 
 def _merged(records, found, missing, targets):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import posixpath
 from collections.abc import Callable, Iterable, Sequence
+from types import NoneType
 from typing import Any, Literal, TypeAlias
 
 from mmkeras.data.layouts import Layout, Row
@@ -49,18 +50,19 @@ def read_records(layout: Layout, targets: Targets = "") -> tuple[list[Record], l
 
     Returns:
         list of `Record`; list of what is wrong with those that are none, a message each, with the source and the
-        line; and how many there were.
+        line; and how many there were. A record is none, too, that labels a picture otherwise than an earlier one or
+        gives it another id, or that has no id where others have one.
 
     Raises:
-        MmkerasError: unknown targets; two records that label one picture differently or give it two ids, ids in some
-            records only.
+        MmkerasError: unknown targets; a source that cannot be read as a whole.
     """
     if targets not in ADDED:
         raise MmkerasError(f'Expected targets "", "category" or "tags". Received: targets={targets!r}')
     rows = list(enumerate(layout.rows(), 1))
     records, problems = readable(lambda row: _record(layout, row[0], row[1], targets), rows)
-    _check_agreement(layout.source, records, targets)
-    return records, problems, len(rows)
+    disagreeing = _disagreements(layout.source, records, targets)
+    records = [record for place, record in enumerate(records) if place not in disagreeing]
+    return records, [*problems, *disagreeing.values()], len(rows)
 
 
 def readable(read: Callable[[Any], Any], items: Iterable[Any]) -> tuple[list[Any], list[str]]:
@@ -92,10 +94,8 @@ def check_left_out(problems: Sequence[str], count: int, share: float) -> None:
         lines.append(f"... and {len(problems) - MOST_TOLD} more")
     if len(problems) > 1 or share:
         needed = min(1.0, -(-len(problems) * 1000 // max(count, 1)) / 1000)
-        lines.append(
-            f"{len(problems)} of {count} cannot be read; skip_unreadable={needed:g} leaves them out"
-            + (f", {share:g} is less" if share else "")
-        )
+        cure = f"; skip_unreadable={needed:g} leaves them out" + (f", {share:g} is less" if share else "")
+        lines.append(f"{len(problems)} of {count} cannot be read{cure if len(problems) < count else ''}")
     raise MmkerasError("\n".join(lines))
 
 
@@ -123,19 +123,29 @@ def _record(layout, position, row: Row, targets):
     given = set() if fields is None else {"image", "captions"} & set(fields)
     if len(given) < (1 if targets else 2):
         alone = ", where image or captions may be left out" if targets else ""
+        lacks = "no image in " if fields is not None and "captions" in given else ""
         raise MmkerasError(
-            f"{where}: expected {layout.expected}{ADDED[targets]}{alone}. Received: {row.received[:80]!r}"
+            f"{where}: expected {layout.expected}{ADDED[targets]}{alone}. Received: {lacks}{row.received[:80]!r}"
         )
     image, split = fields.get("image"), fields.get("split")
     named = (isinstance(image, str) and image) or "image" not in given
     enough = captions or (targets and image)
     if not named or not isinstance(captions, list) or not enough:
-        raise MmkerasError(f"{where}: expected an image name and a list of captions. Received: {row.received[:80]!r}")
+        lacks = "no caption in " if named and not captions else ""
+        raise MmkerasError(
+            f"{where}: expected an image name and a list of captions. Received: {lacks}{row.received[:80]!r}"
+        )
     if split is not None and not isinstance(split, str):
         raise MmkerasError(f"{where}: expected the name of a split. Received: split={split!r}")
     for place, caption in enumerate(captions):
-        if not isinstance(caption, str) or not caption.strip():
+        if not isinstance(caption, (str, NoneType)):
+            raise MmkerasError(
+                f"{where}: expected caption {place} of {image or 'the line'} to be a text. Received: {caption!r}"
+            )
+        if not caption or not caption.strip():
             raise MmkerasError(f"{where}: caption {place} of {image or 'the line'} is empty")
+    if split is not None and not split.strip():
+        split = None  # an empty cell says nothing
     for text in filter(None, (*captions, split, image)):
         check_text(where, text)
     own_id = fields.get("id")
@@ -182,26 +192,28 @@ def _labels(where, fields, targets):
     return tuple(sorted({check_text(where, name) for name in names}))
 
 
-def _check_agreement(source, records, targets):
-    """Check what several records say of one picture."""
+def _disagreements(source, records, targets):
+    """What is wrong with records that contradict others, a message by the record's place."""
     first: dict[str, Record] = {}
-    for record in records:
-        if record.image is None:
+    told = {}
+    without = sum(record.id is None for record in records)
+    for place, record in enumerate(records):
+        if record.id is None and without < len(records):
+            told[place] = (
+                f"{source}, {record.where}: expected an id in every record or in none: equal ids say what belongs "
+                f"together. Received: {without} of {len(records)} without one"
+            )
             continue
-        other = first.setdefault(record.image, record)
+        other = record if record.image is None else first.setdefault(record.image, record)
         for key, what in (("labels", "labelling"), ("id", "id")) if targets else (("id", "id"),):
             if getattr(record, key) != getattr(other, key):
                 here, there = (_listed(getattr(of, key)) for of in (record, other))
-                raise MmkerasError(
+                told[place] = (
                     f"{source}, {record.where}: expected one {what} of {record.image}. "
                     f"Received: {here}, and in {other.where} {there}"
                 )
-    without = [record for record in records if record.id is None]
-    if without and len(without) < len(records):
-        raise MmkerasError(
-            f"{source}, {without[0].where}: expected an id in every record or in none: equal ids say what belongs "
-            f"together. Received: {len(without)} of {len(records)} without one"
-        )
+                break
+    return told
 
 
 def _listed(value):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmkeras.data import load_source
+from mmkeras.data import load_source, read
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing import ImagePreprocessor
 
@@ -146,8 +146,9 @@ def test_an_unreadable_picture(write, tmp_path, content):
         ('"a.png"', "line 2: expected"),
         ("17", "line 2: expected"),
         ('{"image": "a.png"}', "line 2: expected"),
-        ('{"captions": ["x"]}', "line 2: expected"),
-        ({"image": "a.png", "captions": []}, "line 2: expected an image name and a list of captions"),
+        ('{"captions": ["x"]}', "line 2: expected .*Received: no image in '{\"captions"),
+        ({"image": "a.png", "captions": []}, "line 2: expected an image name and a list .*Received: no caption in '"),
+        ({"image": "a.png", "captions": ["x", 3]}, "line 2: expected caption 1 of a.png to be a text. Received: 3"),
         ({"image": 5, "captions": ["x"]}, "line 2: expected an image name and a list of captions"),
         ({"image": "", "captions": ["x"]}, "line 2: expected an image name and a list of captions"),
         ({"image": "a.png", "split": 7, "captions": ["x"]}, "line 2: expected the name of a split.*split=7"),
@@ -161,6 +162,11 @@ def test_a_line_that_is_no_record(write, line, message):
     with pytest.raises(MmkerasError, match=message) as caught:
         load_source(file, "train", PREPROCESSOR)
     assert str(caught.value).startswith(str(file))
+
+
+def test_a_blank_split_says_nothing(write):
+    lines = [{"image": record["image"], "captions": record["captions"], "split": " "} for record in RECORDS]
+    assert read(write(lines)).drawn
 
 
 def test_no_such_split(write):

@@ -89,7 +89,7 @@ def test_many_problems_are_counted(folder):
     with pytest.raises(MmkerasError) as caught:
         load(folder, *["no record"] * 9)
     lines = str(caught.value).split("\n")
-    assert len(lines) == 7 and lines[-2] == "... and 4 more" and "skip_unreadable=1 " in lines[-1]
+    assert len(lines) == 7 and lines[-2] == "... and 4 more" and lines[-1] == "9 of 9 cannot be read"
 
 
 def test_what_is_bad_is_left_out_where_that_is_asked_for(folder):

@@ -160,3 +160,12 @@ def test_steps_per_epoch():
 def test_a_batch_that_cannot_be(batch_size):
     with pytest.raises(MmkerasError, match=f"from 2 to the 23 pairs of toy. Received: batch_size={batch_size}"):
         training_batches(toy(), batch_size, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"), [(1, "2 or more to make a batch of. Received: 1 pairs"), (6, "from 2 to the 6 p")]
+)
+def test_too_few_pairs_are_told_whatever_the_data_are_called(rows, told):
+    data = toy(name="{00..04}.tar/train").chosen(np.arange(rows), np.arange(rows))
+    with pytest.raises(MmkerasError, match=f"{told}.*{{00..04}}.tar/train"):
+        steps_per_epoch(data, 100)

@@ -72,7 +72,7 @@ def test_a_folder_within_a_zip(write, captions):
     place = write(("images/", b""), ("images/a.png", png(10)), ("images/b.png", png(20)), ("b.png", png(9)))
     with pytest.raises(MmkerasError) as caught:
         load_source(captions, "train", PREPROCESSOR, place)
-    told = f"{captions}, line 1: the picture a.png is missing in {place}. It has images/a.png: give image_folder "
+    told = f"{captions}, line 1: the picture a.png is missing in {place}. It has images/a.png: give --images "
     assert str(caught.value).startswith(f"{told}{place}/images. ")
     assert load_source(captions, "train", PREPROCESSOR, place / "images").images[1, 0, 0, 0] == 20
 

@@ -34,6 +34,8 @@ MAX_PIXELS = 50_000_000  # as of an `ImagePreprocessor`
 # What a record lacks, by what was said of it; the first that matches.
 RECORD_KINDS = (
     ("empty_captions", "an empty caption", r": caption \d+ of .* is empty$"),
+    ("no_captions", "no caption", r"Received: no caption"),
+    ("disagreeing", "another record says otherwise", r"expected one (labelling|id) of |expected an id in every record"),
     ("urls", "a URL in place of a file's name", r"URLs are not fetched"),
     ("broken_text", "text that is no Unicode", r"expected Unicode text"),
     ("bad_labels", "no label as expected", r"\bfor targets = |to be the name of a category|names of categories"),
@@ -184,7 +186,8 @@ def _picture_problems(problem_of, where):
     """All pictures that cannot be read, a `Problem` a kind of reason, most frequent first."""
     by_kind: dict[str, list[str]] = {}
     for name, problem in problem_of.items():
-        by_kind.setdefault(kind_of_problem(problem), []).append(f"{where[name]}: {name}: {_reason(name, problem)}")
+        place = name if where[name] == name else f"{where[name]}: {name}"
+        by_kind.setdefault(kind_of_problem(problem), []).append(f"{place}: {_reason(name, problem)}")
     kinds = sorted(by_kind, key=lambda kind: -len(by_kind[kind]))
     problems = []
     for kind in kinds:

@@ -29,7 +29,7 @@ THREADS = 8  # that wait for a disk
 
 # What is wrong with a picture, by what the decoder says of it; the first that matches.
 KINDS = (
-    ("missing", r"is missing in|more than once|\d+ times\. Leave"),
+    ("missing", r"is (missing|a folder|no file) in|more than once|\d+ times\. Leave"),
     ("outside of the folder", r"lies outside of"),
     ("empty", r"the file is empty"),
     ("cut off", r"truncated|cut off|ends early|the file ends|end of (image|file)"),

@@ -50,12 +50,10 @@ class Coco(JsonContent):
                 captions.append(annotation["caption"])
         for position, picture in enumerate(pictures):
             captions = captions_of.get(_id(picture, "id"))
-            fields, received = None, f"no annotation with a caption of {picture}"
-            if captions is None or "file_name" not in picture:
-                received = str(picture)
-            elif captions:
-                fields, received = {"image": picture["file_name"], "captions": captions}, ""
-            yield Row(f"images[{position}]", fields, received, position)
+            fields = None
+            if captions is not None and "file_name" in picture:
+                fields = {"image": picture["file_name"], "captions": captions}
+            yield Row(f"images[{position}]", fields, str(picture), position)
         yield from (dataclasses.replace(row, number=len(pictures) + place) for place, row in enumerate(stray))
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mmkeras.data.layouts.picture_walk import is_picture
 from mmkeras.errors import MmkerasError
 
 # By field: names in the order in which they are looked for, in small letters with `_` for blanks and hyphens.
@@ -34,7 +35,7 @@ def named_columns(names: Iterable[str]) -> tuple[dict[str, list[str]], list[str]
 
     Returns:
         dict from a field, see `COLUMNS`, to its columns, several of captions where they are numbered (`caption_1`,
-        `caption_2`, ...); and a list of the columns that say nothing here.
+        `caption_2`, ...; `caption`, `caption_2`); and a list of the columns that say nothing here.
     """
     found, unused = _named(tuple(names))
     return dict(found), list(unused)
@@ -49,9 +50,11 @@ def _named(names):
     for field, known in COLUMNS.items():
         if column := next((by_name[name] for name in known if name in by_name), None):
             found[field] = [column]
-    numbered = [column for name, column in by_name.items() if _NUMBERED.fullmatch(name)]
-    if numbered and "captions" not in found:
-        found["captions"] = numbered
+    # `caption` and `caption_2` are two captions; `caption` beside `text_2` is one, and something else.
+    own = next((name for name in COLUMNS["captions"] if name in by_name), "")
+    numbers = {column: _NUMBERED.fullmatch(name) for name, column in by_name.items()}
+    if numbered := [column for column, number in numbers.items() if number and own in ("", number[1])]:
+        found["captions"] = [*found.get("captions", []), *numbered]
     used = {column for columns in found.values() for column in columns}
     return found, [name for name in by_name.values() if name not in used]
 
@@ -74,6 +77,8 @@ def checked_columns(where: str, names: Iterable[str]) -> tuple[dict[str, list[st
     hint = ""
     if "image" not in columns and known & {"url", "imageurl", "photoimageurl"}:
         hint = "; URLs are not fetched: img2dataset fetches them and writes tars that are read"
+    elif any(map(is_picture, names)):
+        hint = "; a line of names is missing: write image,caption above the first one"
     elif "image" not in columns and "imageid" in known:
         hint = "; an id, as in Open Images, is no name of a file: add a column of names"
     raise MmkerasError(

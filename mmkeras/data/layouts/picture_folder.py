@@ -38,7 +38,8 @@ class PictureFolder(Layout):
 
     def rows(self) -> Iterator[Row]:
         pictures, sidecars = [], {}
-        for folder, names in files_below(self.source):
+        unread: dict[str, str] = {}
+        for folder, names in files_below(self.source, unread):
             there = set(names)
             for name in names:
                 if is_picture(name):
@@ -53,7 +54,7 @@ class PictureFolder(Layout):
         if not sidecars and not any(classes.values()):
             raise MmkerasError(
                 f"{self.source} holds {len(pictures)} pictures and no captions. Expected {self.expected}, or give a "
-                "file of captions and this folder as image_folder"
+                "file of captions and this folder as --images"
             )
         for path, split in zip(pictures, splits_of_paths(pictures), strict=True):
             where, received = path, "no text beside it" if sidecars else "a picture in no folder of a class"
@@ -64,6 +65,8 @@ class PictureFolder(Layout):
             elif not sidecars and (name := classes[path]):
                 fields = {"captions": [_words(name)], "label": name}
             yield Row(where, fields and {"image": path, "split": split} | fields, received)
+        for folder, reason in unread.items():
+            yield Row(folder, None, f"a folder that cannot be opened: {reason}")
 
     def store(self, place, outside=False):
         return super().store(place or self.source, outside)

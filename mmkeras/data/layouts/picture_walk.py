@@ -12,7 +12,7 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 OTHER_PICTURES = (".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2")
 
 
-def files_below(folder: Path) -> Iterator[tuple[str, list[str]]]:
+def files_below(folder: Path, unread: dict[str, str] | None = None) -> Iterator[tuple[str, list[str]]]:
     """Yield each folder below a folder, itself first, and the files in it, all in the order of their names.
 
     Names that begin with a dot are left out, and what macOS adds to archives. Links are followed, each folder is seen
@@ -20,6 +20,7 @@ def files_below(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
     Args:
         folder: path.
+        unread: dict that is told of folders that cannot be opened, by their name the reason.
 
     Yields:
         tuple of the folder, relative with `/`, `""` for itself, and list of the names of its files.
@@ -37,8 +38,11 @@ def files_below(folder: Path) -> Iterator[tuple[str, list[str]]]:
             with os.scandir(path) as entries:
                 for entry in entries:
                     if not entry.name.startswith(".") and entry.name != "__MACOSX":
-                        (folders if entry.is_dir() else files).append(entry.name)
-        except OSError:  # of somebody else, or a link to nowhere
+                        # os.path's answer is no where links run in a circle; an entry's own is an exception
+                        (folders if os.path.isdir(entry.path) else files).append(entry.name)
+        except OSError as error:
+            if unread is not None:
+                unread[inside or "."] = error.strerror or str(error)
             continue
         yield inside, sorted(files)
         waiting += [f"{inside}/{name}" if inside else name for name in sorted(folders, reverse=True)]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import csv
 import io
+import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,14 +44,18 @@ class Table(Layout):
     def rows(self) -> Iterator[Row]:
         # newline="" ends a line at any of \n, \r\n and \r, and keeps what it ends with
         lines = io.StringIO(read_text(self.source), newline="").readlines()
-        names, separator = _cells(next(iter(lines), ""))
-        columns, self.unused = checked_columns(f"{self.source}, line 1", filter(None, names))
-        for number, cells, received in _records(lines, separator):
+        # Excel writes `sep=;` above the names, and reads it
+        above = sum(1 for _ in itertools.takewhile(lambda line: re.fullmatch(r"\s*|sep=.\s*", line), lines))
+        names, separator = _cells(next(iter(lines[above:]), ""))
+        names = list(_told_apart(names))
+        columns, self.unused = checked_columns(f"{self.source}, line {above + 1}", filter(None, names))
+        for number, cells, received in _records(lines, separator, above + 1):
             fields = None
             if cells is None:
                 received = f"{received} (is a quote left open?)"
             elif len(cells) != len(names):
-                received = f"{len(cells)} cells in place of {len(names)}: {received}"
+                quotes = " (no quotes?)" if len(cells) > len(names) else ""
+                received = f"{len(cells)} cells in place of {len(names)}{quotes}: {received}"
             else:
                 fields = fields_of(dict(zip(names, cells, strict=True)), columns)
             yield Row(f"line {number}", fields, received, number)
@@ -64,9 +71,16 @@ def _cells(line):
     return [name.strip() for name in names], separator
 
 
-def _records(lines, separator):
-    """The records behind the first line: number of the line, cells or `None`, and what stands there."""
-    start = 1
+def _told_apart(names):
+    """Names of columns, where a second `caption` is `caption_2`; those without a name are left so."""
+    count: collections.Counter[str] = collections.Counter()
+    for name in names:
+        count[name] += 1
+        yield f"{name}_{count[name]}" if name and count[name] > 1 else name
+
+
+def _records(lines, separator, start):
+    """The records from a line on: number of the line, cells or `None`, and what stands there."""
     while start < len(lines):
         rest = map(lines.__getitem__, range(start, len(lines)))
         # `a.jpg, "one, two"` has a blank before the quote

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import shlex
 from pathlib import Path
 
 from mmkeras.errors import MmkerasError
@@ -18,15 +19,27 @@ def read_text(file: Path) -> str:
         content = file.read_bytes()
     except OSError as error:
         raise MmkerasError(f"{file} could not be read: {error.strerror or error}") from error
-    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if not marked and content[:4096].count(b"\0") > len(content[:4096]) // 4:
+        kind = "UTF-16LE" if content[1:2] == b"\0" else "UTF-16BE"
+        raise MmkerasError(
+            f"{file} could not be read: expected UTF-8, or UTF-16 with its mark. Received: UTF-16 without its "
+            f"mark; {_conversion(file, kind)}"
+        )
     try:
-        return content.decode("utf-16" if wide else "utf-8-sig")
+        return content.decode("utf-16" if marked else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
+        cure = "it is no text" if b"\0" in content else f"if it was saved by Windows, {_conversion(file, 'CP1252')}"
         raise MmkerasError(
-            f"{file} could not be read: {error.reason} in line {line}. Expected UTF-8; if it was saved by Windows, "
-            f"`iconv -f CP1252 -t UTF-8 {file.name}` converts it"
+            f"{file} could not be read: {error.reason} in line {line}. Expected UTF-8; {cure}"
         ) from error
+
+
+def _conversion(file, encoding):
+    """A command that makes a copy in UTF-8."""
+    copy = shlex.quote(f"{file.stem}-utf8{file.suffix}")
+    return f"`iconv -f {encoding} -t UTF-8 {shlex.quote(file.name)} > {copy}` makes a copy in UTF-8"
 
 
 def beginning(file: Path, size: int = 65536) -> str:

@@ -31,6 +31,10 @@ class FolderStore(PictureStore):
         # Most pictures lie in few folders, whose links are followed once.
         self._real_folder = functools.lru_cache(100_000)(os.path.realpath)
 
+    @property
+    def places(self) -> list[Path]:
+        return [self.place]
+
     def find(self, name: str) -> StoredPicture:
         path = os.path.join(self.place, name)
         try:
@@ -52,7 +56,8 @@ class FolderStore(PictureStore):
                 "the file"
             )
         if not there:
-            raise MmkerasError(f"the picture {name} is missing in {self.place}")
+            what = "a folder" if os.path.isdir(real) else "no file" if os.path.exists(real) else "missing"
+            raise MmkerasError(f"the picture {name} is {what} in {self.place}")
         return _File(path, (real, status.st_size, status.st_mtime_ns))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmkeras.data.stores.picture_store import PictureStore
 from mmkeras.data.stores.stored_picture import StoredPicture
@@ -19,6 +20,10 @@ class FoldersInTurn(PictureStore):
     def __init__(self, stores: Sequence[PictureStore]) -> None:
         self.stores = list(stores)
         self._last = self.stores[0]
+
+    @property
+    def places(self) -> list[Path]:
+        return [place for store in self.stores for place in store.places]
 
     def find(self, name: str) -> StoredPicture:
         errors = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,12 +30,21 @@ def open_store(place: str | os.PathLike[str], outside: bool = False) -> PictureS
         return FolderStore(path, outside)
     file = next((one for one in (path, *path.parents) if one.is_file()), None)
     if file is None:
+        near = difflib.get_close_matches(path.name, _names(path.parent), 1)
+        hint = f". There is {path.parent / near[0]}" if near else ""
         raise MmkerasError(
-            f"Expected image_folder to be a folder, a zip or a tar. Received: {place}, which is not there"
+            f"Expected --images to be a folder, a zip or a tar. Received: {place}, which is not there{hint}"
         )
     if file.suffix == ".tar":
         return TarStore([file])
     return ZipStore(file, path.relative_to(file).as_posix())
+
+
+def _names(folder):
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def open_first(folders: Sequence[str | os.PathLike[str]], outside: bool = False) -> PictureStore:

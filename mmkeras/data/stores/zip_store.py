@@ -38,8 +38,7 @@ class ZipStore(PictureStore):
             self.zip = zipfile.ZipFile(file)
         except UNREADABLE as error:
             raise MmkerasError(
-                f"Expected image_folder to be a folder, a zip or a tar. Received: {file}, which is no readable zip: "
-                f"{error}"
+                f"Expected --images to be a folder, a zip or a tar. Received: {file}, which is no readable zip: {error}"
             ) from error
         self.file = file
         self.inside = inside
@@ -58,7 +57,7 @@ class ZipStore(PictureStore):
             raise MmkerasError(f"the picture {name} is in {self.place} {len(infos)} times. Leave one of them")
         if not infos:
             elsewhere = next((other for other in self.members if other.endswith(f"/{name}")), None)
-            hint = elsewhere and f". It has {elsewhere}: give image_folder {self.file / elsewhere[: -len(name) - 1]}"
+            hint = elsewhere and f". It has {elsewhere}: give --images {self.file / elsewhere[: -len(name) - 1]}"
             raise MmkerasError(f"the picture {name} is missing in {self.place}{hint or ''}")
         return _Member(self, infos[0])
 

@@ -68,6 +68,23 @@ def test_sound_data_are_good(folder, decode):
     json.dumps(findings.to_dict())
 
 
+def test_records_that_contradict_others_are_told_and_cost_no_other(folder):
+    lines = [line | {"label": "dog"} for line in records()]
+    lines.append(lines[0] | {"label": "cat"})
+    (problem,) = checked(folder, lines, targets="category").problems
+    assert (problem.kind, problem.what) == (
+        "disagreeing",
+        "1 of 7 records cannot be read: another record says otherwise",
+    )
+    assert problem.places == ["line 7: expected one labelling of 0.png. Received: cat, and in line 1 dog"]
+    lines = [line | {"id": place} for place, line in enumerate(records())]
+    lines += [lines[0] | {"id": "other"}, records()[1]]
+    (problem,) = checked(folder, lines).problems
+    assert [place.partition(":")[0] for place in problem.places] == ["line 7", "line 8"]
+    assert problem.places[0].endswith("expected one id of 0.png. Received: other, and in line 1 0")
+    assert problem.places[1].endswith("Received: 1 of 8 without one")
+
+
 def test_each_unreadable_picture_is_told_with_its_reason_and_line(folder):
     lines = records()
     (folder / "0.png").write_bytes(b"")

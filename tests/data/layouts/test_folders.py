@@ -1,6 +1,8 @@
 """Folders of pictures: with metadata, of classes, with a text beside each picture; and folders that say nothing."""
 
+import errno
 import json
+import os
 
 import pytest
 
@@ -29,8 +31,8 @@ def test_imagefolder_with_metadata_at_its_root(tmp_path, name):
 
 def test_imagefolder_with_metadata_in_each_split(tmp_path):
     splits = {"train": "train", "validation": "dev", "test": "test"}
-    for folder in splits:
-        write_files(tmp_path / folder, "a.png", "in/b.png", files={"metadata.csv": CSV})
+    pictures = [f"{folder}/{name}" for folder in splits for name in ("a.png", "in/b.png")]
+    write_files(tmp_path, *pictures, files={f"{folder}/metadata.csv": CSV for folder in splits})
     data = read(tmp_path)
     assert data.counts == {"train": 2, "dev": 2, "test": 2} and data.missing == {} and not data.drawn
     assert {(record.image, record.split) for record in data.records if "b.png" in record.image} == {
@@ -105,6 +107,29 @@ def test_a_text_beside_each_picture(tmp_path):
     told = "\n".join(data.left_out)
     assert "c.png: expected CLASS/1.jpg, or 1.txt beside 1.jpg. Received: 'no text beside it'" in told
     assert "d.txt: expected an image name and a list of captions" in told and "e.txt: expected" in told
+
+
+def test_a_link_in_a_circle_costs_no_other_picture_of_its_folder(tmp_path):
+    write_files(tmp_path, "cats/a.png", "dogs/b.png")
+    (tmp_path / "cats" / "loop.png").symlink_to("loop.png")
+    assert [record.image for record in read(tmp_path).records] == ["cats/a.png", "cats/loop.png", "dogs/b.png"]
+
+
+def test_a_folder_that_cannot_be_opened_is_told(tmp_path, monkeypatch):
+    write_files(tmp_path, "cats/a.png", "dogs/b.png")
+    scan = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("cats"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(
+        MmkerasError, match="cats: expected .*Received: 'a folder that cannot be opened: Permission den"
+    ):
+        read(tmp_path)
+    assert [record.image for record in read(tmp_path, skip_unreadable=0.5).records] == ["dogs/b.png"]
 
 
 def test_the_files_of_img2dataset(tmp_path):

@@ -44,7 +44,7 @@ def test_what_joins_nothing_is_told_and_costs_no_other(load):
     data = load(coco([*IMAGES, *bad], [*ANNOTATIONS, *stray]), skip_unreadable=0.8)
     assert records_of(data) == TWO
     told = "\n".join(data.left_out)
-    assert "images[2]: " in told and "no annotation with a caption of {'id': 9" in told
+    assert "images[2]: " in told and "Received: no caption in \"{'id': 9, 'file_name': 'c.png'}" in told
     assert "images[3]: " in told and "images[4]: " in told
     assert "annotations[3]: " in told and "of no image" in told and "annotations[4]: " in told
     assert len(data.left_out) == 5 and data.count == 7

@@ -155,3 +155,43 @@ def test_kaggles_files(tmp_path):
     assert [record.captions for record in data.records] == [['" Two dogs , run .'], ['A "dog" .']]
     assert "line 4: " in data.left_out[0] and "2 cells in place of 3" in data.left_out[0]
     assert data.unused == ["comment_number"] and data.missing == {}
+
+
+@pytest.mark.parametrize("head", ["image,caption,caption", "image,caption,caption_2", "image,caption1,caption2"])
+def test_a_second_column_of_captions_is_not_lost(load, head):
+    data = load("x.csv", f"{head}\na.png,one,two\n")
+    assert records_of(data) == [("a.png", ["one", "two"], None)] and data.unused == []
+
+
+def test_another_kind_of_numbered_column_is_none_of_captions(load):
+    data = load("x.csv", "image,caption,text_1,image\na.png,one,two,b.png\n")
+    assert records_of(data) == [("a.png", ["one"], None)] and data.unused == ["text_1", "image_2"]
+
+
+@pytest.mark.parametrize("above", ["sep=;\r\n", "\n", " \n\nsep=;\n"])
+def test_what_stands_above_the_names_of_columns_is_passed_over(load, above):
+    data = load("x.csv", f"{above}image;caption\na.png;one\nb.png;two;three\n", skip_unreadable=1)
+    assert records_of(data) == [("a.png", ["one"], None)]
+    (told,) = data.left_out
+    assert f"line {len(above.splitlines()) + 3}: " in told and "3 cells in place of 2 (no quotes?): b.png" in told
+
+
+def test_a_missing_line_of_names_is_told(load):
+    with pytest.raises(MmkerasError, match="a line of names is missing: write image,caption above the first one"):
+        load("x.csv", "a.png,one\nb.png,two\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("image,caption\na.png,one\n".encode("utf-16-le"), "`iconv -f UTF-16LE -t UTF-8 'my caps.csv' > 'my caps-utf8"),
+        ("image,caption\na.png,one\n".encode("utf-16-be"), "`iconv -f UTF-16BE"),
+        ("image,caption\na.png,caf\xe9\n".encode("cp1252"), "in line 2. Expected UTF-8; if it was saved by Win"),
+        (b"\x89PNG\r\n\x1a\n\0\0" + bytes(range(1, 256)), "it is no text"),
+    ],
+)
+def test_a_file_in_another_encoding_is_told_with_what_makes_utf_8_of_it(tmp_path, content, told):
+    (tmp_path / "my caps.csv").write_bytes(content)
+    with pytest.raises(MmkerasError) as caught:
+        read(tmp_path / "my caps.csv")
+    assert told in str(caught.value)
