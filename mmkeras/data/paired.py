@@ -174,8 +174,10 @@ class PairedData:
         return epoch_batches(self, batch_size, seed, text_preprocessor, augment)
 
     def one_image_an_item(self) -> PairedData:
-        """Return a copy with the first picture of each strict item only, as the evaluation protocols want it."""
+        """Return the data with the first picture of each strict item only, as the evaluation protocols want it."""
         _, first = np.unique(self.image_item, return_index=True)
+        if len(first) == len(self.image_item):
+            return self  # a copy of the pictures would take their memory again
         return self.chosen(np.sort(first), np.arange(len(self.texts)))
 
     def first_texts(self, count: int) -> PairedData:

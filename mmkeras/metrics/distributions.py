@@ -1,7 +1,5 @@
 """Two clouds of embeddings compared as distributions: MMD, centroids, Fréchet distance, effective rank."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import squareform
@@ -9,6 +7,7 @@ from scipy.spatial.distance import squareform
 from mmkeras.errors import MmkerasError
 
 BANDWIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the kernels, as multiples of the median squared distance
+ROWS = 8192  # of a decomposition, at a time
 POINT = 1e-12  # of the mean squared norm: a variance below it is float32's rounding of one point
 
 
@@ -120,11 +119,19 @@ def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:
         Dowson & Landau, Journal of Multivariate Analysis 1982; Heusel et al., NIPS 2017, arXiv 1706.08500.
     """
     x, y = check_clouds("x", x, "y", y)
-    # R of X = QR stands for X: R'R = X'X.
-    roots: list[Any] = [np.linalg.qr((c - c.mean(axis=0)) / np.sqrt(len(c) - 1), mode="r") for c in (x, y)]
+    roots = [_root(cloud) for cloud in (x, y)]
     spread = sum(float(np.sum(root**2)) for root in roots)
     overlap = float(np.sum(np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False)))
     return float(np.sum((x.mean(axis=0) - y.mean(axis=0)) ** 2)) + max(0.0, spread - 2 * overlap)
+
+
+def _root(cloud):
+    """R of X = QR, which stands for the scaled, centred rows X: R'R = X'X. It is made of some rows after the others."""
+    mean, scale = cloud.mean(axis=0), np.sqrt(len(cloud) - 1)
+    root = np.empty((0, cloud.shape[1]))
+    for start in range(0, len(cloud), ROWS):
+        root = np.linalg.qr(np.concatenate([root, (cloud[start : start + ROWS] - mean) / scale]), mode="r")
+    return root
 
 
 def effective_rank(x: ArrayLike) -> float:
@@ -177,7 +184,7 @@ def check_cloud(name: str, given: ArrayLike, least: int = 2) -> NDArray[np.float
         )
     if len(array) < least:
         raise MmkerasError(f"Expected at least {least} rows of {name}. Received: {len(array)}")
-    array = array.astype(np.float64)
+    array = array.astype(np.float64, copy=False)
     bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if len(bad):
         raise MmkerasError(

@@ -6,7 +6,7 @@ import scipy.linalg
 import scipy.stats
 
 from mmkeras.errors import MmkerasError
-from mmkeras.metrics import centroid_gap, effective_rank, frechet_distance, mmd2
+from mmkeras.metrics import centroid_gap, distributions, effective_rank, frechet_distance, mmd2
 
 
 def slow_mmd2(x, y):
@@ -114,6 +114,15 @@ def test_frechet_of_gaussians_that_commute():
     x = with_moments([0.0, 0.0], np.diag([4.0, 9.0]))
     y = with_moments([1.0, -1.0], np.diag([1.0, 25.0]))
     assert frechet_distance(x, y) == pytest.approx(1 + 4 + 2)
+
+
+def test_frechet_is_the_same_in_blocks(monkeypatch):
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(50, 5)), random.normal(size=(30, 5)) * [1, 2, 3, 4, 5] + 1
+    whole = frechet_distance(x, y)
+    for rows in (3, 7, 29):
+        monkeypatch.setattr(distributions, "ROWS", rows)
+        assert frechet_distance(x, y) == pytest.approx(whole, rel=1e-9)
 
 
 def test_frechet_is_the_matrix_square_root():

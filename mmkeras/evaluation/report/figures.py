@@ -6,7 +6,6 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.ticker import MaxNLocator
-from sklearn.decomposition import PCA
 
 from mmkeras.evaluation.drawing import COLOUR, STYLE, WIDTHS, as_svg, new_figure
 from mmkeras.evaluation.measuring.evaluate import Evaluation
@@ -15,6 +14,7 @@ from mmkeras.metrics.measures import find_measure
 
 FLAT = 50  # largest over smallest loss, past which a line would look flat: stages weigh losses differently
 LONGEST_OF_TWO = {2: 30, 3: 24}  # characters of a legend with two columns, by figures in a row
+ROWS = 8192  # that are in memory in float64
 MOST_POINTS = 600  # of each modality in the projection
 TRUE_PAIRS = 100
 MOST_NEGATIVES = 20_000
@@ -78,14 +78,8 @@ def projection(evaluation: Evaluation, seed: int) -> tuple[str, float]:
         SVG element as a string, and the share of the variance that the plane holds, in [0, 1].
     """
     images, texts = evaluation.image_embeddings, evaluation.text_embeddings
-    both = np.concatenate([images, texts]).astype(np.float64)
-    components = min(2, *both.shape)
-    solver = "full" if both.shape[1] <= 1024 else "randomized"
-    with np.errstate(invalid="ignore"):  # its own share of the variance, where there is none
-        pca = PCA(components, svd_solver=solver, random_state=seed).fit(both)
-    total = both.var(axis=0, ddof=1).sum()  # 0 where all embeddings are one point
-    share = float(pca.explained_variance_.sum() / total) if total > 0 else 1.0
-    images, texts = (np.pad(pca.transform(part), ((0, 0), (0, 2 - components))) for part in (images, texts))
+    plane, mean, share = _plane(images, texts)
+    images, texts = ((part - mean) @ plane for part in (images, texts))
     generator = np.random.default_rng(seed)
     pairs = evaluation.data.pairs
     pairs = pairs[np.sort(generator.permutation(len(pairs))[:TRUE_PAIRS])]
@@ -105,6 +99,26 @@ def projection(evaluation: Evaluation, seed: int) -> tuple[str, float]:
         axes.tick_params(labelbottom=False, labelleft=False, length=0)
         figure.legend(loc="outside upper left", ncols=2, handletextpad=0.2, borderaxespad=0, markerscale=1.5)
         return as_svg(figure, "projection"), share
+
+
+def _plane(*parts):
+    """The first two principal components (D, 2) of all rows, their mean (D,), and the share of the variance they hold.
+
+    In blocks of rows: a copy of all in float64 would be twice what they take.
+    """
+    count, dim = sum(map(len, parts)), parts[0].shape[1]
+    mean = sum(part.sum(axis=0, dtype=np.float64) for part in parts) / count
+    covariance = np.zeros((dim, dim))
+    for part in parts:
+        for start in range(0, len(part), ROWS):
+            centred = part[start : start + ROWS] - mean
+            covariance += centred.T @ centred / max(1, count - 1)
+    variances, axes = np.linalg.eigh(covariance)
+    plane = np.zeros((dim, 2))
+    plane[:, : min(2, dim)] = axes[:, ::-1][:, :2]
+    plane *= np.where(plane[np.abs(plane).argmax(axis=0), [0, 1]] < 0, -1, 1)  # the sign is free: one a data set
+    total = variances.sum()
+    return plane, mean, float(variances[::-1][:2].sum() / total) if total > 0 else 1.0
 
 
 def similarity_histogram(evaluation: Evaluation, seed: int) -> tuple[str, float, float | None]:
