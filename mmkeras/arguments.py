@@ -68,6 +68,8 @@ def chosen_recipe(
         )
     placed = [f"image_folder={images}"] if images else []
     if what in list_recipes() or what.endswith(".toml") or not is_source(what):
+        if recipe and what not in list_recipes() and not what.endswith(".toml"):
+            raise MmkerasError(f"There is no file or folder {what}")
         if recipe:
             raise MmkerasError(f"Expected data with --recipe {recipe}. Received: the recipe {what}")
         return Path(what).stem, Path(what).stem, Recipe.load(what, [*placed, *settings])

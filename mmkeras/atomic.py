@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -30,6 +31,17 @@ def replacing_file(target: str | os.PathLike[str]) -> Iterator[Path]:
         finally:
             with contextlib.suppress(OSError):
                 beside.unlink()
+
+
+def check_writable(target: str | os.PathLike[str]) -> None:
+    """Raise a `MmkerasError` where a file could not be written, before any work is done for it."""
+    target = Path(target)
+    with _write_errors_as_ours(target):
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        beside = _temporary_neighbour(target)
+        beside.touch(exist_ok=False)
+        beside.unlink()
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmkeras.arguments import check_data_names, check_names, chosen_recipe, finished_run, newest_run, only_model
-from mmkeras.atomic import refuse_existing
+from mmkeras.atomic import check_writable, refuse_existing
 from mmkeras.command_options import command_parser
 from mmkeras.console import (
     print_answer,
@@ -117,6 +117,8 @@ def _train(options):
 
 def _data_check(options):
     preset, train_split = check_data_names(options.source, options.preset, options.recipe)
+    if options.html:
+        check_writable(options.html)
     quiet_tensorflow()
     from mmkeras.data import read
     from mmkeras.training.checked_data import checked_data
@@ -172,6 +174,8 @@ def _evaluate(options):
     with showing_progress():
         evaluation = evaluate_run(run, options.split, k_test=options.k_test, **other)
     print_metrics(f"{run.folder} on {evaluation.data.name}", evaluation.metrics)
+    if not options.data:
+        _tell_change(run)
     held_out = not options.data and options.split != run.recipe.train_split
     if held_out and (note := learnt_by_heart(run, evaluation.metrics)):
         print(note)
@@ -179,6 +183,11 @@ def _evaluate(options):
         print("Re-ranking by match makes the results worse here: an export of this run will not do it by itself")
     _, report = evaluation_files(run, options.data, evaluation.data)
     print(f"Report: {report}\nNext:   {mmkeras_command('export', run.folder)} --to savedmodels/NAME")
+
+
+def _tell_change(run):
+    if note := run.changed_data():
+        print(printable(f"Note: {note}"))
 
 
 def _compare(options):
@@ -206,6 +215,7 @@ def _export(options):
 
     with showing_progress():
         version = export_run(run, options.to, max_rows=options.max_rows, max_text_bytes=options.max_text_bytes)
+    _tell_change(run)
     print(f"Exported: {version}")
     print(f"Next:     {mmkeras_command('parity', options.to)} && {mmkeras_command('serve', options.to)}")
 

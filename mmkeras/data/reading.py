@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import posixpath
+import re
 from pathlib import Path
 
 from mmkeras.data.captioned_pictures import MEMORY_MIB, CaptionedPictures
@@ -69,15 +71,16 @@ def read(
     store = layout.store(Path(images) if images else None, pictures_outside) if features is None else None
     check_left_out(problems, count, skip_unreadable)
     found, missing = {}, {}
-    hint = ""
     for name in names:
         try:
             found[name] = features.find(name) if store is None else _found(store, name)
         except MmkerasError as error:
             missing[name] = f"{error}. Restore it, remove the record, or give --images" if store else str(error)
-            # What is wrong with one name is so with most, and each search looks through folders.
-            if store and not hint and len(missing) <= MOST_TOLD and (hint := where_it_lies(name, store.places)):
-                missing[name] = f"{str(error).partition('. Allow that')[0]}. {hint}"
+    # What is wrong with one name is so with most, and each search looks through folders.
+    for name in itertools.islice(missing if store else (), MOST_TOLD):
+        if hint := where_it_lies(name, store.places, not found):
+            missing[name] = f"{re.split('[.] (Allow that|Restore it)', missing[name])[0]}. {hint}"
+            break
     if features is None:
         records = _merged(records, found, missing, targets)
     drawn = bool(records) and all(record.split is None for record in records)

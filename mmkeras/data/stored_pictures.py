@@ -41,7 +41,7 @@ class StoredPictures:
         self.loader = loader
         self.recent: collections.deque[NDArray[np.integer]] = collections.deque(maxlen=RECENT)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.pictures)
 
     @property
@@ -49,7 +49,7 @@ class StoredPictures:
         """As of the array that it stands in for, (P, H, W, C)."""
         return len(self), *self.loader.output_shape
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Any) -> Any:
         """Return one picture, uint8 (H, W, C), or for a slice or an array of rows the sequence of those, unread."""
         if isinstance(rows, slice):
             return StoredPictures(self.pictures[rows], self.loader)

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmkeras.data.checking.problem import amount
 from mmkeras.data.equal_texts import shared_texts
 from mmkeras.data.paired import PairedData
+
+FEW = 10  # images, among which a hit is often chance
 
 if TYPE_CHECKING:
     from mmkeras.preprocessing import StringPreprocessor, TextPreprocessor
@@ -32,12 +35,14 @@ def data_notes(
         *_shared(train, text_preprocessor),
         *_cut(train, text_preprocessor),
         *_in_both(train, dev),
+        *_few(dev),
     ]
 
 
 def _left_out(train, dev):
     lost = list(dict.fromkeys((*train.left_out, *dev.left_out)))
-    return [f"Left out, since it cannot be read: {len(lost):,} of the data. The first: {lost[0]}"] if lost else []
+    told = f"Left out, since it cannot be read: {len(lost):,} of the data, which mmkeras data check lists. The first: "
+    return [told + lost[0]] if lost else []
 
 
 def _shared(train, text_preprocessor):
@@ -46,6 +51,11 @@ def _shared(train, text_preprocessor):
         return []
     words = [train.texts[row] for row in rows]
     different = len(set(words if text_preprocessor is None else text_preprocessor.normalized(words)))
+    if different == 1 and len(rows) == len(train.texts):
+        return [
+            f"All {len(rows):,} texts say the same, {_short(words[0])}: each is right for all images, and nothing can "
+            "be learnt of them"
+        ]
     return [
         f"{len(rows):,} of {len(train.texts):,} texts stand at several images ({different:,} different ones, such as "
         f"{_short(words[0])}): each is a right answer to all of its images, and a negative of none"
@@ -77,6 +87,11 @@ def _in_both(train, dev):
         f"{int(both.sum()):,} of {len(both):,} images of {dev.name} are in {train.name} too, or copies of its images, "
         f"such as {_short(name)}: on them dev measures what was learnt by heart"
     ]
+
+
+def _few(dev):
+    count = len(dev.images)
+    return [f"{dev.name} has {amount(count, 'image')}: what is measured on so few says little"] if count < FEW else []
 
 
 def _short(text):

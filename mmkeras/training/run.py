@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -36,9 +37,9 @@ class Run:
     It holds `run.json`, `log.csv`, `tensorboard/`, `checkpoint.npz`, `model.keras`, `metrics.json` and `report.html`.
 
     `run.json` holds the format, the recipe's name and settings, the folder in which the run was started, so that its
-    relative paths are found from elsewhere, the versions of the libraries, a digest of the training
-    data, whether the run has finished, and for comparisons `training_seconds`, the wall time of its epochs, and in the
-    end the number of `parameters` by part, and their `parameter_bytes`.
+    relative paths are found from elsewhere, the versions of the libraries, digests of the training data and of the
+    whole source, whether the run has finished, and for comparisons `training_seconds`, the wall time of its epochs, and
+    in the end the number of `parameters` by part, and their `parameter_bytes`.
 
     Args:
         folder: an existing run folder; see `Run.create` for a new one.
@@ -142,12 +143,26 @@ class Run:
         for part in (pictures, *features, data.image_id, data.text_image_id, data.pairs, words, *labels):
             digest.update(part)  # type: ignore[arg-type]
         if self.info["data_digest"] is None:
-            self.update(data_digest=digest.hexdigest())
+            self.update(data_digest=digest.hexdigest(), source_digest=self._source_digest)
         elif self.info["data_digest"] != digest.hexdigest():
             raise MmkerasError(
                 f"The data {data.name} changed since the run {self.folder} began; resuming would not end with the "
                 "weights of an uninterrupted run. Restore the data, or start a new run"
             )
+
+    def changed_data(self) -> str:
+        """Return a note where the data are not those that the run began with, any split of them; else an empty text."""
+        before = self.info.get("source_digest")
+        if not before or before == self._source_digest:
+            return ""
+        return (
+            f"{self.recipe.data} changed since the run began: pictures, captions or splits are others. What is "
+            "measured and exported is what is there now"
+        )
+
+    @property
+    def _source_digest(self):
+        return getattr(self.source, "digest", None)
 
     @functools.cached_property
     def source(self) -> Source:
@@ -198,14 +213,33 @@ class Run:
 
 
 def _located(settings, started_in):
-    """Settings with the paths that are not there from here, but from the folder in which the run was started."""
+    """Settings with relative paths as they were meant in the folder in which the run was started.
 
-    def found(value):
-        there = Path(started_in) / value
-        return str(there) if value and started_in and not Path(value).exists() and there.exists() else value
+    A file of the same name in the folder from which a command is given is another one; it is taken where there is none
+    in the other, as when a tree was moved.
+    """
+    if not started_in or Path(started_in) == Path.cwd():
+        return settings
+
+    def found(key, value):
+        name = isinstance(value, str) and (value in ("", "glyphs") or value.startswith("tfds:"))
+        # A preset is a file by its ending; a folder may be called as one of ours.
+        if name or not isinstance(value, str) or (key == "preset" and not value.endswith(".json")):
+            return value
+        there = str(Path(started_in) / value)
+        if _is_there(there) or _is_there(value):
+            return there if _is_there(there) else value
+        return value if key == "backbone" else there
 
     paths = ("data", "image_folder", "preset", "initial_weights", "backbone")
-    return settings | {key: found(settings[key]) for key in paths if settings.get(key) not in (None, "glyphs")}
+    return settings | {key: found(key, settings[key]) for key in paths if key in settings}
+
+
+def _is_there(path):
+    """Whether there is a file or folder, one within an archive, or for a pattern of tars their folder."""
+    before = re.split(r"[*?\[{]", path)[0]
+    folder = Path(path if before == path else os.path.dirname(before))
+    return os.path.exists(path) or folder.exists() or any(parent.is_file() for parent in folder.parents)
 
 
 def _write_json(file, content):

@@ -11,6 +11,7 @@ import mmkeras.models
 from mmkeras.atomic import replacing_file
 from mmkeras.data.captioned_pictures import CaptionedPictures
 from mmkeras.data.checking import check_data, summary_lines
+from mmkeras.data.checking.problem import amount
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.preset import Preset
@@ -68,7 +69,7 @@ def _train(run, verbose):
         notes = data_notes(*data.splits(), model.text_preprocessor)
     runner = StageRunner(run, model, data)
     if lines and verbose:
-        steps = f"{recipe.epochs:,} epochs of {runner.steps:,} steps of {recipe.batch_size:,} pairs"
+        steps = f"{amount(recipe.epochs, 'epoch')} of {amount(runner.steps, 'step')} of {recipe.batch_size:,} pairs"
         print("\n".join([*lines, f"Training: {run.info['recipe']}, a {type(model).__name__}: {steps}"]), flush=True)
     notes += runner.notes
     run.update(notes=notes)

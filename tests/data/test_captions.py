@@ -170,8 +170,17 @@ def test_a_blank_split_says_nothing(write):
 
 
 def test_no_such_split(write):
-    with pytest.raises(MmkerasError, match="has no records of split 'holdout'; it has dev, test, train"):
+    with pytest.raises(
+        MmkerasError, match="has no records of split 'holdout'; it has dev, test, train. Let some records be of"
+    ):
         load_source(write(), "holdout", PREPROCESSOR)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_too_few_pictures_to_draw_splits_from(write, count):
+    data = read(write([{"image": record["image"], "captions": ["x"]} for record in RECORDS[:count]]))
+    with pytest.raises(MmkerasError, match=f"{count} pictures? are too few to draw train, dev and test .* at least 3"):
+        data.split("dev")
 
 
 def test_an_empty_file(write):

@@ -22,8 +22,8 @@ def photos(tmp_path):
     [
         ("photos/a.png", "It is {0}/a.png: give --images {1}"),
         ("photos\\a.png", "It is {0}/a.png: give --images {1}"),
-        ("/home/ann/photos/a.png", "It is {0}/a.png: write it as a.png"),
-        ("C:\\Users\\ann\\a.png", "It is {0}/a.png: write it as a.png"),
+        ("/media/ann/photos/a.png", "It is {0}/a.png: write it as a.png"),
+        ("C:\\Photos\\ann\\a.png", "It is {0}/a.png: write it as a.png"),
         ("a", "It is {0}/a.png: write it as a.png"),
         ("A.PNG", "It is {0}/a.png: write it as a.png"),
         ("in/b.jpg", "It is {0}/in/B.JPG: write it as in/B.JPG"),
@@ -42,14 +42,25 @@ def test_where_a_missing_picture_lies(photos, name, told):
     assert where_it_lies(name, [photos]) == told.format(photos, photos.parent)
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("photos/a.png", "It is {0}/a.png: move it into {0}"),
+        ("B.JPG", "It is {0}/in/B.JPG: write it as in/B.JPG"),
+    ],
+)
+def test_where_others_are_found_their_place_is_the_right_one(photos, name, told):
+    assert where_it_lies(name, [photos], all_missing=False) == told.format(photos)
+
+
 def test_a_broken_link_is_no_place_of_a_picture(photos):
     (photos / "in" / "gone.png").symlink_to("nowhere.png")
     assert where_it_lies("gone.png", [photos]) == ""
 
 
 def test_a_search_ends_below_the_root(monkeypatch):
-    monkeypatch.setattr(os.path, "isfile", lambda path: str(path) == "/home/a.png")
-    assert where_it_lies("/home/a.png", [Path("/nowhere")]) == ""
+    monkeypatch.setattr(os.path, "isfile", lambda path: str(path) == "/media/a.png")
+    assert where_it_lies("/media/a.png", [Path("/nowhere")]) == ""
 
 
 def read_one(folder, name, **how):
@@ -68,8 +79,10 @@ def test_the_error_says_it_once_with_file_and_line(photos, tmp_path):
 
 
 def test_where_a_picture_would_be_outside_what_to_do_is_told_in_place_of_the_risk(photos, tmp_path):
-    missing = read_one(tmp_path, "/home/ann/a.png", images=photos).missing["/home/ann/a.png"]
-    assert missing == (f"the picture /home/ann/a.png lies outside of {photos}. It is {photos}/a.png: write it as a.png")
+    missing = read_one(tmp_path, "/media/ann/a.png", images=photos).missing["/media/ann/a.png"]
+    assert missing == (
+        f"the picture /media/ann/a.png lies outside of {photos}. It is {photos}/a.png: write it as a.png"
+    )
 
 
 def test_names_as_windows_writes_them_are_found_and_are_the_same_pictures(photos, tmp_path):

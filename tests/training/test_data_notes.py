@@ -29,7 +29,7 @@ def data_of(texts, seed=0, name="toy/train"):
 
 
 TRAIN = ["a dog", "a cat", "a dog", "two dogs by the sea in the evening"]
-DEV = ["x", "y"]
+DEV = list("qrstuvwxyz")
 
 
 def test_nothing_is_said_of_sound_data():
@@ -50,8 +50,8 @@ def test_images_of_both_splits_are_counted_whatever_their_names():
     train_data, dev = data_of(["a", "b", "c", "d"]), data_of(DEV, 1, "toy/dev")
     dev.images[1] = train_data.images[2]
     [note] = data_notes(train_data, dev)
-    assert note.startswith("1 of 2 images of toy/dev are in toy/train too, or copies of its images, such as '1-1.png'")
-    again = dataclasses.replace(dev, images=dev.images[:, ::-1].copy(), image_item=np.array([2, 7]))
+    assert note.startswith("1 of 10 images of toy/dev are in toy/train too, or copies of its images, such as '1-1.png'")
+    again = dataclasses.replace(dev, images=dev.images[:, ::-1].copy(), image_item=np.array([2, *range(100, 109)]))
     assert "such as '1-0.png'" in data_notes(train_data, again)[0]
 
 
@@ -59,7 +59,19 @@ def test_what_was_left_out_is_counted():
     lost = ("c.jsonl, line 3: no picture", "c.jsonl, line 4: x")
     train_data = dataclasses.replace(data_of(["a", "b"]), left_out=lost)
     [note] = data_notes(train_data, dataclasses.replace(data_of(DEV, 1), left_out=lost[:1]))
-    assert note == "Left out, since it cannot be read: 2 of the data. The first: c.jsonl, line 3: no picture"
+    told = "Left out, since it cannot be read: 2 of the data, which mmkeras data check lists. The first: "
+    assert note == f"{told}c.jsonl, line 3: no picture"
+
+
+@pytest.mark.parametrize(("count", "told"), [(1, "1 image"), (9, "9 images"), (10, "")])
+def test_a_dev_split_of_few_images_is_told(count, told):
+    notes = data_notes(data_of(["a", "b"]), data_of(DEV[:count], 1, "toy/dev"))
+    assert notes == [f"toy/dev has {told}: what is measured on so few says little"] * bool(told)
+
+
+def test_texts_that_all_say_the_same_are_told():
+    (note,) = data_notes(relate_equal_texts(data_of(["cats"] * 4)), data_of(DEV, 1))
+    assert note.startswith("All 4 texts say the same, 'cats': ") and note.endswith("nothing can be learnt of them")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +111,7 @@ def test_a_run_logs_its_validation_loss_tells_its_notes_and_is_found_from_elsewh
     run = Run.create(tmp_path / "run", "glyphs_tiny", Recipe.load("glyphs_tiny", settings))
     train(run, verbose=2)
     notes = Run("run").info["notes"]
-    assert [note.partition(" ")[0] for note in notes] == ["6", "1", "Warm-up:"]
+    assert [note.partition(" ")[0] for note in notes] == ["6", "1", "captions.jsonl/dev", "Warm-up:"]
     printed = capfd.readouterr().out
     assert all(f"Note: {note}" in printed for note in notes)
     rows = read_log(run.file("log.csv"))

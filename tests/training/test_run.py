@@ -7,6 +7,7 @@ from importlib import metadata
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import mmkeras
 from mmkeras.data import PairedData
@@ -119,3 +120,62 @@ def test_discard_removes_only_a_folder_without_results(run):
     run.file("log.csv").unlink()
     run.discard()
     assert not run.folder.exists()
+
+
+@pytest.fixture
+def moved(tmp_path, monkeypatch):
+    """A function that begins a run with some settings in a folder `here`, and reads it from the folder `there`."""
+    for name in ("here", "there"):
+        (tmp_path / name / "photos").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+
+    def moved(**settings):
+        run = Run.create("run", "r", Recipe(**{"preset": "dual_encoder_glyphs"} | settings))
+        monkeypatch.chdir(tmp_path / "there")
+        return Run(tmp_path / "here" / run.folder).recipe
+
+    return moved
+
+
+@pytest.mark.parametrize(
+    "data", ["captions.csv", "shards/*.tar", "shards/{00..04}.tar", "tars/0.tar", "*.tar", "pictures.zip/in", "photos"]
+)
+def test_paths_are_those_of_the_folder_in_which_the_run_began(tmp_path, moved, data):
+    for folder in ("here", "there"):  # files of the same names in the other folder are others
+        (tmp_path / folder / "shards").mkdir()
+        (tmp_path / folder / "captions.csv").write_text("")
+        (tmp_path / folder / "pictures.zip").write_bytes(b"")
+    assert moved(data=data, image_folder=data).data == str(tmp_path / "here" / data)
+
+
+@pytest.mark.parametrize("data", ["glyphs", "tfds:coco_captions"])
+def test_names_are_no_paths(moved, data):
+    assert moved(data=data).data == data
+
+
+def test_a_preset_is_no_folder_of_its_name(tmp_path, moved):
+    assert moved(data="photos", preset="photos", backbone="https://tfhub.dev/x").preset == "photos"
+
+
+def test_what_is_gone_where_the_run_began_is_looked_for_here(tmp_path, moved):
+    (tmp_path / "there" / "captions.csv").write_text("")
+    recipe = moved(data="captions.csv", image_folder="pictures")
+    assert recipe.data == "captions.csv" and recipe.image_folder == str(tmp_path / "here" / "pictures")
+
+
+def test_a_change_of_the_data_is_told_of_any_split(tmp_path):
+    for grey, name in enumerate(("a", "b", "c", "d")):
+        Image.new("RGB", (4, 4), (grey, 0, 0)).save(tmp_path / f"{name}.png")
+    lines = ["image,caption,split", *(f"{name}.png,{name},train" for name in "abc"), "d.png,d,test"]
+    (tmp_path / "c.csv").write_text("\n".join(lines))
+    run = Run.create(tmp_path / "run", "r", Recipe(preset="dual_encoder_glyphs", data=str(tmp_path / "c.csv")))
+    assert run.changed_data() == ""
+    run.check_data(run.source.train)
+    assert Run(run.folder).changed_data() == ""
+    content = (tmp_path / "d.png").read_bytes()
+    (tmp_path / "d.png").write_bytes(content + b"x")
+    assert "c.csv changed since the run began" in Run(run.folder).changed_data()
+    (tmp_path / "d.png").write_bytes(content)
+    assert Run(run.folder).changed_data() == ""
+    (tmp_path / "c.csv").write_text("\n".join([*lines[:-1], "d.png,D,test"]))
+    assert Run(run.folder).changed_data() != ""

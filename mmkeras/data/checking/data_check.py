@@ -118,6 +118,7 @@ def check_data(
             *_empty_splits(data, names_of, captions_of, problem_of),
         ],
         notes=[
+            *_not_for_training(names_of),
             *shared_pictures({split: list(names) for split, names in names_of.items()}, first_of),
             *several,
             *captions.notes,
@@ -200,6 +201,13 @@ def _reason(name, problem):
     """What is wrong with a picture, without its name, which stands before it, and without advice."""
     problem = problem.partition(". Restore it")[0].partition(". Allow that")[0]
     return problem.removeprefix(f"the picture {name} ").removeprefix("is ")
+
+
+def _not_for_training(names_of):
+    if not names_of or {"train", "dev"} & set(names_of):
+        return []
+    what = f"the data have neither train nor dev, but {', '.join(names_of)}: they measure a model, and train none"
+    return [Problem("no_training", what, 0)]
 
 
 def _empty_splits(data, names_of, captions_of, problem_of):

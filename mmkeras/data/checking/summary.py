@@ -18,12 +18,13 @@ def summary_lines(findings: DataFindings) -> list[str]:
         lengths of captions; classes, or equal captions where there are none.
     """
     splits = "; ".join(
-        f"{split} {count['pictures']:,} pictures, {count['captions']:,} captions"
+        f"{split} {amount(count['pictures'], 'picture')}, {amount(count['captions'], 'caption')}"
         for split, count in findings.counts.items()
     )
     drawn = " (drawn 80/10/10)" if findings.drawn else ""
+    unused = f"; not used: {', '.join(findings.unused)}" if findings.unused else ""
     return [
-        f"Data: {splits or 'no records'}{drawn}",
+        f"Data: {splits or 'no records'}{drawn}{unused}",
         f"Pictures: {_pictures(findings)}",
         f"Shared: {_shared(findings)}",
         f"Captions: {_captions(findings)}",

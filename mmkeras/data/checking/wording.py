@@ -9,7 +9,7 @@ from mmkeras.data.checking.spread import Spread
 
 VERDICTS = {
     "mend": "must be mended before a training",
-    "look": "can be trained on; look at the notes",
+    "look": "nothing must be mended; look at the notes",
     "good": "nothing stands out",
 }
 MOST_CLASSES = 8  # in one line, the largest

@@ -85,6 +85,11 @@ def test_records_that_contradict_others_are_told_and_cost_no_other(folder):
     assert problem.places[1].endswith("Received: 1 of 8 without one")
 
 
+def test_data_that_cannot_be_trained_on_are_told(folder):
+    findings = checked(folder, [line | {"split": f"fold{n % 2}"} for n, line in enumerate(records())])
+    assert findings.problems == [] and "neither train nor dev, but fold0, fold1" in findings.notes[0].what
+
+
 def test_each_unreadable_picture_is_told_with_its_reason_and_line(folder):
     lines = records()
     (folder / "0.png").write_bytes(b"")
