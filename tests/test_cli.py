@@ -139,7 +139,7 @@ def test_compare_refuses_what_is_no_run_and_a_run_alone(tmp_path, capsys):
         (["glyphs_tiny", "epoch=1"], "Unknown setting epoch. Did you mean epochs?"),
         (["glyphs_tiny", "epochs=two"], "Expected epochs to be of type int"),
         (["glyphs_tiny", "epochs"], "Expected key=value. Received: epochs"),
-        ([], "Expected your data"),
+        ([], "Expected your data (a captions file or a folder of pictures), a RECIPE"),
         (["--resume", "missing"], "missing is no run folder: it has no run.json"),
         (["glyphs_tiny", "--resume", "run"], "A run goes on with its own settings"),
         (["--resume", "run", "epochs=3"], "A run goes on with its own settings"),

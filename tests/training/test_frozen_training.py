@@ -221,7 +221,7 @@ def test_other_data_is_evaluated_into_files_of_its_own(finished, place, cache, t
     assert main(command) == 2
     assert "images[16]: the picture 16.jpg is missing" in capsys.readouterr().err
     assert main([*command[:-2], "--split", "test"]) == 2
-    assert "has no records of split 'test'; it has train, val" in capsys.readouterr().err
+    assert "has no records of split 'test'; it has dev, train" in capsys.readouterr().err
 
 
 def test_a_split_to_train_on(place, cache, tmp_path):
