@@ -14,8 +14,8 @@ from mmkeras.training.data_sizes import sized
         (400, 32, 37),
         (1_600, 128, 20),
         (8_000, 128, 10),
-        (30_000, 256, 6),
-        (500_000, 256, 6),
+        (30_000, 256, 10),
+        (500_000, 256, 10),
     ],
 )
 def test_batches_and_epochs_follow_from_the_pairs(pairs, batch_size, epochs):
