@@ -12,11 +12,17 @@ from mmkeras.unreadable_pictures import UnreadablePictures
 
 
 @pytest.fixture(autouse=True)
-def read(monkeypatch):
-    """The names of the files that were read, as a list that fills."""
+def read(monkeypatch, tmp_path):
+    """The names of this test's files that were read, as a list that fills: servers of other tests may read theirs."""
     names = []
     original = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda self: names.append(self.name) or original(self))
+
+    def noted(self):
+        if self.is_relative_to(tmp_path):
+            names.append(self.name)
+        return original(self)
+
+    monkeypatch.setattr(Path, "read_bytes", noted)
     return names
 
 

@@ -35,7 +35,7 @@ inputs = keras.Input((4, 6, 3))
 outputs = keras.layers.Dense(5)(keras.layers.Flatten()(inputs))
 backbone = keras.Model(inputs, outputs)
 backbone.set_weights([np.arange(360, dtype="float32").reshape(72, 5) % 7 / 100, np.zeros(5, "float32")])
-loader = Slow(backbone, ImagePreprocessor(4, 6), 0, place / "cache")
+loader = Slow(backbone, ImagePreprocessor(4, 6), place / "cache")
 paths = [place / f"{row}.png" for row in range(first, last)]
 read.clear()
 print("start", flush=True)

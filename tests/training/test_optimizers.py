@@ -66,6 +66,7 @@ def runner_of(tmp_path):
             changed |= {"data": "glyphs", "targets": "", "limit": 4}
         else:
             changed |= {"augment_shift": 0}
+        changed |= {} if recipe.epochs else {"epochs": 3}  # which it leaves to the data
         given = recipe.given
         recipe = dataclasses.replace(recipe, **changed)
         object.__setattr__(recipe, "given", given)
@@ -86,6 +87,7 @@ def expected_rate(settings, total, step, steps_per_epoch):
     if settings.decay == "halving":
         return peak * 0.5 ** (step // (settings.halving_epochs * steps_per_epoch))
     warmup = settings.warmup_steps if settings.warmup_steps < total else total // 10
+    warmup = round(settings.warmup_share * total) if settings.warmup_share else warmup
     if step < warmup:
         return peak * step / warmup
     share = min(1.0, (step - warmup) / (total - warmup))
