@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mmkeras.errors import MmkerasError
 
-MOST_TOLD = 5  # pictures that the message spells out
+MOST_TOLD = 5  # problems that a message spells out
+
+
+def first_told(problems: Sequence[str]) -> list[str]:
+    """Return the lines of a message about problems: all of them, or the first five and how many more there are."""
+    more = [f"... and {len(problems) - MOST_TOLD} more"] if len(problems) > MOST_TOLD else []
+    return [*problems[:MOST_TOLD], *more]
 
 
 class UnreadablePictures(MmkerasError):
@@ -29,10 +35,7 @@ class UnreadablePictures(MmkerasError):
 
     def __init__(self, reasons: Mapping[int, str]) -> None:
         self.reasons = {row: reasons[row] for row in sorted(reasons)}
-        lines = list(self.reasons.values())
-        if len(lines) > MOST_TOLD:
-            lines[MOST_TOLD:] = [f"... and {len(lines) - MOST_TOLD} more"]
-        super().__init__("\n".join(lines))
+        super().__init__("\n".join(first_told(list(self.reasons.values()))))
 
     def __reduce__(self) -> tuple[type[UnreadablePictures], tuple[dict[int, str]]]:
         return type(self), (self.reasons,)

@@ -142,6 +142,8 @@ class CaptionedPictures:
             MmkerasError: no such split; more unreadable pictures than `skip_unreadable`; a split without pictures or
                 without captions; no label at all where there are targets.
         """
+        if isinstance(names, str):
+            raise MmkerasError(f"Expected a list of names of splits. Received: {names!r}; write [{names!r}]")
         chosen = [self._items(name, limit) for name in names]
         pictures = [name for items in chosen for name in items if isinstance(name, str)]
         images, shown, lost = self._load(pictures, loader, unread)

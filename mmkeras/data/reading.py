@@ -16,10 +16,10 @@ from mmkeras.data.layouts import find_layout
 from mmkeras.data.missing_pictures import where_it_lies
 from mmkeras.data.picture_copies import copies
 from mmkeras.data.picture_loader import PictureLoader
-from mmkeras.data.records import MOST_TOLD, Targets, check_left_out, read_records
+from mmkeras.data.records import Targets, check_left_out, read_records
 from mmkeras.data.split_names import canonical_split, drawn_splits
 from mmkeras.errors import MmkerasError
-from mmkeras.unreadable_pictures import UnreadablePictures
+from mmkeras.unreadable_pictures import MOST_TOLD, UnreadablePictures
 
 
 def read(
@@ -64,6 +64,7 @@ def read(
         >>> data.counts
         {'train': 1598, 'dev': 203, 'test': 199}
     """
+    _check_arguments(source, images, skip_unreadable, memory_mib)
     layout = find_layout(Path(source))
     records, problems, count = read_records(layout, targets)
     names = list(dict.fromkeys(record.image for record in records if record.image is not None))
@@ -99,6 +100,16 @@ def read(
         layout.title,
         layout.unused,
     )
+
+
+def _check_arguments(source, images, skip_unreadable, memory_mib):
+    for name, value in (("source", source), ("images", images)):
+        if not isinstance(value, (str, os.PathLike)) and (value is not None or name == "source"):
+            raise MmkerasError(f"Expected a path. Received: {name}={value!r}")
+    if not 0 <= skip_unreadable <= 1:
+        raise MmkerasError(f"Expected a share from 0 to 1. Received: skip_unreadable={skip_unreadable!r}")
+    if memory_mib < 0:
+        raise MmkerasError(f"Expected 0 or more. Received: memory_mib={memory_mib!r}")
 
 
 def _found(store, name):

@@ -10,11 +10,11 @@ from typing import Any, Literal, TypeAlias
 
 from mmkeras.data.layouts import Layout, Row
 from mmkeras.errors import MmkerasError
+from mmkeras.unreadable_pictures import first_told
 
 Targets: TypeAlias = Literal["", "category", "tags"]
 
 ADDED = {"": "", "category": ', with "label": "dog"', "tags": ', with "labels": ["dog", "beach"]'}  # by targets
-MOST_TOLD = 5  # problems of one file that a message spells out
 
 
 @dataclasses.dataclass(slots=True)
@@ -89,9 +89,7 @@ def check_left_out(problems: Sequence[str], count: int, share: float) -> None:
     """
     if len(problems) <= share * count:
         return
-    lines = list(problems[:MOST_TOLD])
-    if len(problems) > MOST_TOLD:
-        lines.append(f"... and {len(problems) - MOST_TOLD} more")
+    lines = first_told(problems)
     if len(problems) > 1 or share:
         needed = min(1.0, -(-len(problems) * 1000 // max(count, 1)) / 1000)
         cure = f"; skip_unreadable={needed:g} leaves them out" + (f", {share:g} is less" if share else "")

@@ -144,3 +144,24 @@ def test_a_picture_that_changed_is_named_after_its_batch_failed(captions):
     with pytest.raises(MmkerasError):
         reader.fetch(tf.constant([3, 4]))
     assert stored.why_unreadable() == f"Expected a readable picture file. Received: picture '{file}' ({NOT_THERE})"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"source": None}, "Expected a path. Received: source=None"),
+        ({"images": 5}, "Expected a path. Received: images=5"),
+        ({"skip_unreadable": 5}, "Expected a share from 0 to 1. Received: skip_unreadable=5"),
+        ({"skip_unreadable": -0.1}, "Expected a share from 0 to 1"),
+        ({"skip_unreadable": float("nan")}, "Expected a share from 0 to 1"),
+        ({"memory_mib": -1}, "Expected 0 or more. Received: memory_mib=-1"),
+    ],
+)
+def test_arguments_that_are_none_are_told(captions, arguments, message):
+    with pytest.raises(MmkerasError, match=message):
+        read(**{"source": captions, "images": captions.parent / "folder", **arguments})
+
+
+def test_splits_are_a_list(captions):
+    with pytest.raises(MmkerasError, match=r"Expected a list of names of splits. Received: 'train'; write \['train'\]"):
+        read(captions, captions.parent / "folder").splits("train")
