@@ -33,6 +33,7 @@ def assert_equal_runs(resumed, whole):
         if row[key] != other.get(key)
     ]
     assert resumed.file("log.csv").read_text() == whole.file("log.csv").read_text(), differ
+    whole.load_model()  # Keras finds the classes that were imported: this imports them
     models = [keras.saving.load_model(run.file("model.keras")) for run in (resumed, whole)]
     # The states of random seeds are the checkpoint's: Keras does not keep them in its files.
     variables = [[*model.weights, *model.optimizer.variables] for model in models]
