@@ -28,8 +28,8 @@ T = TypeVar("T")
 class Encoder(keras.Model):
     """A functional model from one input to a dict with `embedding` (B, D), and with `tokens` (B, T, W) if it has them.
 
-    What it takes and holds follows from its input and from the types of its layers, so that a loaded, copied or
-    hand-built encoder tells the same as the one that a preset named.
+    What it takes and holds follows from its input and from the types of its layers, those within a `Backbone` among
+    them, so that a loaded, copied or hand-built encoder tells the same as the one that a preset named.
 
     Args:
         inputs: Keras tensor: `image`, pixels (B, H, W, C) or features (B, F); `token_ids`, int (B, L); or `text`,
@@ -80,11 +80,11 @@ class Encoder(keras.Model):
 
     @property
     def blocks(self) -> list[TransformerBlock]:
-        return [layer for layer in self.layers if isinstance(layer, TransformerBlock)]
+        return [layer for layer in self._parts() if isinstance(layer, TransformerBlock)]
 
     @property
     def norms(self) -> list[FusedLayerNormalization]:
-        norms = (layer for layer in self.layers if isinstance(layer, FusedLayerNormalization))
+        norms = (layer for layer in self._parts() if isinstance(layer, FusedLayerNormalization))
         return [layer for layer in norms if not isinstance(layer, FeatureNorm)]
 
     @property
@@ -194,7 +194,14 @@ class Encoder(keras.Model):
         return self.feature_head() if len(inputs.shape) == 2 and self.takes == "pixels" else self
 
     def _only(self, *kinds):
-        return next((layer for layer in self.layers if isinstance(layer, kinds)), None)
+        return next((layer for layer in self._parts() if isinstance(layer, kinds)), None)
+
+    def _parts(self):
+        """Its layers in their order, those within a `Backbone` behind it."""
+        for layer in self.layers:
+            yield layer
+            if isinstance(layer, Backbone):
+                yield from layer.layers
 
 
 def vectors_of(encoded: Mapping[str, T]) -> dict[str, T]:
