@@ -58,9 +58,9 @@ class ImageTextModel(StagedModel):
 
     Call arguments:
         inputs: dict with `image` (B, H, W, C) or (B, F), and `token_ids` int (B, L) or `text`, strings (B,) or features
-            (B, F), as the text encoder takes them. Other keys of a batch are let through. An encoder of pictures takes
-            (B, F) too where its backbone is frozen: the features that the backbone made of them, see
-            `mmkeras.encoders.FrozenFeatures`.
+            (B, F), as the text encoder takes them. Other keys of a batch are let through. An encoder takes (B, F) too
+            where its backbone is frozen: the features that the backbone made, see `mmkeras.encoders.FrozenFeatures`
+            and `mmkeras.encoders.FrozenTexts`.
 
     Returns:
         dict: `image_embedding` and `text_embedding`, float32 (B, D), unit norm.
@@ -143,7 +143,8 @@ class ImageTextModel(StagedModel):
                 text_preprocessor = preset.build_text_preprocessor(texts)  # type: ignore[arg-type]
         own = ("image_encoder", "text_encoder", "image_preprocessor", "text_preprocessor")
         allowed = [name for name in constructor_arguments(cls) if name not in own]
-        if unknown := set(preset.arguments) - set(allowed):
+        arguments = preset.build_arguments()
+        if unknown := set(arguments) - set(allowed):
             raise MmkerasError(
                 f"Preset {preset.name}: {cls.__name__} takes {', '.join(allowed)}. "
                 f"Received: {', '.join(sorted(unknown))}"
@@ -153,7 +154,7 @@ class ImageTextModel(StagedModel):
             text_encoder=preset.build_text_encoder(text_preprocessor),
             image_preprocessor=preset.build_image_preprocessor(),
             text_preprocessor=text_preprocessor,
-            **_laid_over(preset.arguments, overrides),
+            **_laid_over(arguments, overrides),
         )
 
     @classmethod
@@ -197,10 +198,9 @@ class ImageTextModel(StagedModel):
 
     def call(self, inputs: Arrays, training: bool | None = None) -> Tensors:
         text, image = self._text_input(inputs), inputs["image"]
-        encoder = self.image_encoder.accepting(image)
         return {
-            "image_embedding": _run(encoder, image, training, self.image_encoder.trainable),
-            "text_embedding": _run(self.text_encoder, text, training, self.text_encoder.trainable),
+            "image_embedding": _run(self.image_encoder, image, training),
+            "text_embedding": _run(self.text_encoder, text, training),
         }
 
     def _text_input(self, batch):
@@ -208,7 +208,9 @@ class ImageTextModel(StagedModel):
         check_batch(batch, self.image_encoder)
         if "token_ids" in batch:
             return batch["token_ids"]
-        return batch["text"] if self.text_encoder.takes == "features" else self.batch_encoder.tokenize(batch["text"])
+        text = batch["text"]
+        features = self.text_encoder.takes == "features" or self.text_encoder.is_features(text)
+        return text if features else self.batch_encoder.tokenize(text)
 
     def ids_of(self, batch: Arrays) -> tuple[Tensor, Tensor]:
         """Return the ids by which pictures and texts of a batch answer each other, of both, see `batch_ids`."""
@@ -338,6 +340,6 @@ def _laid_over(arguments, overrides):
     return laid
 
 
-def _run(encoder, inputs, training, trainable):
+def _run(encoder, inputs, training):
     """Embed a batch; a frozen encoder drops nothing and keeps its batch statistics, whatever else trains."""
-    return encoder(inputs, training=bool(training) and trainable)["embedding"]
+    return encoder.accepting(inputs)(inputs, training=bool(training) and encoder.trainable)["embedding"]
