@@ -14,7 +14,7 @@ from mmkeras.encoders.encoder import Encoder, vectors_of
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.image import ImagePreprocessor, Picture
 from mmkeras.preprocessing.strings import StringPreprocessor
-from mmkeras.preprocessing.text import TextPreprocessor
+from mmkeras.preprocessing.tokenizer import Tokenizer
 from mmkeras.progress import Progress
 from mmkeras.tensors import Tensor, TensorLike, Vectors
 
@@ -30,7 +30,7 @@ class BatchEncoder:
         image_encoder: `Encoder`.
         text_encoder: `Encoder`.
         image_preprocessor: `ImagePreprocessor` or `None`.
-        text_preprocessor: `TextPreprocessor`, `StringPreprocessor` or `None`.
+        text_preprocessor: a `Tokenizer`, `StringPreprocessor` or `None`.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class BatchEncoder:
         image_encoder: Encoder,
         text_encoder: Encoder,
         image_preprocessor: ImagePreprocessor | None = None,
-        text_preprocessor: TextPreprocessor | StringPreprocessor | None = None,
+        text_preprocessor: Tokenizer | StringPreprocessor | None = None,
     ) -> None:
         self.image_encoder = image_encoder
         self.text_encoder = text_encoder

@@ -18,7 +18,7 @@ from mmkeras.models.checks import at_least_one
 from mmkeras.models.fused_adam import FusedAdam
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.staged_model import batch_of, part, total
-from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor
+from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, Tokenizer
 from mmkeras.tensors import Arrays, Tensor, Tensors, Vectors
 
 MODALITIES = ("image", "text")
@@ -94,7 +94,7 @@ class CMGAN(ImageTextModel):
         image_encoder: Encoder,
         text_encoder: Encoder,
         image_preprocessor: ImagePreprocessor | None = None,
-        text_preprocessor: TextPreprocessor | StringPreprocessor | None = None,
+        text_preprocessor: Tokenizer | StringPreprocessor | None = None,
         label_names: tuple[str, ...] | list[str] = (),
         multi_label: bool = False,
         autoencoder: CrossModalAutoencoder | dict[str, Any] | None = None,

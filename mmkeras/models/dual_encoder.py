@@ -12,7 +12,7 @@ from mmkeras.losses.shared_ids import share_id
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.learnt_temperature import LearntTemperature
 from mmkeras.models.staged_model import part
-from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor
+from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, Tokenizer
 from mmkeras.tensors import Arrays, Tensors
 
 
@@ -48,7 +48,7 @@ class DualEncoder(ImageTextModel):
         image_encoder: Encoder,
         text_encoder: Encoder,
         image_preprocessor: ImagePreprocessor | None = None,
-        text_preprocessor: TextPreprocessor | StringPreprocessor | None = None,
+        text_preprocessor: Tokenizer | StringPreprocessor | None = None,
         temperature: LearntTemperature | dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:

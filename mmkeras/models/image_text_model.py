@@ -20,7 +20,13 @@ from mmkeras.models.batch_encoder import BatchEncoder, Pictures, Texts
 from mmkeras.models.batch_ids import batch_ids
 from mmkeras.models.preset import Preset
 from mmkeras.models.staged_model import StagedModel
-from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor  # noqa: F401
+from mmkeras.preprocessing import (  # noqa: F401
+    ImagePreprocessor,
+    StringPreprocessor,
+    TextPreprocessor,
+    Tokenizer,
+    WordPieceTokenizer,
+)
 from mmkeras.tensors import Array, Arrays, Tensor, Tensors, Vectors
 
 if TYPE_CHECKING:
@@ -45,7 +51,7 @@ class ImageTextModel(StagedModel):
         image_encoder: `Encoder` from `image` to a dict with `embedding` (B, D).
         text_encoder: `Encoder` from `token_ids`, strings or features (B, F) to a dict with `embedding` (B, D).
         image_preprocessor: `ImagePreprocessor`; `None` for models over feature vectors.
-        text_preprocessor: `TextPreprocessor`; `None` for models over feature vectors, or only given `token_ids`.
+        text_preprocessor: a `Tokenizer`; `None` for models over feature vectors, or only given `token_ids`.
 
     Attributes:
         temperature: `LearntTemperature` of the contrast; `None` where nothing is learnt by one.
@@ -87,7 +93,7 @@ class ImageTextModel(StagedModel):
         image_encoder: Encoder,
         text_encoder: Encoder,
         image_preprocessor: ImagePreprocessor | None = None,
-        text_preprocessor: TextPreprocessor | StringPreprocessor | None = None,
+        text_preprocessor: Tokenizer | StringPreprocessor | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -114,7 +120,7 @@ class ImageTextModel(StagedModel):
         cls,
         preset: str | os.PathLike[str] | dict[str, Any] | Preset,
         texts: Iterable[str] | None = None,
-        text_preprocessor: TextPreprocessor | StringPreprocessor | None = None,
+        text_preprocessor: Tokenizer | StringPreprocessor | None = None,
         image_encoder: Encoder | None = None,
         **overrides: Any,
     ) -> Self:
@@ -123,7 +129,7 @@ class ImageTextModel(StagedModel):
         Args:
             preset: a name from `list_presets()`, the path of a JSON file, a dict, or a `Preset`.
             texts: training texts that the tokenizer is learnt from. A preset over features of texts needs neither.
-            text_preprocessor: a ready `TextPreprocessor`, in place of `texts`.
+            text_preprocessor: a ready `Tokenizer`, in place of `texts`.
             image_encoder: what `Preset.build_image_encoder` returned; built here where left out.
             **overrides: further constructor arguments, over the preset's own; of a part, those that differ.
 

@@ -18,7 +18,7 @@ from mmkeras.errors import MmkerasError
 
 if TYPE_CHECKING:
     from mmkeras.encoders.encoder import Encoder
-    from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor
+    from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, Tokenizer
 
 PRESET_FORMAT = 2  # of the settings; raised when an older reader could misread them
 # Where an encoder kind says what its backbone is read from.
@@ -251,7 +251,7 @@ class Preset:
             )
         return build_image_encoder(**size, **encoder)
 
-    def build_text_encoder(self, text_preprocessor: "TextPreprocessor | StringPreprocessor | None" = None) -> "Encoder":
+    def build_text_encoder(self, text_preprocessor: "Tokenizer | StringPreprocessor | None" = None) -> "Encoder":
         """Return the text encoder, untrained.
 
         Args:
@@ -284,7 +284,7 @@ class Preset:
         except TypeError as error:
             raise MmkerasError(f"image_preprocessor does not take these settings: {error}") from error
 
-    def build_text_preprocessor(self, texts: Iterable[str]) -> "TextPreprocessor | StringPreprocessor":
+    def build_text_preprocessor(self, texts: Iterable[str]) -> "Tokenizer | StringPreprocessor":
         """Return the text preprocessor: one that learns its tokenizer from `texts`, or `strings` as they are.
 
         Raises:
