@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .text import gru_text_encoder as gru_text_encoder
     from .text import hub_text_encoder as hub_text_encoder
     from .text import text_cnn_encoder as text_cnn_encoder
-    from .text import transformer_text_encoder as transformer_text_encoder
+    from .transformer_text import transformer_text_encoder as transformer_text_encoder
     from .vit import copy_vit_weights as copy_vit_weights
     from .vit import vit_image_encoder as vit_image_encoder
 else:

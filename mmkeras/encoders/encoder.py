@@ -11,7 +11,10 @@ from mmkeras.encoders.backbone import Backbone
 from mmkeras.encoders.embedding_head import FeatureNorm, PublishedProjection
 from mmkeras.encoders.hub import HubLayer
 from mmkeras.errors import MmkerasError
+from mmkeras.layers.attention_pooling import AttentionPooling
+from mmkeras.layers.end_token_pooling import EndTokenPooling
 from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
+from mmkeras.layers.last_token_pooling import LastTokenPooling
 from mmkeras.layers.patch_embedding import PatchEmbedding
 from mmkeras.layers.prepend_token import PrependToken
 from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
@@ -41,7 +44,12 @@ class Encoder(keras.Model):
         token_embedding: its `TokenAndPositionEmbedding` or `keras.layers.Embedding`; `None` without one.
         class_token: the `PrependToken` that puts an id before every text; `None` where nothing does.
         blocks: its `TransformerBlock`s, a list in their order.
-        norm: the `FusedLayerNormalization` before or after its blocks; `None` without one.
+        norms: the `FusedLayerNormalization`s before and after its blocks, a list in their order.
+        norm: the first of them; `None` without one.
+        pooling: its `AttentionPooling`; `None` without one.
+        end_token: the `EndTokenPooling` that finds where a text ends; `None` without one.
+        padding_counts: whether the embedding follows from what stands behind a text's ids too, as in SigLIP, so that
+            texts have to be padded as the published model's were: a bool.
         pretrained: the layer that holds a published network, a `Backbone` or a `HubLayer`; `None` without one.
 
     Example:
@@ -75,9 +83,25 @@ class Encoder(keras.Model):
         return [layer for layer in self._whole if isinstance(layer, TransformerBlock)]
 
     @property
-    def norm(self) -> FusedLayerNormalization | None:
+    def norms(self) -> list[FusedLayerNormalization]:
         norms = (layer for layer in self._whole if isinstance(layer, FusedLayerNormalization))
-        return next((layer for layer in norms if not isinstance(layer, FeatureNorm)), None)
+        return [layer for layer in norms if not isinstance(layer, FeatureNorm)]
+
+    @property
+    def norm(self) -> FusedLayerNormalization | None:
+        return next(iter(self.norms), None)
+
+    @property
+    def pooling(self) -> AttentionPooling | None:
+        return self._only(AttentionPooling)
+
+    @property
+    def end_token(self) -> EndTokenPooling | None:
+        return self._only(EndTokenPooling)
+
+    @property
+    def padding_counts(self) -> bool:
+        return self._only(LastTokenPooling) is not None
 
     @property
     def pretrained(self) -> Backbone | HubLayer | None:
@@ -94,7 +118,7 @@ class Encoder(keras.Model):
         return vectors_of(self.output)
 
     def ids_of_tokens(self, token_ids: TensorLike) -> Tensor:
-        """Return the ids that stand behind `tokens`: 0 where there is none, the class token's first.
+        """Return the ids that stand behind `tokens`, the class token's first; see `mask_of_tokens` for which count.
 
         Args:
             token_ids: int (B, L), what the encoder takes.
@@ -103,11 +127,32 @@ class Encoder(keras.Model):
             int (B, T), an id for each of the T `tokens`.
 
         Example:
-            >>> fused = fusion(text_encoder(ids)["tokens"], patches, mask=text_encoder.ids_of_tokens(ids) != 0)
+            >>> text_encoder.ids_of_tokens([[7, 9, 0]])  # of a BERT that puts id 2 before them
+            [[2, 7, 9, 0]]
         """
         if self.class_token is None:
             return keras.ops.convert_to_tensor(token_ids)
         return self.class_token(token_ids)
+
+    def mask_of_tokens(self, token_ids: TensorLike) -> Tensor:
+        """Return where `tokens` are of a text: all but padding, whose id is 0.
+
+        Two kinds of encoders give 0 no meaning: one that finds a text's end, where a text is what stands up to there;
+        and one whose padding counts, where all of it is the text.
+
+        Args:
+            token_ids: int (B, L), what the encoder takes.
+
+        Returns:
+            bool (B, T), for each of the T `tokens`.
+
+        Example:
+            >>> fused = fusion(text_encoder(ids)["tokens"], patches, mask=text_encoder.mask_of_tokens(ids))
+        """
+        ids = self.ids_of_tokens(token_ids)
+        if self.end_token is not None:
+            return self.end_token.mask_of(ids)
+        return keras.ops.ones_like(ids, dtype="bool") if self.padding_counts else keras.ops.not_equal(ids, 0)
 
     # --- A frozen backbone: the encoder as two models, from items to features and from features to the embedding ---
 

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from mmkeras.encoders.checkpoints.finding import is_checkpoint
+from mmkeras.encoders.checkpoints.names import is_checkpoint
 from mmkeras.errors import MmkerasError
 
 if TYPE_CHECKING:

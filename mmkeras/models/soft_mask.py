@@ -127,8 +127,11 @@ class SoftMask(ImageTextModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(image_encoder, text_encoder, image_preprocessor, text_preprocessor, **kwargs)
-        if image_encoder.patches is None:
-            raise MmkerasError("Expected image_encoder of kind 'vit', with a class token. Received: one without one")
+        patches = image_encoder.patches
+        if patches is None or not patches.use_class_token or patches.registers:
+            raise MmkerasError(
+                "Expected image_encoder of kind 'vit', with a class token and no registers. Received: another"
+            )
         if not text_encoder.blocks or not text_encoder.blocks[0].post_norm:
             raise MmkerasError("Expected text_encoder of kind 'bert', with a class token. Received: one without one")
         self.loss_weights = {**dict.fromkeys(LOSSES, 1.0), **(loss_weights or {})}
@@ -191,13 +194,9 @@ class SoftMask(ImageTextModel):
             "image_tokens": image["tokens"],
             "text_tokens": text["tokens"],
             "token_ids": token_ids,
-            "mask": self._mask_of(token_ids),
+            "mask": self.text_encoder.mask_of_tokens(token_ids),
             **targets,
         }
-
-    def _mask_of(self, token_ids):
-        """Where there is a token, the class token among them: bool (B, T)."""
-        return ops.not_equal(self.text_encoder.ids_of_tokens(token_ids), 0)
 
     def match(self, images: Array, token_ids: Array) -> Tensor:
         """Score pairs by the fusion encoder: the probability, float32 (B,), that a text describes its image."""
@@ -306,13 +305,13 @@ class SoftMask(ImageTextModel):
         if targets is None:  # the other losses saw the whole text
             ids, targets = self.token_masking(self._text_input(batch))
             tokens = self.text_encoder(ids, training=training and self.text_encoder.trainable)["tokens"]
-            fused = self.fusion({**encoded, "text_tokens": tokens, "mask": self._mask_of(ids)}, training=training)
+            fused = self.fusion({**encoded, "text_tokens": tokens}, training=training)  # as many words as before
         logits = _word_logits(self.text_encoder, self.language_head, fused, targets, training)
         answers = (logits,)
         if self.teacher.alpha:
             copies = self.teacher.copies
             tokens = copies["text_encoder"](ids, training=False)["tokens"]
-            tokens = copies["fusion"](tokens, taught["image_tokens"], self._mask_of(ids), training=False)
+            tokens = copies["fusion"](tokens, taught["image_tokens"], encoded["mask"], training=False)
             taught_logits = _word_logits(copies["text_encoder"], copies["language_head"], tokens, targets)
             answers = (logits, ops.stop_gradient(taught_logits), self.teacher.alpha_now)
         # The sum of one number; without a hidden word in the batch Keras hands back none.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mmkeras.encoders.checkpoints import Checkpoint
-from mmkeras.encoders.checkpoints.finding import find_checkpoint, revision_of
+from mmkeras.encoders.checkpoints.names import find_checkpoint, revision_of
 from mmkeras.errors import MmkerasError
 from mmkeras.models.preset import Preset
 

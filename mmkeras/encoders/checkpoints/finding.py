@@ -1,90 +1,56 @@
-"""Finding a published model: a folder, or a name under which it is downloaded once."""
+"""Which family a folder is of."""
 
 from __future__ import annotations
 
-import difflib
-import os
-import re
-from pathlib import Path
-
+from mmkeras.encoders.checkpoints.bert import BERT
+from mmkeras.encoders.checkpoints.checkpoint import Checkpoint
+from mmkeras.encoders.checkpoints.clip import CLIP
+from mmkeras.encoders.checkpoints.dinov2 import DINOv2
+from mmkeras.encoders.checkpoints.model import PublishedModel
+from mmkeras.encoders.checkpoints.siglip import SigLIP
+from mmkeras.encoders.checkpoints.vit import ViT
 from mmkeras.errors import MmkerasError
-from mmkeras.missing_part_error import MissingPartError
 
-# Short names and the repositories of the Hugging Face Hub that they stand for. Any OWNER/NAME of the Hub may be given.
-NAMES = {
-    "all_minilm_l6_v2": "sentence-transformers/all-MiniLM-L6-v2",
-    "bert_base_uncased": "google-bert/bert-base-uncased",
-    "bge_small_en_v1_5": "BAAI/bge-small-en-v1.5",
-    "clip_vit_base_patch16": "openai/clip-vit-base-patch16",
-    "clip_vit_base_patch32": "openai/clip-vit-base-patch32",
-    "clip_vit_large_patch14": "openai/clip-vit-large-patch14",
-    "dinov2_base": "facebook/dinov2-base",
-    "dinov2_small": "facebook/dinov2-small",
-    "e5_small_v2": "intfloat/e5-small-v2",
-    "efficientnet_lite0": "timm/tf_efficientnet_lite0.in1k",
-    "efficientnet_lite2": "timm/tf_efficientnet_lite2.in1k",
-    "efficientnet_lite4": "timm/tf_efficientnet_lite4.in1k",
-    "siglip2_base_patch16_224": "google/siglip2-base-patch16-224",
-    "siglip2_base_patch16_256": "google/siglip2-base-patch16-256",
-    "siglip_base_patch16_224": "google/siglip-base-patch16-224",
-    "siglip_base_patch16_256": "google/siglip-base-patch16-256",
-    "vit_base_patch16_224": "google/vit-base-patch16-224",
+# By the model_type of config.json.
+FAMILIES: dict[str, type[PublishedModel]] = {
+    "bert": BERT,
+    "clip": CLIP,
+    "dinov2": DINOv2,
+    "dinov2_with_registers": DINOv2,
+    "siglip": SigLIP,
+    "vit": ViT,
 }
-# What is downloaded of a repository: nothing that runs code when it is read, as pickled weights do.
-FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md", "LICENSE*")
-MARKS = ("config.json", "weights.npz")  # one of them stands in every folder of a published model
+# What is known and not read, and what may be taken in its place.
+NOT_READ = {
+    "distilbert": "DistilBERT is built otherwise; a MiniLM of model_type 'bert' is as small",
+    "roberta": "RoBERTa counts its positions and pads otherwise than BERT; take a model of model_type 'bert'",
+    "siglip2": "that is SigLIP 2 NaFlex, for pictures of any size; its models of one size are of model_type 'siglip'",
+    "xlm-roberta": "RoBERTa counts its positions and pads otherwise than BERT; take a model of model_type 'bert'",
+}
 
 
-def is_checkpoint(name: str | os.PathLike[str]) -> bool:
-    """Return whether a name is that of a published model: a folder of one, a short name, or OWNER/NAME of the Hub.
-
-    Nothing is downloaded. A SavedModel is none.
-
-    Args:
-        name: path of a folder, or a name.
-    """
-    path = Path(name)
-    if path.exists():
-        return any((path / mark).is_file() for mark in MARKS)
-    return str(name) in NAMES or bool(re.fullmatch(r"[\w.-]+/[\w.-]+", str(name))) and not path.parent.is_dir()
-
-
-def find_checkpoint(name: str | os.PathLike[str]) -> Path:
-    """Return the folder of a published model; one that is named is downloaded into the Hub's cache first.
+def published_model(checkpoint: Checkpoint) -> PublishedModel:
+    """Return a published model as its family reads it.
 
     Args:
-        name: path of a folder, a short name of `NAMES`, or OWNER/NAME of the Hugging Face Hub.
+        checkpoint: `Checkpoint` of its folder.
+
+    Returns:
+        `PublishedModel`.
 
     Raises:
-        MmkerasError: no such folder or name, or a download that failed.
-        MissingPartError: a name, and the package `huggingface_hub` is not installed.
+        MmkerasError: a family that is not read, or settings that it cannot be built with here.
+
+    Example:
+        >>> model = published_model(Checkpoint("siglip-base-patch16-224"))
+        >>> model.family, model.image_tower().output["embedding"].shape
+        ('siglip', (None, 768))
     """
-    path = Path(name)
-    if path.exists() or not is_checkpoint(name):
-        if any((path / mark).is_file() for mark in MARKS):
-            return path
-        near = difflib.get_close_matches(str(name), NAMES, 3, 0.4)
+    kind = checkpoint.config.get("model_type")
+    if kind not in FAMILIES:
+        reason = NOT_READ.get(str(kind))
         raise MmkerasError(
-            "Expected a published model: a folder with config.json, model.safetensors and its tokenizer's files, a "
-            f"name ({', '.join(near or list(NAMES))}, ...) or OWNER/NAME of the Hugging Face Hub. "
-            f"Received: {str(name)!r}"
+            f"Expected a model_type of {', '.join(FAMILIES)} in {str(checkpoint.folder / 'config.json')!r}. "
+            f"Received: model_type={kind!r}" + (f": {reason}" if reason else "")
         )
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise MissingPartError(f"{name} is downloaded by the package huggingface_hub", "pretrained") from error
-    repository = NAMES.get(str(name), str(name))
-    try:
-        return Path(snapshot_download(repository, allow_patterns=list(FILES)))
-    except Exception as error:  # of the Hub, of the network: they have no common class
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise MmkerasError(
-            f"{repository} is not in the cache of the Hugging Face Hub and could not be downloaded: {reason}. Where "
-            "there is no network, download it elsewhere and name its folder"
-        ) from error
-
-
-def revision_of(folder: str | os.PathLike[str]) -> str:
-    """Return the commit of a folder in the Hub's cache, which is named after it; elsewhere an empty text."""
-    folder = Path(folder).absolute()
-    return folder.name if folder.parent.name == "snapshots" else ""
+    return FAMILIES[kind](checkpoint)
