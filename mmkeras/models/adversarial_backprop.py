@@ -13,10 +13,11 @@ from mmkeras.encoders.encoder import Encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.category_head import CategoryHead
 from mmkeras.losses.category import CategoryCrossentropy
+from mmkeras.models.batch_checks import batch_of
 from mmkeras.models.checks import not_negative
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.modality_adversary import ModalityAdversary
-from mmkeras.models.staged_model import batch_of, part
+from mmkeras.models.staged_model import part
 from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, Tokenizer
 from mmkeras.tensors import Array, Arrays, Tensor, Tensors
 

@@ -11,10 +11,11 @@ from mmkeras.encoders.encoder import Encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.losses.shared_ids import share_id
 from mmkeras.losses.triplet import NEGATIVES, Negatives, Triplet
+from mmkeras.models.batch_checks import batch_of
 from mmkeras.models.checks import not_negative
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.modality_adversary import ModalityAdversary
-from mmkeras.models.staged_model import batch_of, part
+from mmkeras.models.staged_model import part
 from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, Tokenizer
 from mmkeras.tensors import Arrays, Tensors
 

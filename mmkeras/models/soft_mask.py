@@ -16,6 +16,7 @@ from mmkeras.losses.image_text_contrastive import ImageTextContrastive, candidat
 from mmkeras.losses.masked_language import IGNORED, MaskedLanguageCrossentropy
 from mmkeras.losses.matching import sample_hard_negatives
 from mmkeras.losses.shared_ids import share_id
+from mmkeras.models.batch_checks import batch_of
 from mmkeras.models.batch_encoder import Pictures, Texts
 from mmkeras.models.checks import boolean, not_negative
 from mmkeras.models.image_text_model import ImageTextModel
@@ -23,7 +24,7 @@ from mmkeras.models.learnt_temperature import LearntTemperature
 from mmkeras.models.momentum_teacher import MomentumTeacher
 from mmkeras.models.pair_fusion import PairFusion
 from mmkeras.models.pair_matcher import PairMatcher
-from mmkeras.models.staged_model import batch_of, part, total
+from mmkeras.models.staged_model import part, total
 from mmkeras.models.word_masks import word_masks
 from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor, Tokenizer
 from mmkeras.tensors import Array, Arrays, Tensor, TensorLike, Tensors
@@ -327,7 +328,7 @@ class SoftMask(ImageTextModel):
                 self.teacher.follow(self.students, batch["image"].shape[0])
                 taught = self._taught(batch)
             losses = self._measured(batch, encoded, taught, training=True)
-            scaled_loss = self.optimizer.scale_loss(losses["loss"])
+            scaled_loss = self.scale_loss("main", losses["loss"])
         self.descend("main", lambda variables: tape.gradient(scaled_loss, variables))
         self.teacher.remember(taught, *self.ids_of(batch))
         self.track(losses)
@@ -336,10 +337,8 @@ class SoftMask(ImageTextModel):
 
 def _both_ways(embeddings, candidates, temperature):
     """Logits of each image with the candidates' texts, and of each text with their images."""
-    return (
-        candidate_logits(embeddings["image_embedding"], candidates["text_embedding"], temperature),
-        candidate_logits(embeddings["text_embedding"], candidates["image_embedding"], temperature),
-    )
+    directions = ("image_embedding", "text_embedding"), ("text_embedding", "image_embedding")
+    return tuple(candidate_logits(embeddings[one], candidates[other], temperature) for one, other in directions)
 
 
 def _word_logits(text_encoder, head, tokens, targets, training=False):
