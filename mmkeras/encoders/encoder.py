@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import keras
 
-from mmkeras.encoders.backbone import Backbone
+from mmkeras.encoders.backbone import Backbone, freeze_again
 from mmkeras.encoders.embedding_head import FeatureNorm, PublishedProjection
 from mmkeras.encoders.hub import HubLayer
 from mmkeras.errors import MmkerasError
@@ -57,6 +57,10 @@ class Encoder(keras.Model):
         >>> encoder.takes, encoder.patches.grid
         ('pixels', (16, 16))
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        freeze_again(self)
 
     @property
     def takes(self) -> Literal["pixels", "token_ids", "strings", "features"]:
