@@ -22,8 +22,8 @@ from mmkeras.models.preset import Preset
 from mmkeras.models.staged_model import StagedModel
 from mmkeras.preprocessing import (  # noqa: F401
     ImagePreprocessor,
+    SentencePieceTokenizer,
     StringPreprocessor,
-    TextPreprocessor,
     Tokenizer,
     WordPieceTokenizer,
 )
