@@ -20,6 +20,7 @@ from mmkeras.models.batch_encoder import BatchEncoder, Pictures, Texts
 from mmkeras.models.batch_ids import batch_ids
 from mmkeras.models.preset import Preset
 from mmkeras.models.staged_model import StagedModel
+from mmkeras.models.sub_batches import Tower
 from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor  # noqa: F401
 from mmkeras.tensors import Array, Arrays, Tensor, Tensors, Vectors
 
@@ -196,12 +197,23 @@ class ImageTextModel(StagedModel):
         self.built = True
 
     def call(self, inputs: Arrays, training: bool | None = None) -> Tensors:
+        towers = self.towers(inputs, bool(training))
+        return {f"{side}_embedding": one.encoder(one.rows, training=one.training)["embedding"] for side, one in towers}
+
+    def towers(self, inputs: Arrays, training: bool) -> list[tuple[str, Tower]]:
+        """Return `"image"` and `"text"`, each with its `Tower`: what embeds a batch, and what of it is embedded.
+
+        A frozen encoder drops nothing and keeps its batch statistics, whatever else trains.
+
+        Args:
+            inputs: see the call.
+            training: whether this is a step of training.
+        """
         text, image = self._text_input(inputs), inputs["image"]
-        encoder = self.image_encoder.accepting(image)
-        return {
-            "image_embedding": _run(encoder, image, training, self.image_encoder.trainable),
-            "text_embedding": _run(self.text_encoder, text, training, self.text_encoder.trainable),
-        }
+        return [
+            ("image", Tower(self.image_encoder.accepting(image), image, training and self.image_encoder.trainable)),
+            ("text", Tower(self.text_encoder, text, training and self.text_encoder.trainable)),
+        ]
 
     def _text_input(self, batch):
         """What the text encoder takes of a batch, which is checked."""
@@ -336,8 +348,3 @@ def _laid_over(arguments, overrides):
         both = isinstance(value, dict) and isinstance(laid.get(name), dict)
         laid[name] = laid[name] | value if both else value
     return laid
-
-
-def _run(encoder, inputs, training, trainable):
-    """Embed a batch; a frozen encoder drops nothing and keeps its batch statistics, whatever else trains."""
-    return encoder(inputs, training=bool(training) and trainable)["embedding"]
