@@ -17,6 +17,7 @@ from mmkeras.data.pipeline import (
 )
 from mmkeras.data.stored_pictures import StoredPictures
 from mmkeras.errors import MmkerasError
+from mmkeras.models.adapters import adapters_are_trained
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.role_model import BACKBONES
 from mmkeras.printable import mmkeras_command
@@ -127,12 +128,13 @@ class StageRunner:
                 reach no optimizer.
         """
         before = self.model.stage_settings()
-        reached, active = set(), set()
+        reached, active, tuned = set(), set(), False
         for stage in self.recipe.training_stages:
             self.model.set_stage(stage.trains, **stage.arguments)
             if stage.epochs:
                 reached |= self._reached(stage)
                 active |= set(_active(self.model, stage))
+                tuned |= adapters_are_trained(self.model)
                 self._note_warmup(stage)
         self.model.restore_stage(before)
         written = self.recipe.given.get("", set())
@@ -143,6 +145,11 @@ class StageRunner:
                 f"gives it. Leave {lost[0]} out, or change it there"
             )
         tables = {role for stage in self.recipe.training_stages for role in stage.optimizers}
+        if self.recipe.lora_rank and not tuned:
+            raise MmkerasError(
+                "lora_rank reaches nothing: no stage trains a pretrained network. Put image_backbone or text_backbone "
+                "into the trains of a stage, or leave lora_rank out"
+            )
         if BACKBONES in tables - active:
             raise MmkerasError(
                 f"optimizers.{BACKBONES} reaches nothing: no stage trains a pretrained network. Put image_backbone or "
