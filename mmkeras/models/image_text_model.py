@@ -20,6 +20,7 @@ from mmkeras.models.batch_encoder import BatchEncoder, Pictures, Texts
 from mmkeras.models.batch_ids import batch_ids
 from mmkeras.models.preset import Preset
 from mmkeras.models.staged_model import StagedModel
+from mmkeras.models.sub_batches import Tower
 from mmkeras.preprocessing import (  # noqa: F401
     ImagePreprocessor,
     SentencePieceTokenizer,
@@ -203,11 +204,23 @@ class ImageTextModel(StagedModel):
         self.built = True
 
     def call(self, inputs: Arrays, training: bool | None = None) -> Tensors:
+        towers = self.towers(inputs, bool(training))
+        return {f"{side}_embedding": one.encoder(one.rows, training=one.training)["embedding"] for side, one in towers}
+
+    def towers(self, inputs: Arrays, training: bool) -> list[tuple[str, Tower]]:
+        """Return `"image"` and `"text"`, each with its `Tower`: what embeds a batch, and what of it is embedded.
+
+        A frozen encoder drops nothing and keeps its batch statistics, whatever else trains.
+
+        Args:
+            inputs: see the call.
+            training: whether this is a step of training.
+        """
         text, image = self._text_input(inputs), inputs["image"]
-        return {
-            "image_embedding": _run(self.image_encoder, image, training),
-            "text_embedding": _run(self.text_encoder, text, training),
-        }
+        return [
+            ("image", Tower(self.image_encoder.accepting(image), image, training and self.image_encoder.trainable)),
+            ("text", Tower(self.text_encoder.accepting(text), text, training and self.text_encoder.trainable)),
+        ]
 
     def _text_input(self, batch):
         """What the text encoder takes of a batch, which is checked."""
@@ -344,8 +357,3 @@ def _laid_over(arguments, overrides):
         both = isinstance(value, dict) and isinstance(laid.get(name), dict)
         laid[name] = laid[name] | value if both else value
     return laid
-
-
-def _run(encoder, inputs, training):
-    """Embed a batch; a frozen encoder drops nothing and keeps its batch statistics, whatever else trains."""
-    return encoder.accepting(inputs)(inputs, training=bool(training) and encoder.trainable)["embedding"]
