@@ -5,6 +5,8 @@ import keras
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 
+PROJECTION = "projection"  # of a Dense among others: its name, under which it is saved, is all that tells it
+
 
 @keras.saving.register_keras_serializable("mmkeras")
 class FeatureNorm(FusedLayerNormalization):
@@ -37,7 +39,7 @@ def embedding_head(features, embedding_dim, batch_norm=True):
     """
     if embedding_dim is None:
         return keras.layers.Identity(dtype="float32", name="features")(features)
-    projected = keras.layers.Dense(embedding_dim, use_bias=not batch_norm, name="projection")(features)
+    projected = keras.layers.Dense(embedding_dim, use_bias=not batch_norm, name=PROJECTION)(features)
     if batch_norm:
         # Centred and scaled by the modality's own batch statistics, which takes out the offset that two encoders start
         # with between them: embeddings of each modality fill the sphere, not a cone of it.

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 import keras
 
 from mmkeras.encoders.backbone import Backbone, freeze_again
-from mmkeras.encoders.embedding_head import FeatureNorm, PublishedProjection
+from mmkeras.encoders.embedding_head import PROJECTION, FeatureNorm, PublishedProjection
 from mmkeras.encoders.hub import HubLayer
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.attention_pooling import AttentionPooling
@@ -46,6 +46,7 @@ class Encoder(keras.Model):
         blocks: its `TransformerBlock`s, a list in their order.
         norms: the `FusedLayerNormalization`s before and after its blocks, a list in their order.
         norm: the first of them; `None` without one.
+        projection: the `keras.layers.Dense` that makes the embedding of features; `None` with `embedding_dim` null.
         pooling: its `AttentionPooling`; `None` without one.
         end_token: the `EndTokenPooling` that finds where a text ends; `None` without one.
         padding_counts: whether the embedding follows from what stands behind a text's ids too, as in SigLIP, so that
@@ -94,6 +95,10 @@ class Encoder(keras.Model):
     @property
     def norm(self) -> FusedLayerNormalization | None:
         return next(iter(self.norms), None)
+
+    @property
+    def projection(self) -> keras.layers.Dense | None:
+        return next((layer for layer in self.layers if layer.name == PROJECTION), None)
 
     @property
     def pooling(self) -> AttentionPooling | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 import keras
 from keras import ops
 
-from mmkeras._config import constructor_arguments
+from mmkeras._config import constructor_arguments, laid_over
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.image import build_image_encoder  # noqa: F401 - for the names that a model's file may hold
 from mmkeras.encoders.text import build_text_encoder  # noqa: F401
@@ -161,7 +161,7 @@ class ImageTextModel(StagedModel):
             text_encoder=preset.build_text_encoder(text_preprocessor),
             image_preprocessor=preset.build_image_preprocessor(),
             text_preprocessor=text_preprocessor,
-            **_laid_over(arguments, overrides),
+            **laid_over(arguments, overrides),
         )
 
     @classmethod
@@ -348,12 +348,3 @@ def _serialized(value):
 
 def _is_serialized(value):
     return isinstance(value, dict) and {"class_name", "config"} <= set(value)
-
-
-def _laid_over(arguments, overrides):
-    """A preset's arguments with others over them; of a part, which both give as a dict, those that differ."""
-    laid = dict(arguments)
-    for name, value in overrides.items():
-        both = isinstance(value, dict) and isinstance(laid.get(name), dict)
-        laid[name] = laid[name] | value if both else value
-    return laid

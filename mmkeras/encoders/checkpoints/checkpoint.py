@@ -28,7 +28,7 @@ SETTINGS = (
 )
 CONVERSION = (
     'python -c "import torch; from safetensors.torch import save_file; '
-    "arrays = torch.load('{file}', map_location='cpu', weights_only=True); "
+    "arrays = torch.load('{file}', map_location='cpu', weights_only=True); arrays = arrays.get('model', arrays); "
     "save_file({{name: array.clone() for name, array in arrays.items()}}, 'model.safetensors')\""
 )
 
