@@ -7,6 +7,7 @@ from mmkeras._lazy import lazy_exports
 if TYPE_CHECKING:
     from .bag_of_tokens import bag_of_tokens_encoder as bag_of_tokens_encoder
     from .bert import bert_text_encoder as bert_text_encoder
+    from .efficientnet_lite import efficientnet_lite_tower as efficientnet_lite_tower
     from .embedding_head import FeatureNorm as FeatureNorm
     from .encoder import Encoder as Encoder
     from .frozen_features import FrozenFeatures as FrozenFeatures
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .image import conv_image_encoder as conv_image_encoder
     from .image import feature_mlp_encoder as feature_mlp_encoder
     from .image import hub_image_encoder as hub_image_encoder
+    from .mobilenet_v2 import mobilenet_v2_tower as mobilenet_v2_tower
     from .position_embedding import resize_position_embedding as resize_position_embedding
     from .pretrained_weights import load_bert as load_bert
     from .pretrained_weights import load_deit as load_deit
