@@ -8,10 +8,13 @@ from typing import Literal, TypeVar
 import keras
 
 from mmkeras.encoders.backbone import Backbone
-from mmkeras.encoders.embedding_head import FeatureNorm
+from mmkeras.encoders.embedding_head import FeatureNorm, PublishedProjection
 from mmkeras.encoders.hub import HubLayer
 from mmkeras.errors import MmkerasError
+from mmkeras.layers.attention_pooling import AttentionPooling
+from mmkeras.layers.end_token_pooling import EndTokenPooling
 from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
+from mmkeras.layers.last_token_pooling import LastTokenPooling
 from mmkeras.layers.patch_embedding import PatchEmbedding
 from mmkeras.layers.prepend_token import PrependToken
 from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
@@ -19,6 +22,7 @@ from mmkeras.layers.transformer_block import TransformerBlock
 from mmkeras.tensors import Array, Tensor, TensorLike
 
 T = TypeVar("T")
+HEADS = (FeatureNorm, PublishedProjection)  # a head begins with one of them: what stands before makes the features
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -40,7 +44,12 @@ class Encoder(keras.Model):
         token_embedding: its `TokenAndPositionEmbedding` or `keras.layers.Embedding`; `None` without one.
         class_token: the `PrependToken` that puts an id before every text; `None` where nothing does.
         blocks: its `TransformerBlock`s, a list in their order.
-        norm: the `FusedLayerNormalization` before or after its blocks; `None` without one.
+        norms: the `FusedLayerNormalization`s before and after its blocks, a list in their order.
+        norm: the first of them; `None` without one.
+        pooling: its `AttentionPooling`; `None` without one.
+        end_token: the `EndTokenPooling` that finds where a text ends; `None` without one.
+        padding_counts: whether the embedding follows from what stands behind a text's ids too, as in SigLIP, so that
+            texts have to be padded as the published model's were: a bool.
         pretrained: the layer that holds a published network, a `Backbone` or a `HubLayer`; `None` without one.
 
     Example:
@@ -71,12 +80,28 @@ class Encoder(keras.Model):
 
     @property
     def blocks(self) -> list[TransformerBlock]:
-        return [layer for layer in self.layers if isinstance(layer, TransformerBlock)]
+        return [layer for layer in self._whole if isinstance(layer, TransformerBlock)]
+
+    @property
+    def norms(self) -> list[FusedLayerNormalization]:
+        norms = (layer for layer in self._whole if isinstance(layer, FusedLayerNormalization))
+        return [layer for layer in norms if not isinstance(layer, FeatureNorm)]
 
     @property
     def norm(self) -> FusedLayerNormalization | None:
-        norms = (layer for layer in self.layers if isinstance(layer, FusedLayerNormalization))
-        return next((layer for layer in norms if not isinstance(layer, FeatureNorm)), None)
+        return next(iter(self.norms), None)
+
+    @property
+    def pooling(self) -> AttentionPooling | None:
+        return self._only(AttentionPooling)
+
+    @property
+    def end_token(self) -> EndTokenPooling | None:
+        return self._only(EndTokenPooling)
+
+    @property
+    def padding_counts(self) -> bool:
+        return self._only(LastTokenPooling) is not None
 
     @property
     def pretrained(self) -> Backbone | HubLayer | None:
@@ -93,7 +118,7 @@ class Encoder(keras.Model):
         return vectors_of(self.output)
 
     def ids_of_tokens(self, token_ids: TensorLike) -> Tensor:
-        """Return the ids that stand behind `tokens`: 0 where there is none, the class token's first.
+        """Return the ids that stand behind `tokens`, the class token's first; see `mask_of_tokens` for which count.
 
         Args:
             token_ids: int (B, L), what the encoder takes.
@@ -102,25 +127,46 @@ class Encoder(keras.Model):
             int (B, T), an id for each of the T `tokens`.
 
         Example:
-            >>> fused = fusion(text_encoder(ids)["tokens"], patches, mask=text_encoder.ids_of_tokens(ids) != 0)
+            >>> text_encoder.ids_of_tokens([[7, 9, 0]])  # of a BERT that puts id 2 before them
+            [[2, 7, 9, 0]]
         """
         if self.class_token is None:
             return keras.ops.convert_to_tensor(token_ids)
         return self.class_token(token_ids)
 
-    # --- A frozen backbone: the encoder as two models, from pixels to features and from features to the embedding ---
+    def mask_of_tokens(self, token_ids: TensorLike) -> Tensor:
+        """Return where `tokens` are of a text: all but padding, whose id is 0.
 
-    def frozen_backbone(self) -> keras.Model | None:
-        """Return what turns pixels into features and never changes in training.
+        Two kinds of encoders give 0 no meaning: one that finds a text's end, where a text is what stands up to there;
+        and one whose padding counts, where all of it is the text.
+
+        Args:
+            token_ids: int (B, L), what the encoder takes.
 
         Returns:
-            `keras.Model` from `image` to features (B, F), on the encoder's own layers; `None` where the encoder has no
-            network before an MLP, or where something before the MLP trains.
+            bool (B, T), for each of the T `tokens`.
+
+        Example:
+            >>> fused = fusion(text_encoder(ids)["tokens"], patches, mask=text_encoder.mask_of_tokens(ids))
         """
-        norm = self._only(FeatureNorm)
-        if self.takes != "pixels" or norm is None:
+        ids = self.ids_of_tokens(token_ids)
+        if self.end_token is not None:
+            return self.end_token.mask_of(ids)
+        return keras.ops.ones_like(ids, dtype="bool") if self.padding_counts else keras.ops.not_equal(ids, 0)
+
+    # --- A frozen backbone: the encoder as two models, from items to features and from features to the embedding ---
+
+    def frozen_backbone(self) -> keras.Model | None:
+        """Return what turns items into features and never changes in training.
+
+        Returns:
+            `keras.Model` from the encoder's input, pixels, ids or strings, to features (B, F), on its own layers;
+            `None` where the encoder has no network before a head, or where something before the head trains.
+        """
+        head = self._only(*HEADS)
+        if self.takes == "features" or head is None:
             return None
-        backbone = keras.Model(self.input, norm.input, name="frozen_backbone")
+        backbone = keras.Model(self.input, head.input, name="frozen_backbone")
         return backbone if backbone.weights and not backbone.trainable_variables else None
 
     def feature_head(self) -> keras.Model:
@@ -133,18 +179,31 @@ class Encoder(keras.Model):
             MmkerasError: an encoder without a frozen backbone.
         """
         if self.frozen_backbone() is None:
+            taken = {"pixels": f"pixels of shape (N, {', '.join(map(str, self.input.shape[1:]))})"}
             raise MmkerasError(
-                f"Expected pixels of shape (N, {', '.join(map(str, self.input.shape[1:]))}): this image encoder "
-                "has no frozen backbone whose features it could take in their place"
+                f"Expected {taken.get(self.takes, self.takes)}: this encoder has no frozen backbone whose features it "
+                "could take in their place"
             )
-        return keras.Model(self._only(FeatureNorm).input, self.vectors, name="feature_head")
+        return keras.Model(self._only(*HEADS).input, self.vectors, name="feature_head")
+
+    def is_features(self, inputs: Array) -> bool:
+        """Return whether inputs are floats (B, F) in place of the pixels, ids or strings that the encoder takes."""
+        return self.takes != "features" and len(inputs.shape) == 2 and "float" in str(inputs.dtype)
 
     def accepting(self, inputs: Array) -> keras.Model:
         """Return the model for these inputs: the encoder, or its `feature_head` for features of its frozen backbone."""
-        return self.feature_head() if len(inputs.shape) == 2 and self.takes == "pixels" else self
+        return self.feature_head() if self.is_features(inputs) else self
 
     def _only(self, *kinds):
-        return next((layer for layer in self.layers if isinstance(layer, kinds)), None)
+        return next((layer for layer in self._whole if isinstance(layer, kinds)), None)
+
+    @property
+    def _whole(self):
+        """Its layers, and after a `Backbone` those within it."""
+        for layer in self.layers:
+            yield layer
+            if isinstance(layer, Backbone):
+                yield from layer.layers
 
 
 def vectors_of(encoded: Mapping[str, T]) -> dict[str, T]:

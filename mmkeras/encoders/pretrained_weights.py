@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
-from collections.abc import Callable
 from typing import Any
 
-import keras
-import numpy as np
 from numpy.typing import NDArray
 
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.fusion import FusionEncoder
-from mmkeras.encoders.position_embedding import resize_position_embedding
+from mmkeras.encoders.weight_places import (
+    attention_places,
+    block_places,
+    fill,
+    first_rows,
+    linear_places,
+    norm_places,
+    patch_places,
+    position_place,
+    vector_place,
+    without_blocks_from,
+)
 from mmkeras.encoders.weights_file import read_weights
-from mmkeras.errors import MmkerasError
 from mmkeras.layers.masked_language_head import MaskedLanguageHead
 
-
-@dataclasses.dataclass(frozen=True)
-class _Place:
-    """Where an array of a file goes: its name there, its shape there, and what makes the variable's value of it."""
-
-    name: str
-    shape: tuple
-    variable: keras.Variable
-    convert: Callable
+# What files call the parts of a block, behind what names the block.
+DEIT_BLOCK = {
+    "attention_norm": "norm1",
+    "packed": "attn.qkv",
+    "output": "attn.proj",
+    "feed_forward_norm": "norm2",
+    "expand": "mlp.fc1",
+    "contract": "mlp.fc2",
+}
+BERT_BLOCK = {
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "output": "attention.output.dense",
+    "attention_norm": "attention.output.LayerNorm",
+    "expand": "intermediate.dense",
+    "contract": "output.dense",
+    "feed_forward_norm": "output.LayerNorm",
+}
 
 
 def load_deit(image_encoder: Encoder, weights: str | os.PathLike[str] | dict[str, NDArray[Any]]) -> None:
@@ -50,31 +66,16 @@ def load_deit(image_encoder: Encoder, weights: str | os.PathLike[str] | dict[str
     """
     arrays, source = _arrays(weights)
     arrays = {name: array for name, array in arrays.items() if not re.match(r"(head|head_dist)\.", name)}
-    embedding = image_encoder.patches
-    width = embedding.width
+    patches = image_encoder.patches
     places = [
-        _Place("cls_token", (1, 1, width), embedding.class_token, lambda array: array[0, 0]),
-        _positions(arrays.get("pos_embed"), embedding),
-        _Place(
-            "patch_embed.proj.weight",
-            tuple(embedding.projection.kernel.shape[axis] for axis in (3, 2, 0, 1)),
-            embedding.projection.kernel,
-            lambda array: array.transpose(2, 3, 1, 0),
-        ),
-        _Place("patch_embed.proj.bias", (width,), embedding.projection.bias, np.asarray),
-        *_norm("norm", image_encoder.norm),
+        vector_place("cls_token", patches.class_token, axes=2),
+        position_place("pos_embed", arrays.get("pos_embed"), patches),
+        *patch_places("patch_embed.proj", patches),
+        *norm_places("norm", image_encoder.norm),
     ]
     for index, block in enumerate(image_encoder.blocks):
-        at = f"blocks.{index}"
-        places += _norm(f"{at}.norm1", block.attention_norm)
-        for part, dense in enumerate(
-            (block.attention.query_dense, block.attention.key_dense, block.attention.value_dense)
-        ):
-            places += _linear(f"{at}.attn.qkv", dense, part=part, parts=3)
-        places += _linear(f"{at}.attn.proj", block.attention.output_dense, inputs=2)
-        places += _norm(f"{at}.norm2", block.feed_forward_norm)
-        places += _linear(f"{at}.mlp.fc1", block.expand) + _linear(f"{at}.mlp.fc2", block.contract)
-    _fill(places, arrays, source)
+        places += block_places(f"blocks.{index}.", DEIT_BLOCK, block)
+    fill(places, arrays, source)
 
 
 def load_bert(
@@ -82,6 +83,7 @@ def load_bert(
     weights: str | os.PathLike[str] | dict[str, NDArray[Any]],
     fusion_encoder: FusionEncoder | None = None,
     language_head: MaskedLanguageHead | None = None,
+    partial: bool = False,
 ) -> None:
     """Give a text encoder the lower blocks of a published BERT, bert-base-uncased say, and a fusion encoder the others.
 
@@ -97,6 +99,7 @@ def load_bert(
         weights: path of a `.safetensors` or `.npz` file, or a dict of its arrays.
         fusion_encoder: `FusionEncoder`, built; `None` where the text encoder has all blocks of the file.
         language_head: `MaskedLanguageHead`, built, filled from `cls.predictions`; `None` leaves that out.
+        partial: whether the file may hold more blocks than the encoders, of which the first are taken then.
 
     Raises:
         MmkerasError: a file that lacks a weight, holds one that there is no place for, or one of another shape.
@@ -113,30 +116,29 @@ def load_bert(
     arrays = {_bert_name(name): array for name, array in arrays.items()}
     arrays = {name: array for name, array in arrays.items() if not re.match(left_out, name)}
     embedding = text_encoder.token_embedding
-    table = embedding.token_embedding.embeddings
     places = [
-        _Place("embeddings.word_embeddings.weight", tuple(table.shape), table, np.asarray),
-        _rows("embeddings.position_embeddings.weight", embedding.position_embedding, arrays),
-        *_norm("embeddings.LayerNorm", text_encoder.norm),
+        vector_place("embeddings.word_embeddings.weight", embedding.token_embedding.embeddings),
+        first_rows("embeddings.position_embeddings.weight", embedding.position_embedding, arrays),
+        *norm_places("embeddings.LayerNorm", text_encoder.norm),
     ]
     if embedding.types:
-        places.append(_rows("embeddings.token_type_embeddings.weight", embedding.type_embedding, arrays))
+        places.append(first_rows("embeddings.token_type_embeddings.weight", embedding.type_embedding, arrays))
     else:
         arrays.pop("embeddings.token_type_embeddings.weight", None)
     blocks = text_encoder.blocks + (fusion_encoder.blocks if fusion_encoder else [])
+    if partial:
+        arrays = without_blocks_from(len(blocks), arrays, r"encoder\.layer\.")
     for index, block in enumerate(blocks):
-        at = f"encoder.layer.{index}"
-        places += _bert_attention(f"{at}.attention", block.attention, block.attention_norm)
-        if f"{at}.crossattention.self.query.weight" in arrays and block.cross_attention:
-            places += _bert_attention(f"{at}.crossattention", block.context_attention, block.context_norm)
-        places += _linear(f"{at}.intermediate.dense", block.expand) + _linear(f"{at}.output.dense", block.contract)
-        places += _norm(f"{at}.output.LayerNorm", block.feed_forward_norm)
+        at = f"encoder.layer.{index}."
+        places += block_places(at, BERT_BLOCK, block)
+        if f"{at}crossattention.self.query.weight" in arrays and block.cross_attention:
+            places += attention_places(f"{at}cross", BERT_BLOCK, block.context_attention)
+            places += norm_places(f"{at}crossattention.output.LayerNorm", block.context_norm)
     if language_head:
-        bias = language_head.bias
-        places += _linear("cls.predictions.transform.dense", language_head.dense)
-        places += _norm("cls.predictions.transform.LayerNorm", language_head.norm)
-        places.append(_Place("cls.predictions.bias", tuple(bias.shape), bias, np.asarray))
-    _fill(places, arrays, source)
+        places += linear_places("cls.predictions.transform.dense", language_head.dense)
+        places += norm_places("cls.predictions.transform.LayerNorm", language_head.norm)
+        places.append(vector_place("cls.predictions.bias", language_head.bias))
+    fill(places, arrays, source)
 
 
 def _arrays(weights):
@@ -147,76 +149,3 @@ def _arrays(weights):
 def _bert_name(name):
     name = name.removeprefix("bert.")
     return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
-
-
-def _bert_attention(at, attention, norm):
-    places = []
-    for part in ("query", "key", "value"):
-        places += _linear(f"{at}.self.{part}", getattr(attention, f"{part}_dense"))
-    places += _linear(f"{at}.output.dense", attention.output_dense, inputs=2)
-    return places + _norm(f"{at}.output.LayerNorm", norm)
-
-
-def _linear(name, dense, inputs=1, part=0, parts=1):
-    """Kernel and bias of a layer whose kernel has its inputs on the first axes; files have them on the last.
-
-    With `parts` the file holds several such layers in one, one under the other, of which this is number `part`.
-    """
-    kernel, bias = dense.kernel, dense.bias
-    size_in, size_out = int(np.prod(kernel.shape[:inputs])), int(np.prod(kernel.shape[inputs:]))
-    rows = slice(part * size_out, (part + 1) * size_out)
-    return [
-        _Place(
-            f"{name}.weight", (parts * size_out, size_in), kernel, lambda array: array[rows].T.reshape(kernel.shape)
-        ),
-        _Place(f"{name}.bias", (parts * size_out,), bias, lambda array: array[rows].reshape(bias.shape)),
-    ]
-
-
-def _norm(name, norm):
-    return [
-        _Place(f"{name}.weight", tuple(norm.gamma.shape), norm.gamma, np.asarray),
-        _Place(f"{name}.bias", tuple(norm.beta.shape), norm.beta, np.asarray),
-    ]
-
-
-def _rows(name, variable, arrays):
-    """A table of which the first rows are taken, as many as there are."""
-    rows, width = variable.shape
-    return _Place(name, (max(rows, len(arrays.get(name, ()))), width), variable, lambda array: array[:rows])
-
-
-def _positions(array, embedding):
-    """Position embeddings of a square grid of patches, the file's, brought to the encoder's own."""
-    patches = int(np.prod(embedding.grid)) if array is None or array.ndim != 3 else array.shape[1] - 1
-    side = round(max(patches, 0) ** 0.5)
-    # A square of the file's own size, or else only what needs no resizing.
-    grid = (side, side) if side * side == patches else embedding.grid
-    return _Place(
-        "pos_embed",
-        (1, 1 + grid[0] * grid[1], embedding.width),
-        embedding.position_embedding,
-        lambda array: resize_position_embedding(array[0], grid, embedding.grid),
-    )
-
-
-def _fill(places, arrays, source):
-    """Assign all arrays, or none where one is missing, too many or of another shape."""
-    wanted = {place.name for place in places}
-    if missing := sorted(wanted - set(arrays)):
-        hint = "The file may hold fewer blocks than the encoders have"
-        raise MmkerasError(f"Expected {_named(missing)} in {source}. {hint}")
-    if extra := sorted(set(arrays) - wanted):
-        hint = "The file may hold more blocks than the encoders have"
-        raise MmkerasError(f"There is no place for {_named(extra)} of {source}. {hint}")
-    for place in places:
-        if (shape := np.shape(arrays[place.name])) != place.shape:
-            raise MmkerasError(
-                f"Expected {place.name} of shape {place.shape}, as the encoders have it. Received: {shape} in {source}"
-            )
-    for place in places:
-        place.variable.assign(place.convert(np.asarray(arrays[place.name])))
-
-
-def _named(names):
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

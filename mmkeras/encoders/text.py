@@ -1,7 +1,7 @@
 """Text encoders. Each takes `token_ids` (B, L), 0 is padding, and returns `tokens` (B, L, W) and `embedding` (B, D).
 
-Padding is masked everywhere: more of it changes nothing. The kind `hub` takes strings (B,) and the kind `features`
-vectors (B, F), both under the name `text`; they have no tokens.
+Padding is masked: more of it changes nothing, but for an encoder that says so, see `Encoder.padding_counts`. The kind
+`hub` takes strings (B,) and the kind `features` vectors (B, F), both under the name `text`; they have no tokens.
 """
 
 from __future__ import annotations
@@ -18,52 +18,10 @@ from mmkeras.encoders.embedding_head import build_by_kind, embedding_head, hidde
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.feature_mlp import feature_mlp
 from mmkeras.encoders.hub import HubLayer, check_hub_output
+from mmkeras.encoders.pretrained import pretrained_text_encoder
+from mmkeras.encoders.transformer_text import transformer_text_encoder
 from mmkeras.errors import MmkerasError
-from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
-from mmkeras.layers.masked_pooling import MaskedMaxPooling, MaskedMeanPooling
-from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
-from mmkeras.layers.transformer_block import TransformerBlock
-
-
-def transformer_text_encoder(
-    vocabulary_size: int,
-    sequence_length: int,
-    width: int = 128,
-    depth: int = 2,
-    heads: int = 4,
-    embedding_dim: int | None = 256,
-    dropout: float = 0.1,
-    name: str = "text_encoder",
-) -> Encoder:
-    """A BERT-style transformer encoder, pre-norm, with masked mean pooling.
-
-    Args:
-        vocabulary_size: ids are 0 to `vocabulary_size` - 1.
-        sequence_length: the longest sequence, L.
-        width: W, a multiple of `heads`.
-        depth: transformer blocks.
-        heads: attention heads.
-        embedding_dim: D; `None` leaves the projection out.
-        dropout: rate in every block.
-        name: the model's name.
-
-    Returns:
-        `Encoder` from `token_ids`, int32 (B, l <= L).
-
-    Reference:
-        Devlin et al. 2019 (arXiv 1810.04805), section 3.
-    """
-    # === Layers ===
-    token_ids = keras.Input((None,), dtype="int32", name="token_ids")
-    mask = ops.not_equal(token_ids, 0)
-    x = TokenAndPositionEmbedding(vocabulary_size, sequence_length, width, name="embedding")(token_ids)
-    for index in range(depth):
-        x = TransformerBlock(heads, 4 * width, dropout, name=f"block_{index}")(x, mask)
-    tokens = FusedLayerNormalization(epsilon=1e-6, name="final_norm")(x)
-
-    # === Functional Model ===
-    pooled = MaskedMeanPooling(name="pooling")(tokens, mask)
-    return Encoder(token_ids, {"tokens": tokens, "embedding": embedding_head(pooled, embedding_dim)}, name=name)
+from mmkeras.layers.masked_pooling import MaskedMaxPooling
 
 
 def text_cnn_encoder(
@@ -253,11 +211,13 @@ TEXT_ENCODERS = {
     "text_cnn": text_cnn_encoder,
     "gru": gru_text_encoder,
     "hub": hub_text_encoder,
+    "pretrained": pretrained_text_encoder,
 }
 
 
 def build_text_encoder(
-    kind: Literal["bag_of_tokens", "bert", "features", "transformer", "text_cnn", "gru", "hub"], **settings: Any
+    kind: Literal["bag_of_tokens", "bert", "features", "transformer", "text_cnn", "gru", "hub", "pretrained"],
+    **settings: Any,
 ) -> Encoder:
     """Build a text encoder by its name in presets, one of `TEXT_ENCODERS`."""
     if kind in TEXT_ENCODERS and kind not in ("features", "hub") and settings.get("vocabulary_size", 0) is None:

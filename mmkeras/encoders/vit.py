@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 import numpy as np
@@ -15,6 +16,8 @@ from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.position_embedding import resize_position_embedding
 from mmkeras.encoders.pretrained_weights import load_deit
 from mmkeras.errors import MmkerasError
+from mmkeras.layers.activations import ActivationName
+from mmkeras.layers.attention_pooling import AttentionPooling
 from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 from mmkeras.layers.patch_embedding import PatchEmbedding
 from mmkeras.layers.transformer_block import TransformerBlock
@@ -32,7 +35,7 @@ def vit_image_encoder(
     depth: int = 12,
     token_width: int = 768,
     heads: int = 12,
-    mlp_ratio: int = 4,
+    mlp_ratio: float = 4,
     embedding_dim: int | None = 256,
     dropout: float = 0.0,
     batch_norm: bool = False,
@@ -41,22 +44,32 @@ def vit_image_encoder(
     stem: Sequence[int] = (),
     initializer_range: float | None = 0.02,
     weights: str | os.PathLike[str] | None = None,
+    pooling: Literal["class", "mean", "attention"] = "class",
+    activation: ActivationName = "gelu",
+    epsilon: float = 1e-6,
+    pre_norm: bool = False,
+    patch_bias: bool = True,
+    class_token: bool = True,
+    registers: int = 0,
+    layer_scale: float | None = None,
+    cropped: bool = False,
     name: str = "image_encoder",
 ) -> Encoder:
     """A vision transformer, pre-norm, whose class token becomes the embedding.
 
     The defaults are ViT-B/16, which `load_deit` fills; the scaling of pixels is part of the encoder. Its first token is
-    the class token, the others are the patches, row by row.
+    the class token, then come registers, if any, and the patches, row by row. What CLIP, SigLIP and DINOv2 have
+    otherwise are arguments; `mmkeras.encoders.checkpoints` builds and fills those.
 
     Args:
-        height: px, a multiple of `patch`.
-        width: px, a multiple of `patch`.
+        height: px, a multiple of `patch` unless `cropped`.
+        width: px, a multiple of `patch` unless `cropped`.
         channels: 1 or 3; `mean` and `deviation` hold one value, or one for each.
         patch: px, height and width of a patch.
         depth: transformer blocks.
         token_width: W, a multiple of `heads`.
         heads: attention heads.
-        mlp_ratio: hidden units of the feed-forward part over W.
+        mlp_ratio: hidden units of the feed-forward part over W, which are rounded.
         embedding_dim: D; `None` leaves the projection out.
         dropout: rate in every block; ViT-B/16 in ALBEF has none.
         batch_norm: whether the projection ends in batch normalisation as the other encoders' does; ALBEF's does not.
@@ -67,15 +80,26 @@ def vit_image_encoder(
         initializer_range: standard deviation of the kernels' start; `None` is Glorot, for narrow nets.
         weights: path of a file that `load_deit` fills the encoder from; `None` leaves it random. A saved encoder does
             not need it again.
+        pooling: what becomes the embedding: the `"class"` token, the `"mean"` of the patches, or what `"attention"`
+            finds in all tokens, see `AttentionPooling`.
+        activation: of the feed-forward parts, see `activation_named`.
+        epsilon: what the normalisations add to a variance.
+        pre_norm: whether the tokens are normalised before the first block too, as in CLIP.
+        patch_bias: whether the projection of patches has a bias.
+        class_token: whether there is one.
+        registers: tokens of no patch behind the class token, see `PatchEmbedding`.
+        layer_scale: where the factors of the branches begin, see `TransformerBlock`; `None` leaves them out.
+        cropped: whether pictures may be larger than the patches that they hold, see `PatchEmbedding`.
         name: the model's name.
 
     Returns:
-        `Encoder` from `image`, uint8 or float 0..255 (B, height, width, channels); `tokens` are (B, 1 + N, W).
+        `Encoder` from `image`, uint8 or float 0..255 (B, height, width, channels); `tokens` are (B, 1 + R + N, W),
+        normalised.
 
     Raises:
         ValueError: pictures that the patches do not fill, a width that the heads do not divide.
-        MmkerasError: not one mean and deviation a channel, a patch that the stem does not divide, or weights that do
-            not fit.
+        MmkerasError: not one mean and deviation a channel, a patch that the stem does not divide, a pooling that there
+            is not or that lacks its class token, or weights that do not fit.
 
     Example:
         >>> encoder = vit_image_encoder(256, 256)
@@ -92,20 +116,50 @@ def vit_image_encoder(
             f"Expected a patch that {halved} divides, as a stem of {len(stem)} convolutions halves the picture so "
             f"often. Received: patch={patch}, stem={list(stem)}"
         )
+    if pooling not in ("class", "mean", "attention") or (pooling == "class" and not class_token):
+        raise MmkerasError(
+            "Expected a pooling of 'class' (with a class token), 'mean' or 'attention'. "
+            f"Received: pooling={pooling!r}, class_token={class_token}"
+        )
     # === Layers ===
+    feed_forward = round(mlp_ratio * token_width)
     image = keras.Input((height, width, channels), name="image")
     x = _normalisation(channels, mean, deviation)(image)
     x = conv_stages(x, stem, [2] * len(stem))
-    x = PatchEmbedding(patch // halved, token_width, initializer_range, name="patch_embedding")(x)
+    x = PatchEmbedding(
+        patch // halved,
+        token_width,
+        initializer_range,
+        use_bias=patch_bias,
+        use_class_token=class_token,
+        registers=registers,
+        cropped=cropped,
+        name="patch_embedding",
+    )(x)
+    if pre_norm:
+        x = FusedLayerNormalization(epsilon=epsilon, name="pre_norm")(x)
     for index in range(depth):
         block = TransformerBlock(
-            heads, mlp_ratio * token_width, dropout, initializer_range=initializer_range, name=f"block_{index}"
+            heads,
+            feed_forward,
+            dropout,
+            epsilon=epsilon,
+            initializer_range=initializer_range,
+            activation=activation,
+            layer_scale=layer_scale,
+            name=f"block_{index}",
         )
         x = block(x)
-    tokens = FusedLayerNormalization(epsilon=1e-6, name="final_norm")(x)
+    tokens = FusedLayerNormalization(epsilon=epsilon, name="final_norm")(x)
+    if pooling == "class":
+        pooled = tokens[:, 0]
+    elif pooling == "mean":
+        pooled = layers.GlobalAveragePooling1D(name="pooling")(tokens[:, int(class_token) + registers :])
+    else:
+        pooled = AttentionPooling(heads, feed_forward, activation, epsilon, initializer_range, name="pooling")(tokens)
 
     # === Functional Model ===
-    outputs = {"tokens": tokens, "embedding": embedding_head(tokens[:, 0], embedding_dim, batch_norm)}
+    outputs = {"tokens": tokens, "embedding": embedding_head(pooled, embedding_dim, batch_norm)}
     model = Encoder(image, outputs, name=name)
     if weights is not None:
         load_deit(model, weights)
@@ -129,7 +183,7 @@ def copy_vit_weights(source: keras.Model, target: keras.Model) -> None:
     grids = [encoder.patches.grid for encoder in (source, target)]
     weights = source.get_weights()
     position = [variable.path for variable in source.weights].index(source.patches.position_embedding.path)
-    weights[position] = resize_position_embedding(weights[position], *grids)
+    weights[position] = resize_position_embedding(weights[position], *grids, source.patches.leading)
     shapes = [value.shape for value in weights], [tuple(variable.shape) for variable in target.weights]
     if shapes[0] != shapes[1]:
         raise MmkerasError("Expected two vision transformers that differ in height and width alone")

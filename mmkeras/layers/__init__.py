@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING
 from mmkeras._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from .activations import activation_named as activation_named
+    from .attention_pooling import AttentionPooling as AttentionPooling
     from .category_head import CategoryHead as CategoryHead
     from .cross_modal_autoencoder import CrossModalAutoencoder as CrossModalAutoencoder
     from .cross_modal_discriminators import CrossModalDiscriminators as CrossModalDiscriminators
     from .discriminator import Discriminator as Discriminator
+    from .end_token_pooling import EndTokenPooling as EndTokenPooling
     from .feature_queue import FeatureQueue as FeatureQueue
     from .feature_queue import gathered_from_replicas as gathered_from_replicas
     from .fused.fused_batch_normalization import FusedBatchNormalization as FusedBatchNormalization
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from .fused.fused_layer_normalization import FusedLayerNormalization as FusedLayerNormalization
     from .fused.head_dense import HeadDense as HeadDense
     from .gradient_reversal import GradientReversal as GradientReversal
+    from .last_token_pooling import LastTokenPooling as LastTokenPooling
     from .masked_language_head import MaskedLanguageHead as MaskedLanguageHead
     from .masked_pooling import MaskedMaxPooling as MaskedMaxPooling
     from .masked_pooling import MaskedMeanPooling as MaskedMeanPooling

@@ -27,6 +27,7 @@ class MultiHeadAttention(ConfigFromSignature, keras.layers.Layer):
         heads: attention heads; the width W of the tokens must be a multiple of it.
         dropout: rate in [0, 1) on the probabilities.
         initializer_range: see `kernel_initializer`.
+        causal: whether each token looks at itself and at those before it alone.
 
     Call arguments:
         tokens: (B, L, W), what asks.
@@ -54,7 +55,14 @@ class MultiHeadAttention(ConfigFromSignature, keras.layers.Layer):
         Vaswani et al. 2017 (arXiv 1706.03762), section 3.2.
     """
 
-    def __init__(self, heads: int, dropout: float = 0.0, initializer_range: float | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        heads: int,
+        dropout: float = 0.0,
+        initializer_range: float | None = None,
+        causal: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if heads < 1:
             raise ValueError(f"Expected at least one attention head. Received: heads={heads}")
@@ -63,6 +71,7 @@ class MultiHeadAttention(ConfigFromSignature, keras.layers.Layer):
         self.heads = heads
         self.dropout = dropout
         self.initializer_range = initializer_range
+        self.causal = causal
 
     def build(self, tokens_shape: Shape, context_shape: Shape | None = None) -> None:
         width = tokens_shape[-1]
@@ -106,6 +115,10 @@ class MultiHeadAttention(ConfigFromSignature, keras.layers.Layer):
         if attention_mask is not None:
             # Finite, and within float16: a row with nothing to look at stays finite.
             scores = ops.where(attention_mask[:, None, None], scores, ops.cast(-1e4, scores.dtype))
+        if self.causal:
+            places = [ops.arange(ops.shape(scores)[axis]) for axis in (2, 3)]
+            is_before = places[1][None] <= places[0][:, None]  # (L, N)
+            scores = ops.where(is_before, scores, ops.cast(-1e4, scores.dtype))
         weights = probabilities = tf.nn.softmax(scores)  # Keras' own warns of a context of one token
         if probe is not None or return_probabilities:
             probabilities = ops.cast(probabilities, self.variable_dtype)

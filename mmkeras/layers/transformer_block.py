@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+from keras import ops
 
 from mmkeras._config import ConfigFromSignature
+from mmkeras.layers.activations import ActivationName, activation_named
 from mmkeras.layers.fused.fused_dropout import FusedDropout
 from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 from mmkeras.layers.initialization import kernel_initializer
@@ -29,6 +31,10 @@ class TransformerBlock(ConfigFromSignature, keras.layers.Layer):
         cross_attention: whether the tokens look at a `context` after they looked at each other.
         epsilon: what the normalisations add to a variance.
         initializer_range: deviation that all kernels begin with, see `kernel_initializer`.
+        activation: of the feed-forward part, see `activation_named`.
+        causal: whether each token looks at itself and at those before it alone.
+        layer_scale: what each branch is multiplied by at first, feature by feature, before it is added to the tokens,
+            learnt from there (Touvron et al. 2021, arXiv 2103.17239, section 2); `None` leaves that out.
 
     Call arguments:
         tokens: (B, L, W).
@@ -44,9 +50,9 @@ class TransformerBlock(ConfigFromSignature, keras.layers.Layer):
         (B, L, W), or (B, 1, W) with `class_only`; with `return_probabilities` also float32 (B, heads, L, N).
 
     Raises:
-        ValueError: fewer than one head or hidden unit, a dropout outside [0, 1), an epsilon that is not positive, a
-            width that the heads do not divide; a context or `return_probabilities` without `cross_attention`, or that
-            without a context.
+        ValueError: fewer than one head or hidden unit, a dropout outside [0, 1), an epsilon that is not positive, an
+            unknown activation, a width that the heads do not divide; a context or `return_probabilities` without
+            `cross_attention`, or that without a context.
 
     Example:
         >>> block = TransformerBlock(heads=4, feed_forward=512, dropout=0.1)
@@ -62,6 +68,9 @@ class TransformerBlock(ConfigFromSignature, keras.layers.Layer):
         cross_attention: bool = False,
         epsilon: float = 1e-6,
         initializer_range: float | None = None,
+        activation: ActivationName = "gelu",
+        causal: bool = False,
+        layer_scale: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -73,6 +82,7 @@ class TransformerBlock(ConfigFromSignature, keras.layers.Layer):
             raise ValueError(f"Expected a rate in [0, 1). Received: dropout={dropout}")
         if epsilon <= 0:
             raise ValueError(f"Expected an epsilon above 0. Received: epsilon={epsilon}")
+        activation_named(activation)
         self.heads = heads
         self.feed_forward = feed_forward
         self.dropout = dropout
@@ -80,14 +90,17 @@ class TransformerBlock(ConfigFromSignature, keras.layers.Layer):
         self.cross_attention = cross_attention
         self.epsilon = epsilon
         self.initializer_range = initializer_range
+        self.activation = activation
+        self.causal = causal
+        self.layer_scale = layer_scale
 
     def build(self, tokens_shape: Shape, context_shape: Shape | None = None) -> None:
         self._check_context(context_shape)
         width, policy = tokens_shape[-1], self.dtype_policy
         self.attention_norm = self._norm("attention_norm")
-        self.attention = self._attention("attention")
+        self.attention = self._attention("attention", self.causal)
         self.feed_forward_norm = self._norm("feed_forward_norm")
-        self.expand = self._dense(self.feed_forward, "gelu", "expand")
+        self.expand = self._dense(self.feed_forward, activation_named(self.activation), "expand")
         self.contract = self._dense(width, None, "contract")
         self.residual_dropout = FusedDropout(self.dropout, dtype=policy, name="residual_dropout")
         self.attention_norm.build(tokens_shape)
@@ -100,6 +113,14 @@ class TransformerBlock(ConfigFromSignature, keras.layers.Layer):
         self.feed_forward_norm.build(tokens_shape)
         self.expand.build(tokens_shape)
         self.contract.build((*tokens_shape[:-1], self.feed_forward))
+        self.attention_scale = self._scale("attention_scale", width)
+        self.context_scale = self._scale("context_scale", width) if self.cross_attention else None
+        self.feed_forward_scale = self._scale("feed_forward_scale", width)
+
+    def _scale(self, name, width):
+        if self.layer_scale is None:
+            return None
+        return self.add_weight(shape=(width,), initializer=keras.initializers.Constant(self.layer_scale), name=name)
 
     def _norm(self, name):
         return FusedLayerNormalization(epsilon=self.epsilon, dtype=self.dtype_policy, name=name)
@@ -108,8 +129,10 @@ class TransformerBlock(ConfigFromSignature, keras.layers.Layer):
         kernel = kernel_initializer(self.initializer_range)
         return keras.layers.Dense(units, activation, kernel_initializer=kernel, dtype=self.dtype_policy, name=name)
 
-    def _attention(self, name):
-        return MultiHeadAttention(self.heads, self.dropout, self.initializer_range, dtype=self.dtype_policy, name=name)
+    def _attention(self, name, causal=False):
+        return MultiHeadAttention(
+            self.heads, self.dropout, self.initializer_range, causal, dtype=self.dtype_policy, name=name
+        )
 
     def _check_context(self, context):
         if (context is not None) != self.cross_attention:
@@ -136,24 +159,25 @@ class TransformerBlock(ConfigFromSignature, keras.layers.Layer):
             tokens, x = tokens[:, :1], self.attention(x[:, :1], x, attention_mask=mask, training=training)
         else:
             x = self.attention(x, attention_mask=mask, training=training)
-        tokens = self._after(self.attention_norm, tokens, x, training)
+        tokens = self._after(self.attention_norm, tokens, x, training, self.attention_scale)
         if self.cross_attention:
             x = self._before(self.context_norm, tokens, training)
             x = self.context_attention(
                 x, context, probe=probe, return_probabilities=return_probabilities, training=training
             )
             x, probabilities = x if return_probabilities else (x, None)
-            tokens = self._after(self.context_norm, tokens, x, training)
+            tokens = self._after(self.context_norm, tokens, x, training, self.context_scale)
         x = self.contract(self.expand(self._before(self.feed_forward_norm, tokens, training)))
-        tokens = self._after(self.feed_forward_norm, tokens, x, training)
+        tokens = self._after(self.feed_forward_norm, tokens, x, training, self.feed_forward_scale)
         return (tokens, probabilities) if return_probabilities else tokens
 
     def _before(self, norm, tokens, training):
         """What goes into a part of the block."""
         return tokens if self.post_norm else norm(tokens, training=training)
 
-    def _after(self, norm, tokens, branch, training):
+    def _after(self, norm, tokens, branch, training, scale):
         """What comes of the tokens and the part's output."""
+        branch = branch if scale is None else branch * ops.cast(scale, branch.dtype)
         tokens = tokens + self.residual_dropout(branch, training=training)
         return norm(tokens, training=training) if self.post_norm else tokens
 

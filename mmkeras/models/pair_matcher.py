@@ -74,7 +74,7 @@ class PairMatcher:
 
         @tf.function(reduce_retracing=True)
         def log_odds(image_tokens, text_tokens, token_ids):
-            mask = ops.not_equal(model.text_encoder.ids_of_tokens(token_ids), 0)
+            mask = model.text_encoder.mask_of_tokens(token_ids)
             encoded = {"image_tokens": image_tokens, "text_tokens": text_tokens, "mask": mask}
             return model.fusion.log_odds(encoded)
 

@@ -12,5 +12,7 @@ if TYPE_CHECKING:
     from .random_distortion import RandomDistortion as RandomDistortion
     from .strings import StringPreprocessor as StringPreprocessor
     from .text import TextPreprocessor as TextPreprocessor
+    from .tokenizer import Tokenizer as Tokenizer
+    from .wordpiece import WordPieceTokenizer as WordPieceTokenizer
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

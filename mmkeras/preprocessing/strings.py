@@ -17,7 +17,7 @@ from mmkeras.tensors import Tensor, TensorLike
 class StringPreprocessor(ConfigFromSignature):
     """Hands strings on to an encoder that holds its own tokenizer, as sentence encoders of TensorFlow Hub do.
 
-    It changes nothing but what is asked for here. It has the attributes of `TextPreprocessor` that encoders are built
+    It changes nothing but what is asked for here. It has the attributes of a `Tokenizer` that encoders are built
     with, both `None`: `vocabulary_size` and `sequence_length`.
 
     Args:

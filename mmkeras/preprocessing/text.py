@@ -17,10 +17,11 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from mmkeras.errors import MmkerasError
+from mmkeras.preprocessing.tokenizer import UNKNOWN_TEXT, Tokenizer, checked_length
 from mmkeras.tensors import Tensor, TensorLike
 
 PAD, UNKNOWN, BEGIN, END = range(4)
-SPACE, UNKNOWN_TEXT = "\u2581", "\u2047"  # as SentencePiece writes them
+SPACE = "\u2581"  # as SentencePiece writes it
 
 # The learner's sums run in this many parts, whatever the machine: another number gives other last digits.
 _LEARNER_THREADS = 4
@@ -28,7 +29,7 @@ FITTING, FITTED = 0.99, (8, 256)  # the share of texts that a fitted length hold
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class TextPreprocessor:
+class TextPreprocessor(Tokenizer):
     """Turns strings into token ids with a SentencePiece unigram model that it carries inside.
 
     The model is learnt by `train` from the training split. Its normalisation is explicit and small: A-Z become a-z,
@@ -61,20 +62,20 @@ class TextPreprocessor:
     "SentencePiece", EMNLP 2018.
     """
 
+    pad_id = PAD
+    # A text has no end of its own, so that the end's id is free to stand for hidden words.
+    special_ids = (PAD, UNKNOWN, BEGIN, END)
+    mask_id = END
+
     def __init__(self, model: bytes | str, sequence_length: int) -> None:
-        if (
-            isinstance(sequence_length, bool)
-            or not isinstance(sequence_length, (int, np.integer))
-            or sequence_length < 1
-        ):
-            raise MmkerasError(f"Expected an int of 1 or more. Received: sequence_length={sequence_length!r}")
+        sequence_length = checked_length(sequence_length)
         if isinstance(model, str):
             try:
                 model = base64.b64decode(model, validate=True)
             except ValueError as error:
                 raise MmkerasError(f"Expected `model` as bytes or base64. Received: model={model[:40]!r}...") from error
         self.model = bytes(model)
-        self.sequence_length = int(sequence_length)
+        self.sequence_length = sequence_length
         self.vocabulary_size = _check_model(self.model)
 
     @classmethod
@@ -150,27 +151,9 @@ class TextPreprocessor:
         return self._tokenizer.tokenize(texts).to_tensor(PAD, shape=[None, self.sequence_length])
 
     def normalized(self, texts: Sequence[str]) -> list[str]:
-        """Return texts as they are before they are cut into pieces: two that are equal then are one to a model.
-
-        Args:
-            texts: list of str.
-        """
         return self._pieces.normalize(list(texts))
 
-    def count_cut(self, texts: Sequence[str]) -> int:
-        """Return how many texts are longer than `sequence_length` ids, so that their ends are cut off.
-
-        Args:
-            texts: list of str.
-        """
-        return int((self.count_ids(texts) > self.sequence_length).sum())
-
     def count_ids(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Return how many ids each text has before it is cut, int64 (N,).
-
-        Args:
-            texts: list of N str.
-        """
         return np.fromiter(map(len, self._pieces.encode(list(texts))), np.int64, len(texts))
 
     def words(self, token_ids: ArrayLike) -> list[tuple[str, range]]:
@@ -202,10 +185,6 @@ class TextPreprocessor:
 
     def get_config(self) -> dict[str, Any]:
         return {"model": base64.b64encode(self.model).decode("ascii"), "sequence_length": self.sequence_length}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        return cls(**config)
 
     @functools.cached_property
     def _pieces(self):

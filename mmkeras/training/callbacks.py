@@ -65,7 +65,7 @@ class RetrievalValidation(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         data = self.data
         self.image_embedding = image = self.model.encode_image(data.images)
-        self.text_embedding = text = self.model.encode_text(data.texts)
+        self.text_embedding = text = self.model.encode_text(data.encodable_texts)
         if data.paired:
             metrics = retrieval_metrics(image, text, data.image_id, data.text_image_id)
             logs |= {f"{VALIDATION}{key}": value for key, value in metrics.items() if find_measure(key).main}

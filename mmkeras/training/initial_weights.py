@@ -57,7 +57,7 @@ def begin_with(model: ImageTextModel, start: ImageTextModel, name: str) -> None:
     patches, old_patches = (each.image_encoder.patches for each in (model, start))
     if patches and old_patches:
         place = next(row for row, (weight, _) in enumerate(values) if weight is old_patches.position_embedding)
-        resized = resize_position_embedding(values[place][1], old_patches.grid, patches.grid)
+        resized = resize_position_embedding(values[place][1], old_patches.grid, patches.grid, patches.leading)
         values[place] = (old_patches.position_embedding, resized)
     if len(targets) != len(values):
         raise MmkerasError(

@@ -183,7 +183,9 @@ class StageRunner:
         self.model.compile(optimizers=optimizers)
 
     def _fit(self, stage, lasting, first_step, end):
-        train, dev = self.data.splits(pixels="image_backbone" in stage.trains)
+        train, dev = self.data.splits(
+            pixels=self._has_trained("image_backbone", stage), strings=self._has_trained("text_backbone", stage)
+        )
         callbacks = self._callbacks(stage, *lasting, first_step, dev)
         try:
             self._fit_to(stage, callbacks, train, first_step, end)
@@ -194,6 +196,11 @@ class StageRunner:
                 f"A picture changed while the run was training on it: {reason}. Restore it, then go on with: "
                 f"{mmkeras_command('train', '--resume', self.run.folder)}"
             ) from error
+
+    def _has_trained(self, part, stage):
+        """Whether a stage or one before it trains a part: what that made of the data before does not hold any more."""
+        stages = list(self.recipe.training_stages)
+        return any(part in each.trains for each in stages[: stages.index(stage) + 1] if each.epochs)
 
     def _fit_to(self, stage, callbacks, train, first_step, end):
         steps, recipe = self.steps, self.recipe

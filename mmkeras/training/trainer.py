@@ -17,6 +17,7 @@ from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.preset import Preset
 from mmkeras.printable import printable
 from mmkeras.progress import Progress, showing_progress
+from mmkeras.training.checkpoint_record import record_checkpoints
 from mmkeras.training.data_notes import data_notes
 from mmkeras.training.data_sizes import sized
 from mmkeras.training.initial_weights import begin_with, initial_model
@@ -55,8 +56,11 @@ def _train(run, verbose):
     start = initial_model(recipe)  # before the seeds are set: it draws some too
     _prepare_process(recipe)
     preset = recipe.load_preset()
+    record_checkpoints(run, preset)
     image_encoder = preset.build_image_encoder()  # first: it tells whether data are pixels or features
-    data = RunData(run, image_encoder, preset.build_image_preprocessor())
+    # A system with a matching head reads the tokens too, of which features hold the mean.
+    frozen_features = getattr(mmkeras.models, preset.model).matcher is None
+    data = RunData(run, image_encoder, preset.build_image_preprocessor(), frozen_features)
     with Progress("Reading the data"):
         run.check_data(data.train)
     recipe = _sized(run, data.train)
@@ -143,4 +147,5 @@ def build_model(
     model = system.from_preset(preset, text_preprocessor=tokenizer, image_encoder=image_encoder, **arguments)
     if start is not None:
         begin_with(model, start, start_name)
+    data.cache_texts(model.given_encoders()["text_encoder"], tokenizer)
     return model
