@@ -104,3 +104,15 @@ def test_a_real_text_network_has_no_pictures():
         pair_arguments(minilm)
     encoder = pretrained_text_encoder(30522, 32, checkpoint=minilm, depth=1)
     assert encoder.frozen_backbone().output.shape == (None, 384) and len(encoder.blocks) == 1
+
+
+@pytest.mark.skipif("MMKERAS_DATA" not in os.environ, reason="MMKERAS_DATA names no folder of real data")
+@pytest.mark.parametrize("name, size", [("efficientnet_lite2", 260), ("mobilenet_v2", 224)])
+def test_a_folder_with_numbered_arrays_is_a_network_of_pictures(name, size):
+    folder = Path(os.environ["MMKERAS_DATA"]) / name
+    assert picture_settings(str(folder)) == {"height": size, "width": size, "aspect": "squash", "method": "bicubic"}
+    published = published_model(Checkpoint(folder))
+    assert published.family == name and list(published.checkpoint.digests) == ["weights.npz"]
+    encoder = pretrained_image_encoder(64, 64, checkpoint=str(folder), embedding_dim=8)
+    assert encoder.frozen_backbone().output.shape == (None, 1280)
+    assert published.text_tower() is None
