@@ -29,8 +29,8 @@ HEADS = (FeatureNorm, PublishedProjection)  # a head begins with one of them: wh
 class Encoder(keras.Model):
     """A functional model from one input to a dict with `embedding` (B, D), and with `tokens` (B, T, W) if it has them.
 
-    What it takes and holds follows from its input and from the types of its layers, so that a loaded, copied or
-    hand-built encoder tells the same as the one that a preset named.
+    What it takes and holds follows from its input and from the types of its layers, those within a `Backbone` among
+    them, so that a loaded, copied or hand-built encoder tells the same as the one that a preset named.
 
     Args:
         inputs: Keras tensor: `image`, pixels (B, H, W, C) or features (B, F); `token_ids`, int (B, L); or `text`,

@@ -51,7 +51,8 @@ class Checkpoint:
         arrays: dict from name to NumPy array, read when first asked for; numbers of 16 bits become float32.
         digests: dict from file name to SHA-256, a string of hexadecimal digits, of the weights and settings in the
             folder that are read.
-        licence: what the head of README.md (or MODEL_CARD.md) gives as `license`, else the first line of LICENSE that
+        licence: what the head of README.md (or MODEL_CARD.md) gives as `license`, or where that is `other` as
+            `license_name`; else the first line of LICENSE that
             has something in it, else an empty string.
 
     Raises:
@@ -69,7 +70,7 @@ class Checkpoint:
         if not self.folder.is_dir():
             raise MmkerasError(f"Expected a folder with a published model. Received: {str(folder)!r}, which is none")
         config = {} if (self.folder / NUMBERED).is_file() else self.settings("config.json")
-        if config is None:
+        if not isinstance(config, dict):
             raise MmkerasError(
                 f"Expected config.json beside the weights, as Hugging Face's folders have it. There is none in "
                 f"{str(folder)!r}"
@@ -110,9 +111,12 @@ class Checkpoint:
     def licence(self) -> str:
         for name in ("README.md", "MODEL_CARD.md"):
             head = re.match(r"---\s*\n(.*?)\n---", self._text(name), re.DOTALL)
-            field = re.search(r"^license:[ \t]*(\S.*?)\s*$", head[1], re.MULTILINE) if head else None
-            if field:
-                return field[1].strip("'\"")
+            fields = (
+                dict(re.findall(r"^(license|license_name):[ \t]*(\S.*?)\s*$", head[1], re.MULTILINE)) if head else {}
+            )
+            if "license" in fields:
+                own = fields.get("license_name", "other")
+                return (own if fields["license"] == "other" else fields["license"]).strip("'\"")
         for name in ("LICENSE", "LICENSE.txt", "LICENSE.md"):
             if lines := [line.strip() for line in self._text(name).splitlines() if line.strip()]:
                 return lines[0]

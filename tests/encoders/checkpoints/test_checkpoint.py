@@ -68,6 +68,7 @@ def test_what_is_no_such_folder_is_told(tmp_path):
             {"README.md": "---\ntags: []\n---\nlicense: no field\n", "LICENSE": "\n  Apache License\n  2.0\n"},
             "Apache License",
         ),
+        ({"README.md": "---\nlicense: other\nlicense_name: some-terms\n---\n"}, "some-terms"),
         ({"README.md": "# Card"}, ""),
     ],
 )

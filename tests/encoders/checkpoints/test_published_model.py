@@ -203,7 +203,8 @@ def test_pictures_are_made_as_the_folder_says(kind, files, expected, tmp_path):
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"size": {"longest_edge": 224}}, "size of height and width, or a shortest_edge"),
+        ({"size": {"longest_edge": 224}}, "size of height and width and no crop of it, or a shortest_edge"),
+        ({"size": {"height": 256, "width": 256}}, "crop_size={'height': 224, 'width': 224}"),
         ({"do_center_crop": False}, "do_center_crop=False"),
         ({"resample": 5}, "Received: resample=5"),
         ({"do_rescale": False}, "divided by 255"),
