@@ -52,7 +52,7 @@ def read_readme():
 CLIENT_MODULES = {
     "mmkeras": {
         *("__init__", "_lazy", "archives", "arguments", "atomic", "cli", "console", "errors", "missing_part_error"),
-        *("command_options", "limits", "printable", "progress", "progress_display", "query"),
+        *("command_options", "data_commands", "limits", "printable", "progress", "progress_display", "query"),
     },
     "mmkeras.on_device": None,
     "mmkeras.search": None,
@@ -115,11 +115,11 @@ INSTALL_REQUIRES = [
 # The embedded server's HTTP port. 3.0.1 mends what let a client confuse or busy the server (CVE-2024-49768, -49769).
 REST_REQUIRES = ["waitress>=3.0.1,<4"]
 
-# Published weights as transformers and timm keep them; .npz files need nothing.
-PRETRAINED_REQUIRES = ["safetensors>=0.5,<1"]
+# Published weights as transformers and timm keep them, and their download by name; .npz files need nothing.
+PRETRAINED_REQUIRES = ["safetensors>=0.5,<1", "huggingface_hub>=0.34,<3"]
 
-# The text encoder and the search where no TensorFlow is.
-ON_DEVICE_REQUIRES = ["ai-edge-litert>=2.3,<3", "sentencepiece>=0.2.1,<0.3"]
+# The encoders and the search where no TensorFlow is; tokenizers makes the ids of WordPiece and byte-level BPE there.
+ON_DEVICE_REQUIRES = ["ai-edge-litert>=2.3,<3", "sentencepiece>=0.2.1,<0.3", "tokenizers>=0.21,<0.24"]
 
 # Pictures and captions in Parquet files, and in what `datasets` saves.
 PARQUET_REQUIRES = ["pyarrow>=18,<26"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mmkeras.errors import MmkerasError
 
 DEFAULT_RECIPE = "photos"  # for data of the user's own
+PAIR_RECIPE = "pretrained_pair"  # for a published pair
 DEFAULT_PRESET = "photos"  # captions as people write them
 
 if TYPE_CHECKING:
@@ -45,7 +46,11 @@ def newest_run(folder: str | os.PathLike[str]) -> Path:
 
 
 def chosen_recipe(
-    what: str | None, recipe: str | None = None, images: str | None = None, settings: Sequence[str] = ()
+    what: str | None,
+    recipe: str | None = None,
+    images: str | None = None,
+    settings: Sequence[str] = (),
+    pretrained: str | None = None,
 ) -> tuple[str, str, Recipe]:
     """Return what is to be trained: a name for its run, that of the recipe, and the `Recipe`.
 
@@ -54,6 +59,7 @@ def chosen_recipe(
         recipe: the recipe for the user's data.
         images: where the pictures lie.
         settings: strings `key=value`.
+        pretrained: a published pair that the training begins with.
 
     Raises:
         MmkerasError: nothing of all that was given, or what does not go together; no such recipe.
@@ -67,6 +73,7 @@ def chosen_recipe(
             "--resume RUN"
         )
     placed = [f"image_folder={images}"] if images else []
+    placed += [f"pretrained={pretrained}"] if pretrained else []
     if what in list_recipes() or what.endswith(".toml") or not is_source(what):
         if recipe and what not in list_recipes() and not what.endswith(".toml"):
             raise MmkerasError(f"There is no file or folder {what}")
@@ -75,7 +82,7 @@ def chosen_recipe(
         return Path(what).stem, Path(what).stem, Recipe.load(what, [*placed, *settings])
     if given := [setting for setting in settings if setting.partition("=")[0] == "data"]:
         raise MmkerasError(f"Expected the data once. Received: {what} and {given[0]}")
-    recipe = recipe or DEFAULT_RECIPE
+    recipe = recipe or (PAIR_RECIPE if pretrained else DEFAULT_RECIPE)
     name = re.sub(r"\W+", "-", Path(what).resolve().name.partition(".")[0]).strip("-")
     return name or "run", Path(recipe).stem, Recipe.load(recipe, [f"data={what}", *placed, *settings])
 
@@ -124,6 +131,28 @@ def check_data_names(source: str, preset: str | None, recipe: str | None) -> tup
         chosen = Recipe.load(recipe)
         return chosen.load_preset(), chosen.train_split
     return Preset.load(preset or DEFAULT_PRESET), "train"
+
+
+def check_pair(pretrained: str, run: str | os.PathLike[str] | None, data: str) -> None:
+    """Look for a published pair that is measured or exported as it is, and for the data.
+
+    Args:
+        pretrained: the pair, a folder or a name.
+        run: a run that was given beside it.
+        data: path of the data.
+
+    Raises:
+        MmkerasError: a run beside it, no data, or one of them is not there.
+    """
+    from mmkeras.data.sources import check_source
+    from mmkeras.models.preset import Preset
+
+    if run:
+        raise MmkerasError(f"Expected a run or --from PAIR. Received: {run} and --from {pretrained}")
+    if not data:
+        raise MmkerasError(f"Expected the data with --data SOURCE. Received: --from {pretrained} alone")
+    Preset.load(PAIR_RECIPE).with_pair(pretrained)
+    check_source(data)
 
 
 def only_model(folder: str | os.PathLike[str]) -> str:

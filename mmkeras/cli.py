@@ -5,19 +5,25 @@ and mistakes are instant.
 """
 
 import io
-import json
+import re
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmkeras.arguments import check_data_names, check_names, chosen_recipe, finished_run, newest_run, only_model
-from mmkeras.atomic import check_writable, refuse_existing
+from mmkeras.arguments import (
+    check_names,
+    check_pair,
+    chosen_recipe,
+    finished_run,
+    newest_run,
+    only_model,
+)
+from mmkeras.atomic import refuse_existing
 from mmkeras.command_options import command_parser
 from mmkeras.console import (
     print_answer,
     print_comparison,
-    print_data,
     print_device,
     print_metrics,
     print_parity,
@@ -25,10 +31,11 @@ from mmkeras.console import (
     print_table,
     quiet_tensorflow,
 )
+from mmkeras.data_commands import data_check, data_pack
 from mmkeras.errors import MmkerasError
 from mmkeras.missing_part_error import MissingPartError
 from mmkeras.printable import mmkeras_command, printable
-from mmkeras.progress import Progress, showing_progress
+from mmkeras.progress import showing_progress
 
 MODELS = Path("savedmodels")
 RUNS = Path("runs")
@@ -83,11 +90,16 @@ def _recipes(options):
 
 
 def _train(options):
-    given = options.what or options.settings or options.out or options.images or options.recipe
+    names = ("what", "settings", "out", "images", "recipe", "pretrained", "image_encoder", "text_encoder")
+    given = any(getattr(options, name) for name in names)
     if options.resume and given:
         raise MmkerasError("A run goes on with its own settings, in its own folder: --resume RUN takes nothing else")
     if not options.resume:
-        name, recipe_name, recipe = chosen_recipe(options.what, options.recipe, options.images, options.settings)
+        halves = {"backbone": options.image_encoder, "text_backbone": options.text_encoder}
+        settings = [*(f"{name}={value}" for name, value in halves.items() if value), *options.settings]
+        name, recipe_name, recipe = chosen_recipe(
+            options.what, options.recipe, options.images, settings, options.pretrained
+        )
         check_names(recipe)
     from mmkeras.training.run import Run
 
@@ -115,51 +127,14 @@ def _train(options):
     return 0
 
 
-def _data_check(options):
-    preset, train_split = check_data_names(options.source, options.preset, options.recipe)
-    if options.html:
-        check_writable(options.html)
-    quiet_tensorflow()
-    from mmkeras.data import read
-    from mmkeras.training.checked_data import checked_data
-
-    targets = "" if options.targets == "none" else options.targets
-    with showing_progress(0 if options.json else "auto"):
-        data = read(options.source, options.images, targets=targets, skip_unreadable=1.0)
-        findings = checked_data(data, preset, train_split)
-        if options.html:
-            from mmkeras.evaluation.data_page import picture_sheet, write_data_page
-
-            write_data_page(options.html, findings, picture_sheet(data, findings.max_pixels))
-    if options.json:
-        print(json.dumps(findings.to_dict(), ensure_ascii=False, indent=2))
-    else:
-        print_data(findings)
-    if options.html:
-        print(f"Page: {options.html}", file=sys.stderr)
-    return findings.exit_code
-
-
-def _data_pack(options):
-    check_data_names(options.source, None, None)
-    quiet_tensorflow()
-    from mmkeras.data import pack, read
-
-    with showing_progress():
-        data = read(options.source, options.images, skip_unreadable=options.skip_unreadable)
-        with Progress("Packing pictures", sum(data.counts.values()), "picture") as bar:
-            packed = pack(data, options.to, options.size, options.shard, bar.advance)
-    if packed.left_out:
-        print(f"Left out, since they cannot be read: {len(packed.left_out):,}. The first: {packed.left_out[0]}")
-    there = packed.shards - packed.written
-    also = f" ({there:,} of them were there before)" if there else ""
-    print(f"Packed: {packed.pictures:,} pictures in {packed.shards:,} tars, {packed.bytes / 1e6:,.1f} MB{also}")
-    print(f"Next:   {mmkeras_command('train', options.to)}")
-
-
 def _evaluate(options):
     if not options.data and (options.image_folder or options.targets):
         raise MmkerasError("A run knows its own data: --image-folder and --targets go with other data, --data SOURCE")
+    if options.templates and not options.targets and options.data:
+        options.targets = "category"
+    if options.pretrained:
+        _evaluate_pair(options)
+        return
     run = finished_run(options.run or newest_run(RUNS))
     from mmkeras.data.sources import check_source
 
@@ -172,7 +147,7 @@ def _evaluate(options):
     targets = "" if options.targets == "none" else options.targets
     other = {"source": options.data, "image_folder": options.image_folder, "targets": targets}
     with showing_progress():
-        evaluation = evaluate_run(run, options.split, k_test=options.k_test, **other)
+        evaluation = evaluate_run(run, options.split, k_test=options.k_test, templates=options.templates or (), **other)
     print_metrics(f"{run.folder} on {evaluation.data.name}", evaluation.metrics)
     if not options.data:
         _tell_change(run)
@@ -183,6 +158,32 @@ def _evaluate(options):
         print("Re-ranking by match makes the results worse here: an export of this run will not do it by itself")
     _, report = evaluation_files(run, options.data, evaluation.data)
     print(f"Report: {report}\nNext:   {mmkeras_command('export', run.folder)} --to savedmodels/NAME")
+
+
+def _evaluate_pair(options):
+    """Measure a published pair as it is, on data of the user's own."""
+    run = _run_of_pair(options)
+    from mmkeras.evaluation.report.run_report import evaluate_run
+
+    with showing_progress():
+        evaluation = evaluate_run(run, options.split, templates=options.templates or ())
+    print_metrics(f"{options.pretrained} on {evaluation.data.name}, without training", evaluation.metrics)
+    print(f"Report: {run.file('report.html')}\nNext:   {mmkeras_command('export', run.folder)} --to savedmodels/NAME")
+
+
+def _run_of_pair(options):
+    """Make the run of a published pair that is not trained; its folder is named after pair and data."""
+    check_pair(options.pretrained, options.run, options.data)
+    quiet_tensorflow()
+    from mmkeras.training.untrained_run import untrained_run
+
+    names = "-".join(re.sub(r"\W+", "-", Path(each).name).strip("-") for each in (options.pretrained, options.data))
+    folder = RUNS / f"{names}-{time.strftime('%Y%m%d-%H%M%S')}"
+    targets = getattr(options, "targets", "") or ""
+    with showing_progress():
+        return untrained_run(
+            folder, options.pretrained, options.data, options.image_folder, "" if targets == "none" else targets
+        )
 
 
 def _tell_change(run):
@@ -206,7 +207,7 @@ def _export(options):
     from mmkeras.export.model_folder import check_model_folder
 
     check_model_folder(options.to)
-    run = finished_run(options.run or newest_run(RUNS))
+    run = _run_of_pair(options) if options.pretrained else finished_run(options.run or newest_run(RUNS))
     from mmkeras.data.sources import check_source
 
     check_source(run.recipe.data)
@@ -297,8 +298,8 @@ def _query(options):
 COMMANDS = {
     "recipes": _recipes,
     "train": _train,
-    "data check": _data_check,
-    "data pack": _data_pack,
+    "data check": data_check,
+    "data pack": data_pack,
     "evaluate": _evaluate,
     "compare": _compare,
     "export": _export,

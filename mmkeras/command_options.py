@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mmkeras import __version__
-from mmkeras.arguments import DEFAULT_PRESET, DEFAULT_RECIPE
+from mmkeras.arguments import DEFAULT_PRESET, DEFAULT_RECIPE, PAIR_RECIPE
 from mmkeras.limits import MAX_ROWS, MAX_TEXT_BYTES
 
 DEFAULT_SERVER = "127.0.0.1:8500"
@@ -13,6 +13,8 @@ DEFAULT_SERVER = "127.0.0.1:8500"
 EXAMPLES = """examples:
   mmkeras recipes                                        what can be trained; recipes NAME: its settings
   mmkeras train captions.csv --images photos             train on your pictures; settings: epochs=2
+  mmkeras train captions.csv --images photos --from google/siglip2-base-patch16-224
+                                                         tune a published pair on them
   mmkeras train glyphs_dual_encoder --out runs/glyphs    train a recipe with data of its own
   mmkeras train --resume runs/glyphs                     go on where a run was cut off
   mmkeras data check captions.csv --images photos        what is in your data, and what is wrong with it
@@ -79,7 +81,23 @@ def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | N
         "settings", nargs="*", metavar="key=value", help="settings over the recipe's own; mmkeras recipes NAME has all"
     )
     train.add_argument("--images", metavar="PLACE", help="where the pictures lie, a folder or an archive")
-    train.add_argument("--recipe", metavar="NAME", help=f"the recipe for DATA (default: {DEFAULT_RECIPE})")
+    train.add_argument(
+        "--recipe", metavar="NAME", help=f"the recipe for DATA (default: {DEFAULT_RECIPE}; with --from: {PAIR_RECIPE})"
+    )
+    train.add_argument(
+        "--from",
+        dest="pretrained",
+        metavar="PAIR",
+        help="begin with a published pair, CLIP or SigLIP: a folder as Hugging Face keeps it, or a name",
+    )
+    train.add_argument(
+        "--image-encoder",
+        metavar="MODEL",
+        help="begin with a published network of pictures, a folder or a name; several are joined by +",
+    )
+    train.add_argument(
+        "--text-encoder", metavar="MODEL", help="begin with a published network of texts, a folder or a name"
+    )
     train.add_argument("--out", type=Path, help="run folder (default: runs/NAME-DATE-TIME)")
     train.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run that was cut off")
 
@@ -126,6 +144,18 @@ def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | N
 
     evaluate = command("evaluate", "Measure a run on held-out data; write metrics.json and report.html.")
     evaluate.add_argument("run", type=Path, nargs="?", help="run folder (default: the newest in runs/)")
+    evaluate.add_argument(
+        "--from",
+        dest="pretrained",
+        metavar="PAIR",
+        help="measure a published pair as it is on --data, without training",
+    )
+    evaluate.add_argument(
+        "--templates",
+        nargs="+",
+        metavar="TEXT",
+        help='classify pictures of --data by the names of their categories in sentences such as "a photo of a {}."',
+    )
     evaluate.add_argument("--split", default="dev", help="dev (default), test or train, or another of --data")
     evaluate.add_argument("--data", default="", metavar="SOURCE", help="other data: a file or a folder in any layout")
     evaluate.add_argument(
@@ -152,6 +182,11 @@ def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | N
     export = command("export", "Export a run as the next version of a served model.")
     export.add_argument("run", type=Path, nargs="?", help="run folder (default: the newest in runs/)")
     export.add_argument("--to", type=Path, required=True, metavar="savedmodels/NAME", help="the model's folder")
+    export.add_argument(
+        "--from", dest="pretrained", metavar="PAIR", help="export a published pair as it is, with an index of --data"
+    )
+    export.add_argument("--data", default="", metavar="SOURCE", help="the pictures of the index, with --from")
+    export.add_argument("--images", dest="image_folder", default="", metavar="PLACE", help="where its pictures lie")
 
     tflite = command("tflite", "Write a run's text encoder for phones and browsers, as TFLite.")
     tflite.add_argument("run", type=Path, nargs="?")

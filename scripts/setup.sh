@@ -16,6 +16,7 @@ MMKERAS_PYTHON_NAMES="python3.11 python3.12 python3.13 python3 python"
 
 # What `test.sh --pytorch` compares with, in no lock for its size.
 MMKERAS_PYTORCH="torch==2.13.0"
+MMKERAS_TRANSFORMERS="transformers==5.24.0" # published models as their authors run them, beside ours
 
 NEWLINE=$'\n'
 
@@ -179,11 +180,11 @@ pytorch_version() {
 # as long as .venv does, and goes with it.
 set_up_pytorch() (
   cd -- "$MMKERAS_ROOT"
-  if ! pytorch_version >/dev/null; then
-    say "installing $MMKERAS_PYTORCH into .venv: a build for the CPU is about 190 MB to download and 0.9 GB on disk, where"
+  if ! pytorch_version >/dev/null || ! "$MMKERAS_VENV/bin/python" -c 'import transformers' 2>/dev/null; then
+    say "installing $MMKERAS_PYTORCH and $MMKERAS_TRANSFORMERS into .venv: a build for the CPU is about 190 MB to download and 0.9 GB on disk, where"
     say "  pip finds one (PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL names its place); the one for CUDA is several GB"
     # The lock holds back what it pins, setuptools above all: TensorFlow Hub needs an old one.
-    install_quietly --only-binary :all: -c "$MMKERAS_ROOT/requirements.lock" "$MMKERAS_PYTORCH"
+    install_quietly --only-binary :all: -c "$MMKERAS_ROOT/requirements.lock" "$MMKERAS_PYTORCH" "$MMKERAS_TRANSFORMERS"
   fi
   if ! version="$(pytorch_version)"; then
     say "error: PyTorch is installed and cannot be imported: .venv/bin/python -c 'import torch' says why" >&2

@@ -254,6 +254,7 @@ def run_script(tree, programs, tmp_path):
         venv / "bin" / "python",
         f"""#!{BASH}
 case "$*" in
+  *"import transformers"*) [[ -f "$CALLS.torch" ]] ;;
   *"import torch"*) if [[ -f "$CALLS.torch" ]]; then echo 2.13.0+cpu; else exit 1; fi ;;
   *os.cpu_count*) echo 3 ;;
   "-m pip"*) printf '%s\\n' "$*" >>"$CALLS"; [[ -z "${{PIP_FAILS:-}}" ]] || exit 1; : >"$CALLS.torch" ;;
@@ -298,7 +299,7 @@ def test_arguments_of_the_tests_go_to_pytest(run_script, arguments, variables, a
 def test_pytorch_is_installed_once_with_its_size_told_first(run_script, tree):
     done, [installed, tests] = run_script("--pytorch", "tests/pytorch")
     assert done.returncode == 0, done.stderr
-    assert installed.endswith(f"--only-binary :all: -c {tree}/requirements.lock torch==2.13.0")
+    assert installed.endswith(f"--only-binary :all: -c {tree}/requirements.lock torch==2.13.0 transformers==5.24.0")
     assert tests == f"{PYTEST} -m not slow --color=auto tests/pytorch, MMKERAS_TEST_PYTORCH=1"
     told = done.stdout.index("190 MB"), done.stdout.index("several GB"), done.stdout.index("PyTorch: 2.13.0+cpu")
     assert list(told) == sorted(told)

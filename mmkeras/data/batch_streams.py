@@ -1,6 +1,5 @@
 """What all kinds of batches are made with: orders of rows, columns, and the pictures that belong to them."""
 
-import numpy as np
 import tensorflow as tf
 
 from mmkeras.data.row_reader import RowReader
@@ -24,13 +23,15 @@ def full_batches(rows, batch_size, what):
     return rows // batch_size
 
 
-def text_column(texts, text_preprocessor):
-    """The column of texts of a batch, as strings, features or ids: a dict."""
+def text_column(data, text_preprocessor):
+    """The column of texts of a batch of a `PairedData`, as strings, features or ids: a dict."""
+    if data.text_inputs is not None:
+        return {"text": tf.constant(data.text_inputs)}
     if text_preprocessor is None:
-        return {"text": tf.constant(texts)}
-    if isinstance(texts, np.ndarray):
+        return {"text": tf.constant(data.texts)}
+    if data.text_features:
         raise MmkerasError("Expected no text_preprocessor for features of texts. Received: one that takes strings")
-    return {"token_ids": text_preprocessor(tf.constant(texts))}
+    return {"token_ids": text_preprocessor(tf.constant(data.texts))}
 
 
 def gather(columns, rows):

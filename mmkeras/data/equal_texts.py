@@ -14,7 +14,7 @@ from mmkeras.ids import NO_ID
 
 
 class Normalizer(Protocol):
-    """What knows which texts are one to a model: `TextPreprocessor` and `StringPreprocessor`."""
+    """What knows which texts are one to a model: a `Tokenizer` and `StringPreprocessor`."""
 
     def normalized(self, texts: Sequence[str]) -> list[str]:
         """Return the texts as the model reads them."""

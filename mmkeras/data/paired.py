@@ -44,6 +44,8 @@ class PairedData:
             strict items where left out.
         ids_given: whether the ids are the user's own, so that equal texts are no reason for others.
         left_out: what of the data could not be read and is not here, a message each.
+        text_inputs: float32 (T, F), what a frozen network made of the texts, which a model takes in their place;
+            optional.
 
     Raises:
         MmkerasError: a shape or a length that does not fit, a blank text, a pair or a label out of range, named by its
@@ -66,6 +68,7 @@ class PairedData:
     text_names: list[str] | None = None
     ids_given: bool = False
     left_out: tuple[str, ...] = ()
+    text_inputs: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         for strict, loose in (("image_item", "image_id"), ("text_item", "text_image_id")):
@@ -96,6 +99,7 @@ class PairedData:
             ("text_item", texts),
             ("text_names", texts),
             ("text_label", texts),
+            ("text_inputs", texts),
         ):
             value = getattr(self, field)
             if value is not None and len(value) != rows:
@@ -121,6 +125,11 @@ class PairedData:
     def shown_texts(self) -> list[str]:
         """The texts to be looked at, a list of T strings: their names where there are features."""
         return self.text_names if self.text_features else self.texts
+
+    @property
+    def encodable_texts(self) -> list[str] | NDArray[np.float32]:
+        """What a model embeds with the least work: what a frozen network made of the texts, or they themselves."""
+        return self.texts if self.text_inputs is None else self.text_inputs
 
     @property
     def paired(self) -> bool:
@@ -202,7 +211,7 @@ class PairedData:
                 field: _rows(getattr(self, field), rows)
                 for fields, rows in (
                     (("image_id", "image_item", "label", "pictures_on_demand"), images),
-                    (("text_image_id", "text_item", "text_label"), texts),
+                    (("text_image_id", "text_item", "text_label", "text_inputs"), texts),
                 )
                 for field in fields
             },

@@ -125,7 +125,7 @@ def _of_pairs(data, seed, text_preprocessor, augment):
         columns = {"image_id": tf.constant(data.image_id, tf.int64)}
         if data.label is not None:
             columns["label"] = tf.constant(data.label)
-        text = text_column(data.texts, text_preprocessor) | {"text_id": tf.constant(data.text_image_id, tf.int64)}
+        text = text_column(data, text_preprocessor) | {"text_id": tf.constant(data.text_image_id, tf.int64)}
 
     def order_of(epoch):
         return shuffled(pairs, tf.stack([tf.cast(seed, tf.int64), epoch]))
@@ -177,7 +177,7 @@ def unpaired_batches(
         first = tf.constant(np.cumsum(pictures_of_item) - pictures_of_item, tf.int32)
         count = tf.constant(pictures_of_item, tf.float32)
         label = tf.constant(data.label)
-        text = text_column(data.texts, text_preprocessor) | {"text_label": tf.constant(data.text_label)}
+        text = text_column(data, text_preprocessor) | {"text_label": tf.constant(data.text_label)}
 
     def seed_of(stream, epoch):
         return tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), epoch]), stream)
@@ -254,7 +254,7 @@ def mismatched_batches(
             "image_id": tf.constant(data.image_id, tf.int64),
             "label": tf.constant(data.label, tf.int32),
         }
-        text = text_column(data.texts, text_preprocessor) | {"text_id": tf.constant(data.text_image_id, tf.int64)}
+        text = text_column(data, text_preprocessor) | {"text_id": tf.constant(data.text_image_id, tf.int64)}
 
     def pairs_of(category, share_of_items, share_of_pairs):
         item = _within(*stretches, category, share_of_items)

@@ -7,10 +7,13 @@ from mmkeras._lazy import lazy_exports
 if TYPE_CHECKING:
     from .bag_of_tokens import bag_of_tokens_encoder as bag_of_tokens_encoder
     from .bert import bert_text_encoder as bert_text_encoder
+    from .efficientnet_lite import efficientnet_lite_tower as efficientnet_lite_tower
     from .embedding_head import FeatureNorm as FeatureNorm
+    from .embedding_head import PublishedProjection as PublishedProjection
     from .encoder import Encoder as Encoder
     from .frozen_features import FrozenFeatures as FrozenFeatures
     from .frozen_features import picture_loader as picture_loader
+    from .frozen_texts import FrozenTexts as FrozenTexts
     from .fusion import FusionEncoder as FusionEncoder
     from .hub import HubLayer as HubLayer
     from .image import backbone_image_encoder as backbone_image_encoder
@@ -18,7 +21,10 @@ if TYPE_CHECKING:
     from .image import conv_image_encoder as conv_image_encoder
     from .image import feature_mlp_encoder as feature_mlp_encoder
     from .image import hub_image_encoder as hub_image_encoder
+    from .mobilenet_v2 import mobilenet_v2_tower as mobilenet_v2_tower
     from .position_embedding import resize_position_embedding as resize_position_embedding
+    from .pretrained import pretrained_image_encoder as pretrained_image_encoder
+    from .pretrained import pretrained_text_encoder as pretrained_text_encoder
     from .pretrained_weights import load_bert as load_bert
     from .pretrained_weights import load_deit as load_deit
     from .text import build_text_encoder as build_text_encoder

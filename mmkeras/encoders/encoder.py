@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import keras
 
-from mmkeras.encoders.backbone import Backbone
-from mmkeras.encoders.embedding_head import PROJECTION, FeatureNorm
+from mmkeras.encoders.backbone import Backbone, freeze_again
+from mmkeras.encoders.embedding_head import PROJECTION, FeatureNorm, PublishedProjection
 from mmkeras.encoders.hub import HubLayer
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.attention_pooling import AttentionPooling
@@ -22,6 +22,7 @@ from mmkeras.layers.transformer_block import TransformerBlock
 from mmkeras.tensors import Array, Tensor, TensorLike
 
 T = TypeVar("T")
+HEADS = (FeatureNorm, PublishedProjection)  # a head begins with one of them: what stands before makes the features
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -58,6 +59,10 @@ class Encoder(keras.Model):
         ('pixels', (16, 16))
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        freeze_again(self)
+
     @property
     def takes(self) -> Literal["pixels", "token_ids", "strings", "features"]:
         if self.input.dtype == "string":
@@ -80,11 +85,11 @@ class Encoder(keras.Model):
 
     @property
     def blocks(self) -> list[TransformerBlock]:
-        return [layer for layer in self._parts() if isinstance(layer, TransformerBlock)]
+        return [layer for layer in self._whole if isinstance(layer, TransformerBlock)]
 
     @property
     def norms(self) -> list[FusedLayerNormalization]:
-        norms = (layer for layer in self._parts() if isinstance(layer, FusedLayerNormalization))
+        norms = (layer for layer in self._whole if isinstance(layer, FusedLayerNormalization))
         return [layer for layer in norms if not isinstance(layer, FeatureNorm)]
 
     @property
@@ -158,19 +163,19 @@ class Encoder(keras.Model):
             return self.end_token.mask_of(ids)
         return keras.ops.ones_like(ids, dtype="bool") if self.padding_counts else keras.ops.not_equal(ids, 0)
 
-    # --- A frozen backbone: the encoder as two models, from pixels to features and from features to the embedding ---
+    # --- A frozen backbone: the encoder as two models, from items to features and from features to the embedding ---
 
     def frozen_backbone(self) -> keras.Model | None:
-        """Return what turns pixels into features and never changes in training.
+        """Return what turns items into features and never changes in training.
 
         Returns:
-            `keras.Model` from `image` to features (B, F), on the encoder's own layers; `None` where the encoder has no
-            network before an MLP, or where something before the MLP trains.
+            `keras.Model` from the encoder's input, pixels, ids or strings, to features (B, F), on its own layers;
+            `None` where the encoder has no network before a head, or where something before the head trains.
         """
-        norm = self._only(FeatureNorm)
-        if self.takes != "pixels" or norm is None:
+        head = self._only(*HEADS)
+        if self.takes == "features" or head is None:
             return None
-        backbone = keras.Model(self.input, norm.input, name="frozen_backbone")
+        backbone = keras.Model(self.input, head.input, name="frozen_backbone")
         return backbone if backbone.weights and not backbone.trainable_variables else None
 
     def feature_head(self) -> keras.Model:
@@ -183,21 +188,27 @@ class Encoder(keras.Model):
             MmkerasError: an encoder without a frozen backbone.
         """
         if self.frozen_backbone() is None:
+            taken = {"pixels": f"pixels of shape (N, {', '.join(map(str, self.input.shape[1:]))})"}
             raise MmkerasError(
-                f"Expected pixels of shape (N, {', '.join(map(str, self.input.shape[1:]))}): this image encoder "
-                "has no frozen backbone whose features it could take in their place"
+                f"Expected {taken.get(self.takes, self.takes)}: this encoder has no frozen backbone whose features it "
+                "could take in their place"
             )
-        return keras.Model(self._only(FeatureNorm).input, self.vectors, name="feature_head")
+        return keras.Model(self._only(*HEADS).input, self.vectors, name="feature_head")
+
+    def is_features(self, inputs: Array) -> bool:
+        """Return whether inputs are floats (B, F) in place of the pixels, ids or strings that the encoder takes."""
+        return self.takes != "features" and len(inputs.shape) == 2 and "float" in str(inputs.dtype)
 
     def accepting(self, inputs: Array) -> keras.Model:
         """Return the model for these inputs: the encoder, or its `feature_head` for features of its frozen backbone."""
-        return self.feature_head() if len(inputs.shape) == 2 and self.takes == "pixels" else self
+        return self.feature_head() if self.is_features(inputs) else self
 
     def _only(self, *kinds):
-        return next((layer for layer in self._parts() if isinstance(layer, kinds)), None)
+        return next((layer for layer in self._whole if isinstance(layer, kinds)), None)
 
-    def _parts(self):
-        """Its layers in their order, those within a `Backbone` behind it."""
+    @property
+    def _whole(self):
+        """Its layers, and after a `Backbone` those within it."""
         for layer in self.layers:
             yield layer
             if isinstance(layer, Backbone):

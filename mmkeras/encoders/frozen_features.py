@@ -121,17 +121,25 @@ class FrozenFeatures:
         return tf.cast(features, tf.float32)
 
     def _key(self):
-        weights = hashlib.sha256()
-        for variable in self.backbone.weights:
-            weights.update(str((variable.shape, variable.dtype)).encode())
-            weights.update(variable.numpy().tobytes())
-        return {
-            "features": FEATURES,
-            "weights": weights.hexdigest(),
-            "layers": _canonical(keras.saving.serialize_keras_object(self.backbone)),
-            "preprocessing": self.image_preprocessor.get_config(),
-            "versions": [tf.__version__, keras.__version__],
-        }
+        preprocessing = self.image_preprocessor.get_config()
+        return {**backbone_key(self.backbone), "features": FEATURES, "preprocessing": preprocessing}
+
+
+def backbone_key(backbone: keras.Model) -> dict[str, Any]:
+    """Return what a frozen backbone's features follow from, but for the preprocessing: JSON-serialisable.
+
+    Args:
+        backbone: `keras.Model`.
+    """
+    weights = hashlib.sha256()
+    for variable in backbone.weights:
+        weights.update(str((variable.shape, variable.dtype)).encode())
+        weights.update(variable.numpy().tobytes())
+    return {
+        "weights": weights.hexdigest(),
+        "layers": _canonical(keras.saving.serialize_keras_object(backbone)),
+        "versions": [tf.__version__, keras.__version__],
+    }
 
 
 def _canonical(config):

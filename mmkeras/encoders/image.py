@@ -15,6 +15,7 @@ from mmkeras.encoders.embedding_head import build_by_kind, embedding_head, hidde
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.feature_mlp import feature_mlp
 from mmkeras.encoders.hub import HubLayer, check_hub_output
+from mmkeras.encoders.pretrained import pretrained_image_encoder
 from mmkeras.encoders.vit import vit_image_encoder
 from mmkeras.errors import MmkerasError
 
@@ -228,10 +229,13 @@ IMAGE_ENCODERS = {
     "conv": conv_image_encoder,
     "features": feature_mlp_encoder,
     "hub": hub_image_encoder,
+    "pretrained": pretrained_image_encoder,
     "vit": vit_image_encoder,
 }
 
 
-def build_image_encoder(kind: Literal["backbone", "conv", "features", "hub", "vit"], **settings: Any) -> Encoder:
-    """Build an image encoder by its name in presets: `backbone`, `conv`, `features`, `hub` or `vit`."""
+def build_image_encoder(
+    kind: Literal["backbone", "conv", "features", "hub", "pretrained", "vit"], **settings: Any
+) -> Encoder:
+    """Build an image encoder by its name in presets, one of `IMAGE_ENCODERS`."""
     return build_by_kind(IMAGE_ENCODERS, kind, settings)

@@ -18,6 +18,7 @@ from mmkeras.encoders.embedding_head import build_by_kind, embedding_head, hidde
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.feature_mlp import feature_mlp
 from mmkeras.encoders.hub import HubLayer, check_hub_output
+from mmkeras.encoders.pretrained import pretrained_text_encoder
 from mmkeras.encoders.transformer_text import transformer_text_encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.masked_pooling import MaskedMaxPooling
@@ -210,11 +211,13 @@ TEXT_ENCODERS = {
     "text_cnn": text_cnn_encoder,
     "gru": gru_text_encoder,
     "hub": hub_text_encoder,
+    "pretrained": pretrained_text_encoder,
 }
 
 
 def build_text_encoder(
-    kind: Literal["bag_of_tokens", "bert", "features", "transformer", "text_cnn", "gru", "hub"], **settings: Any
+    kind: Literal["bag_of_tokens", "bert", "features", "transformer", "text_cnn", "gru", "hub", "pretrained"],
+    **settings: Any,
 ) -> Encoder:
     """Build a text encoder by its name in presets, one of `TEXT_ENCODERS`."""
     if kind in TEXT_ENCODERS and kind not in ("features", "hub") and settings.get("vocabulary_size", 0) is None:

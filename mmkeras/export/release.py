@@ -148,6 +148,8 @@ def _card(run, model, name, space, metrics, saved_model):
         size=size_table(run.info),
         label_names=model.label_names,
         multi_label=model.multi_label,
+        checkpoints=run.info.get("checkpoints", ()),
+        trained=run.info.get("trained", True),
         limits=[
             *(f"{note}." for note in run.info.get("notes", ())),
             *([WITHOUT_CATEGORY_WORD] if taken_out else []),

@@ -42,8 +42,8 @@ class TokenMasking(ConfigFromSignature, keras.layers.Layer):
         elsewhere. A row may have no target, a short one often.
 
     Raises:
-        ValueError: a share outside [0, 1], shares of more than 1 together, an id outside the vocabulary, or a
-            vocabulary of special ids alone.
+        ValueError: no `mask_id`, a share outside [0, 1], shares of more than 1 together, an id outside the vocabulary,
+            or a vocabulary of special ids alone.
 
     Example:
         >>> masking = TokenMasking(vocabulary_size=8000, mask_id=3, special_ids=(0, 1, 2, 3))
@@ -56,7 +56,7 @@ class TokenMasking(ConfigFromSignature, keras.layers.Layer):
     def __init__(
         self,
         vocabulary_size: int,
-        mask_id: int,
+        mask_id: int | None,
         special_ids: Sequence[int] = (0,),
         rate: float = 0.15,
         mask_share: float = 0.8,
@@ -70,6 +70,8 @@ class TokenMasking(ConfigFromSignature, keras.layers.Layer):
                 "Expected rate, mask_share and random_share in [0, 1], the last two 1 at most together. "
                 f"Received: rate={rate}, mask_share={mask_share}, random_share={random_share}"
             )
+        if mask_id is None:
+            raise ValueError("Expected mask_id, the id that hides a word. Received: None, of a vocabulary without one")
         special = sorted({mask_id, *special_ids})
         if special[0] < 0 or special[-1] >= vocabulary_size:
             raise ValueError(

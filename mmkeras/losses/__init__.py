@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .matching import matching_crossentropy as matching_crossentropy
     from .matching import sample_hard_negatives as sample_hard_negatives
     from .shared_ids import share_id as share_id
+    from .sigmoid import SigmoidContrast as SigmoidContrast
+    from .sigmoid import sigmoid_contrast as sigmoid_contrast
     from .triplet import Triplet as Triplet
     from .triplet import triplet_loss as triplet_loss
 else:

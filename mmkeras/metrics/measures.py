@@ -5,18 +5,22 @@ A new measure is one entry of `MEASURES`; its section says which tables show it.
 
 import dataclasses
 import re
+from functools import partial
 
 from mmkeras.metrics.measure import BETWEEN_MODALITIES, DIRECTIONS, LOWER, NO_GOAL, TO_ALL, Measure
 
 RETRIEVAL, CATEGORY, REPRESENTATIONS = "Retrieval", "Retrieval by category", "Raw representations"
 GAP, TRAINING, DATA = "Modality gap", "Training", "Data"
-SECTIONS = (RETRIEVAL, CATEGORY, REPRESENTATIONS, GAP, TRAINING)  # of tables; what is `DATA` stands in their notes
+ZERO_SHOT_CLASSES = "Zero-shot classification"
+# Of tables; what is `DATA` stands in their notes.
+SECTIONS = (RETRIEVAL, CATEGORY, ZERO_SHOT_CLASSES, REPRESENTATIONS, GAP, TRAINING)
 
 # Before the name of a metric: by the very item, after re-ranking (of both, the second comes second), of the model as it
 # was before training, on held-out data after an epoch.
 STRICT, RERANKED, UNTRAINED, VALIDATION = "strict_", "reranked_", "untrained_", "val_"
 VARIANTS = {STRICT: ", strict", RERANKED: ", re-ranked", UNTRAINED: ", untrained", VALIDATION: ""}
 DEVIATION = "_std"  # behind the name of a metric: its standard deviation over seeds
+ZERO_SHOT = "zero_shot_"  # before the name of a metric: of pictures that are classified by the names of categories
 REPRESENTATION = "representation_"  # before the name of a metric: of what embeddings are made of, not of unit norm
 GALLERY = {"text_to_image": "pictures", "image_to_text": "texts"}  # from a direction to the metric that counts items
 
@@ -46,6 +50,11 @@ def _rank_by_chance(metrics, direction, _):
 
 def _map_by_chance(metrics, _, __):
     return metrics.get("map_chance")
+
+
+def _class_by_chance(k, metrics, _, __):
+    classes = metrics.get(f"{ZERO_SHOT}classes")
+    return min(1.0, k / classes) if classes else None
 
 
 MEASURES = (
@@ -86,6 +95,21 @@ MEASURES = (
         untrained=True,
     ),
     Measure("map", "MAP, mean of both directions", CATEGORY, main=True, compared=False),
+    *(
+        Measure(
+            f"{ZERO_SHOT}top@{k}",
+            f"Zero-shot top-{k}",
+            ZERO_SHOT_CLASSES,
+            unit="%",
+            form=".1f",
+            meaning="pictures whose category is among the nearest, by the categories' names",
+            chance=partial(_class_by_chance, k),
+            main=k == 1,
+        )
+        for k in (1, 5)
+    ),
+    Measure(f"{ZERO_SHOT}mean_top@1", "Zero-shot top-1, mean of categories", ZERO_SHOT_CLASSES, unit="%", form=".1f"),
+    Measure(f"{ZERO_SHOT}classes", "Categories", ZERO_SHOT_CLASSES, NO_GOAL, form=",.0f"),
     *(
         Measure(
             f"{REPRESENTATION}{{direction}}_map_{form}",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .dual_encoder import DualEncoder as DualEncoder
     from .fused_adam import FusedAdam as FusedAdam
     from .image_text_model import ImageTextModel as ImageTextModel
+    from .learnt_bias import LearntBias as LearntBias
     from .learnt_temperature import LearntTemperature as LearntTemperature
     from .modality_adversary import ModalityAdversary as ModalityAdversary
     from .modality_invariant import ModalityInvariant as ModalityInvariant

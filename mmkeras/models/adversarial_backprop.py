@@ -13,11 +13,12 @@ from mmkeras.encoders.encoder import Encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.category_head import CategoryHead
 from mmkeras.losses.category import CategoryCrossentropy
+from mmkeras.models.batch_checks import batch_of
 from mmkeras.models.checks import not_negative
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.modality_adversary import ModalityAdversary
-from mmkeras.models.staged_model import batch_of, part
-from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor
+from mmkeras.models.staged_model import part
+from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, Tokenizer
 from mmkeras.tensors import Array, Arrays, Tensor, Tensors
 
 
@@ -71,7 +72,7 @@ class AdversarialBackprop(ImageTextModel):
         image_encoder: Encoder,
         text_encoder: Encoder,
         image_preprocessor: ImagePreprocessor | None = None,
-        text_preprocessor: TextPreprocessor | StringPreprocessor | None = None,
+        text_preprocessor: Tokenizer | StringPreprocessor | None = None,
         label_names: Sequence[str] = (),
         multi_label: bool = False,
         category_weight: float = 1.0,

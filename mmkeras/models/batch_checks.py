@@ -8,12 +8,36 @@ import tensorflow as tf
 
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.errors import MmkerasError
+from mmkeras.tensors import Arrays
 
 BATCH = (
     "a batch as a dict: `image` (B, H, W, 3), values from 0 to 255, and `text` (B,) or `token_ids` (B, L); `image_id` "
     "(B,) where rows show one image. With tf.data: dataset.map(lambda image, text: {'image': image, 'text': text})"
 )
 WHOLE_RANGE = "Expected images with values from 0 to 255. Received floats of at most 1; multiply by 255"
+
+
+def batch_of(data: Any) -> Arrays:
+    """Return the batch of what Keras hands to a `train_step`.
+
+    Args:
+        data: a batch, or a tuple of it and of what stands beside it.
+
+    Raises:
+        MmkerasError: targets or weights beside the batch, which no loss of ours would look at.
+    """
+    batch, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+    if targets is not None:
+        raise MmkerasError(
+            f"Expected {BATCH}, alone: who belongs together stands in it. Received: targets y beside it, or tuples "
+            "(image, text), whose second Keras takes for these"
+        )
+    if weights is not None:
+        raise MmkerasError(
+            "Expected no sample_weight or class_weight: each pair is compared with all others of its batch, so that no "
+            "loss belongs to it alone. Show pairs more often instead"
+        )
+    return batch
 
 
 def check_batch(batch: Any, image_encoder: Encoder) -> None:

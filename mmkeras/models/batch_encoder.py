@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from mmkeras.data.stored_pictures import StoredPictures
 from mmkeras.encoders.encoder import Encoder, vectors_of
 from mmkeras.errors import MmkerasError
+from mmkeras.models.layer_tree import layers_within
 from mmkeras.preprocessing.image import ImagePreprocessor, Picture
 from mmkeras.preprocessing.strings import StringPreprocessor
-from mmkeras.preprocessing.text import TextPreprocessor
+from mmkeras.preprocessing.tokenizer import Tokenizer
 from mmkeras.progress import Progress
 from mmkeras.tensors import Tensor, TensorLike, Vectors
 
@@ -30,7 +31,7 @@ class BatchEncoder:
         image_encoder: `Encoder`.
         text_encoder: `Encoder`.
         image_preprocessor: `ImagePreprocessor` or `None`.
-        text_preprocessor: `TextPreprocessor`, `StringPreprocessor` or `None`.
+        text_preprocessor: a `Tokenizer`, `StringPreprocessor` or `None`.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class BatchEncoder:
         image_encoder: Encoder,
         text_encoder: Encoder,
         image_preprocessor: ImagePreprocessor | None = None,
-        text_preprocessor: TextPreprocessor | StringPreprocessor | None = None,
+        text_preprocessor: Tokenizer | StringPreprocessor | None = None,
     ) -> None:
         self.image_encoder = image_encoder
         self.text_encoder = text_encoder
@@ -53,8 +54,7 @@ class BatchEncoder:
             batch_size: images a call.
         """
         images = self.checked_images(images)
-        of_features = images.ndim == 2 and self.image_encoder.takes == "pixels"
-        embed = self._embed_features if of_features else self._embed_image
+        embed = self._embed_features if self.image_encoder.is_features(images) else self._embed_image
         return self._in_batches(embed, images, batch_size, "picture")
 
     def encode_texts(self, texts: Texts, batch_size: int) -> dict[str, Vectors]:
@@ -64,7 +64,9 @@ class BatchEncoder:
             texts: see `ImageTextModel.encode_text`.
             batch_size: texts a call.
         """
-        return self._in_batches(self._embed_text, self.checked_texts(texts), batch_size, "text")
+        texts = self.checked_texts(texts)
+        embed = self._embed_text_features if self.text_encoder.is_features(texts) else self._embed_text
+        return self._in_batches(embed, texts, batch_size, "text")
 
     def checked_images(self, images: Pictures) -> NDArray[Any] | StoredPictures:
         """Return images as an array that fits the image encoder, or pictures that are not read yet.
@@ -92,7 +94,7 @@ class BatchEncoder:
         return images
 
     def checked_texts(self, texts: Texts) -> NDArray[Any]:
-        """Return texts as an array that fits the text encoder: token ids, strings or features.
+        """Return texts as an array that fits the text encoder: token ids, strings, or features of a frozen backbone.
 
         Args:
             texts: see `ImageTextModel.encode_text`.
@@ -100,8 +102,9 @@ class BatchEncoder:
         Raises:
             MmkerasError: see `ImageTextModel.encode_text`.
         """
-        if self.text_encoder.takes == "features":
-            expected = tuple(self.text_encoder.input.shape[1:])
+        backbone = self.text_encoder.frozen_backbone() if np.ndim(texts) == 2 else None  # type: ignore[arg-type]
+        if self.text_encoder.takes == "features" or backbone is not None:
+            expected = tuple((self.text_encoder.input if backbone is None else backbone.output).shape[1:])
             if np.ndim(texts) != 2 or np.shape(texts)[1:] != expected:  # type: ignore[arg-type]
                 received = (
                     f"texts of shape {np.shape(texts)}" if isinstance(texts, np.ndarray) else type(texts).__name__
@@ -145,6 +148,10 @@ class BatchEncoder:
     @functools.cached_property
     def _embed_features(self):
         return _Fresh(self.image_encoder, self.image_encoder.feature_head)
+
+    @functools.cached_property
+    def _embed_text_features(self):
+        return _Fresh(self.text_encoder, self.text_encoder.feature_head)
 
     @functools.cached_property
     def _embed_text(self):
@@ -196,17 +203,10 @@ class _Fresh:
 
 def _state_of(model):
     """Layers, variables and settings that a model's outputs follow from, the objects themselves: a flat list."""
-    found, waiting, seen = [], [model], set()
-    while waiting:
-        layer = waiting.pop()
-        if id(layer) in seen:
-            continue
-        seen.add(id(layer))
+    found = []
+    for layer in layers_within(model):
         found += [layer, *layer.weights, layer.dtype_policy]
         for name, value in vars(layer).items():
-            several = list(value.values()) if isinstance(value, dict) else value
-            inner = several if isinstance(several, (list, tuple)) else [value]
-            waiting += [one for one in inner if isinstance(one, keras.layers.Layer)]
             plain = callable(value) or isinstance(value, (str, int, float, tuple, type(None)))
             if plain and not name.startswith("_") and name not in ("trainable", "built"):
                 found += [name, value]

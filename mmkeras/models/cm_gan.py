@@ -13,17 +13,17 @@ from mmkeras.layers.cross_modal_discriminators import CrossModalDiscriminators
 from mmkeras.layers.initialization import linear
 from mmkeras.losses.category import CategoryCrossentropy
 from mmkeras.losses.discriminator import DiscriminatorCrossentropy, fooling_crossentropy
+from mmkeras.models.batch_checks import batch_of
 from mmkeras.models.batch_encoder import Pictures, Texts
 from mmkeras.models.checks import at_least_one
 from mmkeras.models.fused_adam import FusedAdam
 from mmkeras.models.image_text_model import ImageTextModel
-from mmkeras.models.staged_model import batch_of, part, total
-from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor
+from mmkeras.models.staged_model import part, total
+from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, Tokenizer
 from mmkeras.tensors import Arrays, Tensor, Tensors, Vectors
 
-MODALITIES = ("image", "text")
+MODALITIES, MISMATCHES = ("image", "text"), ("paper", "released_code")
 OTHER = {"image": "text", "text": "image"}
-MISMATCHES = ("paper", "released_code")
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -94,7 +94,7 @@ class CMGAN(ImageTextModel):
         image_encoder: Encoder,
         text_encoder: Encoder,
         image_preprocessor: ImagePreprocessor | None = None,
-        text_preprocessor: TextPreprocessor | StringPreprocessor | None = None,
+        text_preprocessor: Tokenizer | StringPreprocessor | None = None,
         label_names: tuple[str, ...] | list[str] = (),
         multi_label: bool = False,
         autoencoder: CrossModalAutoencoder | dict[str, Any] | None = None,
@@ -330,7 +330,7 @@ class CMGAN(ImageTextModel):
         """Compute a role's losses, and let its optimizer take one step down on `loss`."""
         with tf.GradientTape() as tape:
             losses = compute()
-            scaled_loss = self.optimizers[role].scale_loss(losses["loss"])
+            scaled_loss = self.scale_loss(role, losses["loss"])
         self.descend(role, lambda variables: tape.gradient(scaled_loss, variables))
         return losses
 

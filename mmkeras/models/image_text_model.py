@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 import keras
 from keras import ops
 
-from mmkeras._config import constructor_arguments
+from mmkeras._config import constructor_arguments, laid_over
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.image import build_image_encoder  # noqa: F401 - for the names that a model's file may hold
 from mmkeras.encoders.text import build_text_encoder  # noqa: F401
@@ -20,7 +20,14 @@ from mmkeras.models.batch_encoder import BatchEncoder, Pictures, Texts
 from mmkeras.models.batch_ids import batch_ids
 from mmkeras.models.preset import Preset
 from mmkeras.models.staged_model import StagedModel
-from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor  # noqa: F401
+from mmkeras.models.sub_batches import Tower
+from mmkeras.preprocessing import (  # noqa: F401
+    ImagePreprocessor,
+    SentencePieceTokenizer,
+    StringPreprocessor,
+    Tokenizer,
+    WordPieceTokenizer,
+)
 from mmkeras.tensors import Array, Arrays, Tensor, Tensors, Vectors
 
 if TYPE_CHECKING:
@@ -45,7 +52,7 @@ class ImageTextModel(StagedModel):
         image_encoder: `Encoder` from `image` to a dict with `embedding` (B, D).
         text_encoder: `Encoder` from `token_ids`, strings or features (B, F) to a dict with `embedding` (B, D).
         image_preprocessor: `ImagePreprocessor`; `None` for models over feature vectors.
-        text_preprocessor: `TextPreprocessor`; `None` for models over feature vectors, or only given `token_ids`.
+        text_preprocessor: a `Tokenizer`; `None` for models over feature vectors, or only given `token_ids`.
 
     Attributes:
         temperature: `LearntTemperature` of the contrast; `None` where nothing is learnt by one.
@@ -58,9 +65,9 @@ class ImageTextModel(StagedModel):
 
     Call arguments:
         inputs: dict with `image` (B, H, W, C) or (B, F), and `token_ids` int (B, L) or `text`, strings (B,) or features
-            (B, F), as the text encoder takes them. Other keys of a batch are let through. An encoder of pictures takes
-            (B, F) too where its backbone is frozen: the features that the backbone made of them, see
-            `mmkeras.encoders.FrozenFeatures`.
+            (B, F), as the text encoder takes them. Other keys of a batch are let through. An encoder takes (B, F) too
+            where its backbone is frozen: the features that the backbone made, see `mmkeras.encoders.FrozenFeatures`
+            and `mmkeras.encoders.FrozenTexts`.
 
     Returns:
         dict: `image_embedding` and `text_embedding`, float32 (B, D), unit norm.
@@ -87,7 +94,7 @@ class ImageTextModel(StagedModel):
         image_encoder: Encoder,
         text_encoder: Encoder,
         image_preprocessor: ImagePreprocessor | None = None,
-        text_preprocessor: TextPreprocessor | StringPreprocessor | None = None,
+        text_preprocessor: Tokenizer | StringPreprocessor | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -114,7 +121,7 @@ class ImageTextModel(StagedModel):
         cls,
         preset: str | os.PathLike[str] | dict[str, Any] | Preset,
         texts: Iterable[str] | None = None,
-        text_preprocessor: TextPreprocessor | StringPreprocessor | None = None,
+        text_preprocessor: Tokenizer | StringPreprocessor | None = None,
         image_encoder: Encoder | None = None,
         **overrides: Any,
     ) -> Self:
@@ -123,7 +130,7 @@ class ImageTextModel(StagedModel):
         Args:
             preset: a name from `list_presets()`, the path of a JSON file, a dict, or a `Preset`.
             texts: training texts that the tokenizer is learnt from. A preset over features of texts needs neither.
-            text_preprocessor: a ready `TextPreprocessor`, in place of `texts`.
+            text_preprocessor: a ready `Tokenizer`, in place of `texts`.
             image_encoder: what `Preset.build_image_encoder` returned; built here where left out.
             **overrides: further constructor arguments, over the preset's own; of a part, those that differ.
 
@@ -143,7 +150,8 @@ class ImageTextModel(StagedModel):
                 text_preprocessor = preset.build_text_preprocessor(texts)  # type: ignore[arg-type]
         own = ("image_encoder", "text_encoder", "image_preprocessor", "text_preprocessor")
         allowed = [name for name in constructor_arguments(cls) if name not in own]
-        if unknown := set(preset.arguments) - set(allowed):
+        arguments = preset.build_arguments()
+        if unknown := set(arguments) - set(allowed):
             raise MmkerasError(
                 f"Preset {preset.name}: {cls.__name__} takes {', '.join(allowed)}. "
                 f"Received: {', '.join(sorted(unknown))}"
@@ -153,7 +161,7 @@ class ImageTextModel(StagedModel):
             text_encoder=preset.build_text_encoder(text_preprocessor),
             image_preprocessor=preset.build_image_preprocessor(),
             text_preprocessor=text_preprocessor,
-            **_laid_over(preset.arguments, overrides),
+            **laid_over(arguments, overrides),
         )
 
     @classmethod
@@ -196,19 +204,32 @@ class ImageTextModel(StagedModel):
         self.built = True
 
     def call(self, inputs: Arrays, training: bool | None = None) -> Tensors:
+        towers = self.towers(inputs, bool(training))
+        return {f"{side}_embedding": one.encoder(one.rows, training=one.training)["embedding"] for side, one in towers}
+
+    def towers(self, inputs: Arrays, training: bool) -> list[tuple[str, Tower]]:
+        """Return `"image"` and `"text"`, each with its `Tower`: what embeds a batch, and what of it is embedded.
+
+        A frozen encoder drops nothing and keeps its batch statistics, whatever else trains.
+
+        Args:
+            inputs: see the call.
+            training: whether this is a step of training.
+        """
         text, image = self._text_input(inputs), inputs["image"]
-        encoder = self.image_encoder.accepting(image)
-        return {
-            "image_embedding": _run(encoder, image, training, self.image_encoder.trainable),
-            "text_embedding": _run(self.text_encoder, text, training, self.text_encoder.trainable),
-        }
+        return [
+            ("image", Tower(self.image_encoder.accepting(image), image, training and self.image_encoder.trainable)),
+            ("text", Tower(self.text_encoder.accepting(text), text, training and self.text_encoder.trainable)),
+        ]
 
     def _text_input(self, batch):
         """What the text encoder takes of a batch, which is checked."""
         check_batch(batch, self.image_encoder)
         if "token_ids" in batch:
             return batch["token_ids"]
-        return batch["text"] if self.text_encoder.takes == "features" else self.batch_encoder.tokenize(batch["text"])
+        text = batch["text"]
+        features = self.text_encoder.takes == "features" or self.text_encoder.is_features(text)
+        return text if features else self.batch_encoder.tokenize(text)
 
     def ids_of(self, batch: Arrays) -> tuple[Tensor, Tensor]:
         """Return the ids by which pictures and texts of a batch answer each other, of both, see `batch_ids`."""
@@ -327,17 +348,3 @@ def _serialized(value):
 
 def _is_serialized(value):
     return isinstance(value, dict) and {"class_name", "config"} <= set(value)
-
-
-def _laid_over(arguments, overrides):
-    """A preset's arguments with others over them; of a part, which both give as a dict, those that differ."""
-    laid = dict(arguments)
-    for name, value in overrides.items():
-        both = isinstance(value, dict) and isinstance(laid.get(name), dict)
-        laid[name] = laid[name] | value if both else value
-    return laid
-
-
-def _run(encoder, inputs, training, trainable):
-    """Embed a batch; a frozen encoder drops nothing and keeps its batch statistics, whatever else trains."""
-    return encoder(inputs, training=bool(training) and trainable)["embedding"]

@@ -202,7 +202,6 @@ class ModalityAdversary(ConfigFromSignature, keras.layers.Layer):
             What `compute_losses` returned, with `gradient_ratio`, the norm of the adversary's gradient at the
             embeddings over that of the task's.
         """
-        optimizer = model.optimizers["encoders"]
         with tf.GradientTape(persistent=True) as tape:
             outputs = model(batch, training=True)
             embeddings = outputs["image_embedding"], outputs["text_embedding"]
@@ -210,7 +209,7 @@ class ModalityAdversary(ConfigFromSignature, keras.layers.Layer):
                 with tape.stop_recording():
                     self._learn(*embeddings, model.optimizers["classifier"])
             losses = model.compute_losses(batch, outputs, training=True)
-            scaled_loss = optimizer.scale_loss(losses["encoders_loss"])
+            scaled_loss = model.scale_loss("encoders", losses["encoders_loss"])
         model.descend("encoders", lambda variables: tape.gradient(scaled_loss, variables))
         task, game = (_norm(tape.gradient(losses[name], embeddings)) for name in ("task_loss", "game_loss"))
         return losses | {"gradient_ratio": self.weight * game / ops.maximum(task, 1e-12)}

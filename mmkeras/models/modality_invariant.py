@@ -11,11 +11,12 @@ from mmkeras.encoders.encoder import Encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.losses.shared_ids import share_id
 from mmkeras.losses.triplet import NEGATIVES, Negatives, Triplet
+from mmkeras.models.batch_checks import batch_of
 from mmkeras.models.checks import not_negative
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.modality_adversary import ModalityAdversary
-from mmkeras.models.staged_model import batch_of, part
-from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor
+from mmkeras.models.staged_model import part
+from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, Tokenizer
 from mmkeras.tensors import Arrays, Tensors
 
 
@@ -84,7 +85,7 @@ class ModalityInvariant(ImageTextModel):
         image_encoder: Encoder,
         text_encoder: Encoder,
         image_preprocessor: ImagePreprocessor | None = None,
-        text_preprocessor: TextPreprocessor | StringPreprocessor | None = None,
+        text_preprocessor: Tokenizer | StringPreprocessor | None = None,
         margin: float = 0.2,
         negatives: Negatives = "hardest",
         triplet_weight: float = 1.0,

@@ -7,20 +7,25 @@ import copy
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from mmkeras.encoders.checkpoints.names import is_checkpoint
 from mmkeras.errors import MmkerasError
 
 if TYPE_CHECKING:
     from mmkeras.encoders.encoder import Encoder
-    from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor
+    from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, Tokenizer
 
 PRESET_FORMAT = 2  # of the settings; raised when an older reader could misread them
 # Where an encoder kind says what its backbone is read from.
 BACKBONE_KEYS = {"backbone": "weights", "hub": "handle", "vit": "weights"}
+# What a head behind a pretrained network takes, whichever network that is.
+HEAD_KEYS = ("hidden", "embedding_dim", "dropout", "feature_dropout")
+TEXT_FEATURE_DROPOUT = 0.2
 
 
 def list_presets() -> list[str]:
@@ -135,13 +140,18 @@ class Preset:
         """Return this preset with another pretrained network behind its image encoder.
 
         Args:
-            backbone: for the kind `hub` its `handle`, for the kinds `backbone` and `vit` its `weights`. In place of a
-                network of `keras.applications` it may be a module of TensorFlow Hub too, a folder or a URL.
+            backbone: the folder or name of a published model, see `find_checkpoint`, or several of them joined by `+`;
+                the name of a network of `keras.applications`; a module of TensorFlow Hub, a folder or a URL; or for the
+                kinds `backbone` and `vit` a file of their `weights`.
 
         Raises:
             MmkerasError: a preset whose image encoder has no pretrained network.
         """
-        kind = self.image_encoder["kind"]
+        kind, head = self.image_encoder["kind"], _head(self.image_encoder)
+        if names := _checkpoints(backbone):
+            encoder = {"kind": "pretrained", "checkpoint": names if len(names) > 1 else names[0], **head}
+            pictures = {"kind": "published", "checkpoint": encoder["checkpoint"]}
+            return dataclasses.replace(self, image_encoder=encoder, image_preprocessor=pictures)
         if kind not in BACKBONE_KEYS:
             raise MmkerasError(
                 f"Expected backbone for a preset with an image encoder of kind {', '.join(BACKBONE_KEYS)}. "
@@ -152,6 +162,73 @@ class Preset:
             head = {key: value for key, value in encoder.items() if key not in ("kind", "backbone", "weights")}
             encoder = {"kind": "hub", "handle": backbone, **head}
         return dataclasses.replace(self, image_encoder=encoder)
+
+    def with_text_backbone(self, backbone: str) -> Self:
+        """Return this preset with a pretrained network as its text encoder, and the tokenizer that goes with it.
+
+        Args:
+            backbone: the folder or name of a published model with texts, see `find_checkpoint`; or a sentence encoder
+                of TensorFlow Hub, a folder or a URL.
+
+        Raises:
+            MmkerasError: neither.
+        """
+        head = {"hidden": [], "feature_dropout": TEXT_FEATURE_DROPOUT, **_head(self.text_encoder)}
+        head["dropout"] = 0.0 if self.text_encoder["kind"] == "bag_of_tokens" else head.get("dropout", 0.0)
+        if is_checkpoint(backbone):
+            encoder = {"kind": "pretrained", "checkpoint": backbone, **head}
+            texts: dict[str, Any] = {"kind": "published", "checkpoint": backbone}
+        elif "://" in backbone or (Path(backbone) / "saved_model.pb").is_file():
+            encoder, texts = {"kind": "hub", "handle": backbone, **head}, {"kind": "strings"}
+        else:
+            raise MmkerasError(
+                "Expected a text encoder as the folder or name of a published model, or a sentence encoder of "
+                f"TensorFlow Hub, a folder or a URL. Received: text_backbone={backbone!r}"
+            )
+        return dataclasses.replace(self, text_encoder=encoder, text_preprocessor=texts)
+
+    def with_pair(self, checkpoint: str) -> Self:
+        """Return this preset with both encoders of a published pair, their projections and their preprocessing.
+
+        Args:
+            checkpoint: the folder or name of a published pair, such as CLIP or SigLIP, see `find_checkpoint`.
+
+        Raises:
+            MmkerasError: no published model.
+        """
+        if not is_checkpoint(checkpoint):
+            raise MmkerasError(
+                "Expected the folder of a published pair, which holds config.json, model.safetensors and its "
+                f"tokenizer's files, or its name. Received: {checkpoint!r}"
+            )
+        encoder = {"kind": "pretrained", "checkpoint": checkpoint, "head": "published"}
+        published = {"kind": "published", "checkpoint": checkpoint}
+        return dataclasses.replace(
+            self,
+            image_encoder=dict(encoder),
+            text_encoder=dict(encoder),
+            image_preprocessor=dict(published),
+            text_preprocessor=dict(published),
+        )
+
+    @property
+    def checkpoints(self) -> list[str]:
+        """The published models that it is built upon, by folder or name, each once."""
+        named = [encoder.get("checkpoint", ()) for encoder in (self.image_encoder, self.text_encoder)]
+        flat = [[each] if isinstance(each, str) else each for each in named]
+        return list(dict.fromkeys(name for names in flat for name in names if name))
+
+    def build_arguments(self) -> dict[str, Any]:
+        """Return the system's arguments: the preset's, and over none of them those of a published pair.
+
+        Raises:
+            MmkerasError: a pair that cannot be read.
+        """
+        if self.image_encoder.get("head") != "published":
+            return copy.deepcopy(self.arguments)
+        from mmkeras.encoders.pretrained import pair_arguments
+
+        return {**pair_arguments(self.image_encoder["checkpoint"]), **copy.deepcopy(self.arguments)}
 
     def build_image_encoder(self) -> "Encoder":
         """Return the image encoder, untrained.
@@ -174,7 +251,7 @@ class Preset:
             )
         return build_image_encoder(**size, **encoder)
 
-    def build_text_encoder(self, text_preprocessor: "TextPreprocessor | StringPreprocessor | None" = None) -> "Encoder":
+    def build_text_encoder(self, text_preprocessor: "Tokenizer | StringPreprocessor | None" = None) -> "Encoder":
         """Return the text encoder, untrained.
 
         Args:
@@ -197,12 +274,17 @@ class Preset:
 
         if not self.image_preprocessor:
             return None
+        settings = dict(self.image_preprocessor)
         try:
-            return ImagePreprocessor(**self.image_preprocessor)
+            if settings.pop("kind", "") == "published":
+                from mmkeras.encoders.pretrained import picture_settings
+
+                settings = picture_settings(settings.pop("checkpoint")) | settings
+            return ImagePreprocessor(**settings)
         except TypeError as error:
             raise MmkerasError(f"image_preprocessor does not take these settings: {error}") from error
 
-    def build_text_preprocessor(self, texts: Iterable[str]) -> "TextPreprocessor | StringPreprocessor":
+    def build_text_preprocessor(self, texts: Iterable[str]) -> "Tokenizer | StringPreprocessor":
         """Return the text preprocessor: one that learns its tokenizer from `texts`, or `strings` as they are.
 
         Raises:
@@ -222,3 +304,16 @@ class Preset:
             return StringPreprocessor(**settings) if kind == "strings" else TextPreprocessor.train(texts, **settings)
         except TypeError as error:
             raise MmkerasError(f"text_preprocessor does not take these settings: {error}") from error
+
+
+def _head(encoder):
+    """The settings of an encoder's head, which another network may stand before."""
+    return {key: value for key, value in encoder.items() if key in HEAD_KEYS}
+
+
+def _checkpoints(backbone):
+    """The published networks that are named, joined by `+` where there are several; none where it is something else."""
+    names = [backbone] if is_checkpoint(backbone) else backbone.split("+")
+    application = re.compile("[A-Z][A-Za-z0-9]+")  # the functions of keras.applications are named so
+    known = (is_checkpoint(name) or (application.fullmatch(name) and not Path(name).exists()) for name in names)
+    return names if all(known) else []

@@ -16,6 +16,7 @@ from mmkeras.losses.image_text_contrastive import ImageTextContrastive, candidat
 from mmkeras.losses.masked_language import IGNORED, MaskedLanguageCrossentropy
 from mmkeras.losses.matching import sample_hard_negatives
 from mmkeras.losses.shared_ids import share_id
+from mmkeras.models.batch_checks import batch_of
 from mmkeras.models.batch_encoder import Pictures, Texts
 from mmkeras.models.checks import boolean, not_negative
 from mmkeras.models.image_text_model import ImageTextModel
@@ -23,9 +24,9 @@ from mmkeras.models.learnt_temperature import LearntTemperature
 from mmkeras.models.momentum_teacher import MomentumTeacher
 from mmkeras.models.pair_fusion import PairFusion
 from mmkeras.models.pair_matcher import PairMatcher
-from mmkeras.models.staged_model import batch_of, part, total
+from mmkeras.models.staged_model import part, total
 from mmkeras.models.word_masks import word_masks
-from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor
+from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor, Tokenizer
 from mmkeras.tensors import Array, Arrays, Tensor, TensorLike, Tensors
 
 LOSSES = ("contrastive", "matching", "soft_matching", "language")
@@ -60,7 +61,7 @@ class SoftMask(ImageTextModel):
         teacher: `MomentumTeacher`, or a dict of its arguments.
         temperature: `LearntTemperature`, or a dict of its arguments; by default as ALBEF's, not its logarithm.
         token_masking: `TokenMasking`, which hides words, or a dict of its arguments, but for the vocabulary's size; by
-            default the ids of `TextPreprocessor`: 3 hides a word, 0 to 3 are no words.
+            default the tokenizer's ids, of `TextPreprocessor` 3 to hide a word and 0 to 3 that are no words.
         soft_masking: `SoftMasking`, or a dict of its arguments.
         gamma: exponent of the focal factor, 0 or more; 0 is the plain contrast.
         mask_text: whether all losses see the text with hidden words, or the language loss alone.
@@ -113,7 +114,7 @@ class SoftMask(ImageTextModel):
         image_encoder: Encoder,
         text_encoder: Encoder,
         image_preprocessor: ImagePreprocessor | None = None,
-        text_preprocessor: TextPreprocessor | StringPreprocessor | None = None,
+        text_preprocessor: Tokenizer | StringPreprocessor | None = None,
         fusion: PairFusion | dict[str, Any] | None = None,
         teacher: MomentumTeacher | dict[str, Any] | None = None,
         temperature: LearntTemperature | dict[str, Any] | None = None,
@@ -151,7 +152,8 @@ class SoftMask(ImageTextModel):
         self.language_head = MaskedLanguageHead(vocabulary, name="language_head", **head)
         self.language_head.build((None, width), (vocabulary, width))
         self.temperature = part(LearntTemperature, temperature, lowest=0.001, highest=0.5, logarithmic=False)
-        hidden = {"vocabulary_size": vocabulary, "mask_id": 3, "special_ids": (0, 1, 2, 3), "seed": seed}
+        ids = text_preprocessor if isinstance(text_preprocessor, Tokenizer) else TextPreprocessor
+        hidden = {"vocabulary_size": vocabulary, "mask_id": ids.mask_id, "special_ids": ids.special_ids, "seed": seed}
         self.token_masking = part(TokenMasking, token_masking, name="token_masking", **hidden)
         self.soft_masking = part(SoftMasking, soft_masking, name="soft_masking", seed=seed)
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -174,8 +176,7 @@ class SoftMask(ImageTextModel):
     @property
     def students(self) -> dict[str, keras.layers.Layer]:
         """The parts that the teacher copies, by name."""
-        encoders = {"image_encoder": self.image_encoder, "text_encoder": self.text_encoder}
-        return {**encoders, "fusion": self.fusion.encoder, "language_head": self.language_head}
+        return {**self.given_encoders(), "fusion": self.fusion.encoder, "language_head": self.language_head}
 
     def kept_for_training(self) -> dict[str, list[keras.Variable]]:
         return self.teacher.kept_for_training()
@@ -327,7 +328,7 @@ class SoftMask(ImageTextModel):
                 self.teacher.follow(self.students, batch["image"].shape[0])
                 taught = self._taught(batch)
             losses = self._measured(batch, encoded, taught, training=True)
-            scaled_loss = self.optimizer.scale_loss(losses["loss"])
+            scaled_loss = self.scale_loss("main", losses["loss"])
         self.descend("main", lambda variables: tape.gradient(scaled_loss, variables))
         self.teacher.remember(taught, *self.ids_of(batch))
         self.track(losses)
@@ -336,10 +337,8 @@ class SoftMask(ImageTextModel):
 
 def _both_ways(embeddings, candidates, temperature):
     """Logits of each image with the candidates' texts, and of each text with their images."""
-    return (
-        candidate_logits(embeddings["image_embedding"], candidates["text_embedding"], temperature),
-        candidate_logits(embeddings["text_embedding"], candidates["image_embedding"], temperature),
-    )
+    directions = ("image_embedding", "text_embedding"), ("text_embedding", "image_embedding")
+    return tuple(candidate_logits(embeddings[one], candidates[other], temperature) for one, other in directions)
 
 
 def _word_logits(text_encoder, head, tokens, targets, training=False):

@@ -65,7 +65,7 @@ class RetrievalValidation(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         data = self.data
         self.image_embedding = image = self.model.encode_image(data.images)
-        self.text_embedding = text = self.model.encode_text(data.texts)
+        self.text_embedding = text = self.model.encode_text(data.encodable_texts)
         if data.paired:
             metrics = retrieval_metrics(image, text, data.image_id, data.text_image_id)
             logs |= {f"{VALIDATION}{key}": value for key, value in metrics.items() if find_measure(key).main}
@@ -142,9 +142,9 @@ class EpochLog(keras.callbacks.Callback):
 def _learning_rates(model):
     """The rates of the optimizers that move something: `learning_rate`, the first one's, and those that differ."""
     rates = {
-        role: float(keras.ops.convert_to_numpy(optimizer.learning_rate))
-        for role, optimizer in model.optimizers.items()
-        if model.variables_of(role)
+        role: float(keras.ops.convert_to_numpy(model.optimizers[role].learning_rate))
+        for role, moved in model.optimizer_roles(model.optimizers).items()
+        if moved
     }
     first = next(iter(rates.values()))
     others = {f"{role}_learning_rate": rate for role, rate in rates.items() if rate != first}

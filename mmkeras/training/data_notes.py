@@ -14,11 +14,11 @@ from mmkeras.data.paired import PairedData
 FEW = 10  # images, among which a hit is often chance
 
 if TYPE_CHECKING:
-    from mmkeras.preprocessing import StringPreprocessor, TextPreprocessor
+    from mmkeras.preprocessing import StringPreprocessor, Tokenizer
 
 
 def data_notes(
-    train: PairedData, dev: PairedData, text_preprocessor: TextPreprocessor | StringPreprocessor | None = None
+    train: PairedData, dev: PairedData, text_preprocessor: Tokenizer | StringPreprocessor | None = None
 ) -> list[str]:
     """Count what is easily overlooked: texts of several pictures, texts that are cut, pictures in both splits.
 

@@ -70,10 +70,21 @@ class Recipe(StageSettings):
         " more are read from disk when a batch wants them, with the same batches",
         least=0,
     )
+    pretrained: str = setting(
+        "",
+        "a published pair of encoders, such as CLIP or SigLIP, that the training begins with, by its folder or its"
+        " name: `--from` of `mmkeras train`",
+    )
     backbone: str = setting(
         "",
-        "the pretrained network of the preset's image encoder, in place of the preset's own: a hub handle for the kind"
-        " `hub`, weights for the kinds `backbone` and `vit`",
+        "the pretrained network of the image encoder, in place of the preset's own: a published model by its folder or"
+        " name, several joined by `+`, a network of keras.applications, a hub handle, or for the kinds `backbone` and"
+        " `vit` a file of weights: `--image-encoder`",
+    )
+    text_backbone: str = setting(
+        "",
+        "the pretrained network of the text encoder, in place of the preset's own encoder: a published model by its"
+        " folder or name, or a hub handle: `--text-encoder`",
     )
     initial_weights: str = setting(
         "",
@@ -85,6 +96,16 @@ class Recipe(StageSettings):
         "what the projections begin with: random weights, or the `linear` map between a frozen network's features and"
         " bags of tokens that a regularised canonical correlation analysis finds",
         choices=("", "linear"),
+    )
+    lora_rank: int = setting(
+        0,
+        "in stages that train a pretrained network, the rank of the adapters (LoRA) that are trained in place of its"
+        " own weights, 4 to 16 as a rule; 0 trains these. The model that is kept has them added to the weights",
+    )
+    recompute: bool = setting(
+        False,
+        "whether transformer blocks are computed a second time for the gradient in place of keeping their activations:"
+        " larger batches or networks in the same memory, for about a third more time",
     )
     epochs: int = setting(
         10,
@@ -148,6 +169,8 @@ class Recipe(StageSettings):
             raise MmkerasError("Expected epochs to be more than 0 in one of the stages. Received: epochs=0 in all")
         if self.stages and self.patience:
             raise MmkerasError(f"Expected patience=0 for a training in stages. Received: patience={self.patience}")
+        if self.pretrained and (given := self.backbone or self.text_backbone):
+            raise MmkerasError(f"Expected a whole pair, or halves. Received: {self.pretrained} and {given}")
         check_augmentation(self)
 
     @property
@@ -157,11 +180,15 @@ class Recipe(StageSettings):
         return self.stages or (Stage(name="training", epochs=self.epochs, **own),)
 
     def load_preset(self) -> "Preset":
-        """Return the `Preset` of the model, with `backbone` in it."""
+        """Return the `Preset` of the model, with `pretrained`, `backbone` and `text_backbone` in it."""
         from mmkeras.models.preset import Preset
 
         preset = Preset.load(self.preset)
-        return preset.with_backbone(self.backbone) if self.backbone else preset
+        if self.pretrained:
+            preset = preset.with_pair(self.pretrained)
+        if self.backbone:
+            preset = preset.with_backbone(self.backbone)
+        return preset.with_text_backbone(self.text_backbone) if self.text_backbone else preset
 
     @classmethod
     def load(cls, recipe: str | os.PathLike[str], overrides: Iterable[str] = ()) -> Self:

@@ -226,12 +226,15 @@ def _located(settings, started_in):
         # A preset is a file by its ending; a folder may be called as one of ours.
         if name or not isinstance(value, str) or (key == "preset" and not value.endswith(".json")):
             return value
+        if key == "backbone" and "+" in value and not _is_there(value):
+            return "+".join(found(key, each) for each in value.split("+"))
         there = str(Path(started_in) / value)
         if _is_there(there) or _is_there(value):
             return there if _is_there(there) else value
-        return value if key == "backbone" else there
+        return value if key in named else there
 
-    paths = ("data", "image_folder", "preset", "initial_weights", "backbone")
+    named = ("backbone", "text_backbone", "pretrained")  # a name is no path
+    paths = ("data", "image_folder", "preset", "initial_weights", *named)
     return settings | {key: found(key, settings[key]) for key in paths if key in settings}
 
 

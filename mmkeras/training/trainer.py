@@ -13,10 +13,13 @@ from mmkeras.data.captioned_pictures import CaptionedPictures
 from mmkeras.data.checking import check_data, summary_lines
 from mmkeras.data.checking.problem import amount
 from mmkeras.encoders.encoder import Encoder
+from mmkeras.models.adapters import add_adapters, folded
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.preset import Preset
+from mmkeras.models.recomputation import recompute_blocks
 from mmkeras.printable import printable
 from mmkeras.progress import Progress, showing_progress
+from mmkeras.training.checkpoint_record import record_checkpoints
 from mmkeras.training.data_notes import data_notes
 from mmkeras.training.data_sizes import sized
 from mmkeras.training.initial_weights import begin_with, initial_model
@@ -55,8 +58,11 @@ def _train(run, verbose):
     start = initial_model(recipe)  # before the seeds are set: it draws some too
     _prepare_process(recipe)
     preset = recipe.load_preset()
+    record_checkpoints(run, preset)
     image_encoder = preset.build_image_encoder()  # first: it tells whether data are pixels or features
-    data = RunData(run, image_encoder, preset.build_image_preprocessor())
+    # A system with a matching head reads the tokens too, of which features hold the mean.
+    frozen_features = getattr(mmkeras.models, preset.model).matcher is None
+    data = RunData(run, image_encoder, preset.build_image_preprocessor(), frozen_features)
     with Progress("Reading the data"):
         run.check_data(data.train)
     recipe = _sized(run, data.train)
@@ -64,6 +70,10 @@ def _train(run, verbose):
         model = build_model(preset, data, image_encoder, start, recipe.initial_weights)
         if recipe.start == "linear" and not run.file("checkpoint.npz").exists():
             begin_linearly(model, data.train)
+        if recipe.lora_rank:
+            add_adapters(model, recipe.lora_rank, recipe.seed)
+        if recipe.recompute:
+            recompute_blocks(model)
     with Progress("Looking the data over"):
         lines = _summary(run, model)
         notes = data_notes(*data.splits(), model.text_preprocessor)
@@ -79,6 +89,7 @@ def _train(run, verbose):
     if by_heart := learnt_by_heart(run, {"pictures": len(dev.images), "texts": len(dev.texts)}):
         run.update(notes=[*notes, by_heart])
         _tell([by_heart], verbose)
+    model = folded(model)
     with replacing_file(run.file("model.keras")) as beside:
         model.save(beside)
     run.update(finished=True, **model_size(model))
@@ -143,4 +154,5 @@ def build_model(
     model = system.from_preset(preset, text_preprocessor=tokenizer, image_encoder=image_encoder, **arguments)
     if start is not None:
         begin_with(model, start, start_name)
+    data.cache_texts(model.given_encoders()["text_encoder"], tokenizer)
     return model

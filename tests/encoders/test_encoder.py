@@ -121,7 +121,7 @@ def test_what_trains_the_head_trains_the_encoder(pictures):
 def test_an_encoder_without_a_backbone_has_none(kind, settings):
     encoder = build_image_encoder(kind, embedding_dim=3, **settings)
     assert encoder.frozen_backbone() is None
-    with pytest.raises(MmkerasError, match="this image encoder has no frozen backbone"):
+    with pytest.raises(MmkerasError, match="this encoder has no frozen backbone"):
         encoder.feature_head()
 
 

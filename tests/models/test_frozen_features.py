@@ -75,7 +75,7 @@ def test_a_backbone_that_trains_takes_no_features(build, batch):
     model = build(trainable=True)
     with pytest.raises(MmkerasError, match=r"Expected an array \(N, 4, 6, 3\), as the image encoder takes it. Rec"):
         model.encode_image(np.zeros((2, 5), "float32"))
-    with pytest.raises(MmkerasError, match=r"Expected pixels of shape \(N, 4, 6, 3\): this image encoder has no froz"):
+    with pytest.raises(MmkerasError, match=r"Expected pixels of shape \(N, 4, 6, 3\): this encoder has no froz"):
         model({**batch, "image": np.zeros((6, 5), "float32")})
 
 
@@ -86,7 +86,7 @@ def test_a_backbone_that_is_unfrozen_later_takes_none_either(build, batch):
     for weight in model.image_encoder.get_layer("hub").weights[:1]:
         weight.trainable = True
     model.image_encoder.get_layer("hub").trainable = True
-    with pytest.raises(MmkerasError, match="this image encoder has no frozen backbone"):
+    with pytest.raises(MmkerasError, match="this encoder has no frozen backbone"):
         model(with_features)
 
 

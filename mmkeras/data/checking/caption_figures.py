@@ -15,7 +15,7 @@ from mmkeras.data.checking.writing_systems import writing_systems
 from mmkeras.data.equal_texts import Normalizer
 from mmkeras.data.records import Record
 from mmkeras.data.split_names import in_order
-from mmkeras.preprocessing.text import TextPreprocessor
+from mmkeras.preprocessing.tokenizer import Tokenizer
 
 LONG = 100  # words, from which on a caption is rather an article
 MANY = 0.01  # the share of captions from which on very short or long ones are told
@@ -85,7 +85,7 @@ def caption_figures(
     words = np.fromiter((len(text.split()) for text in texts), np.int64, len(texts))
     part = texts[:: max(1, -(-len(texts) // SAMPLED))] if quick else texts
     ids, length = None, 0
-    if isinstance(text_preprocessor, TextPreprocessor) and texts:
+    if isinstance(text_preprocessor, Tokenizer) and texts:
         ids, length = Spread(text_preprocessor.count_ids(part)), text_preprocessor.sequence_length
     read_as = texts if text_preprocessor is None else text_preprocessor.normalized(texts)
     at_several, different, twice, notes = _equal(list(zip(splits, read_as, strict=True)), texts, items, wheres)

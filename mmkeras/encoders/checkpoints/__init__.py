@@ -10,5 +10,7 @@ if TYPE_CHECKING:
     from .checkpoint import Checkpoint as Checkpoint
     from .finding import published_model as published_model
     from .model import PublishedModel as PublishedModel
+    from .names import find_checkpoint as find_checkpoint
+    from .names import is_checkpoint as is_checkpoint
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from mmkeras.data.equal_texts import relate_equal_texts
 from mmkeras.data.paired import PairedData
 from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.measuring.relevance import Relevance, map_of_chance
+from mmkeras.evaluation.measuring.zero_shot import zero_shot_metrics
 from mmkeras.metrics.ids import linked_groups
 from mmkeras.metrics.measures import REPRESENTATION, RERANKED, STRICT
 from mmkeras.metrics.modality_gap import FEWEST_GROUPS, modality_gap_metrics
@@ -51,7 +52,9 @@ class Evaluation:
     relevance: Relevance
 
 
-def evaluate(model: ImageTextModel, data: PairedData, k_test: int | None = None) -> Evaluation:
+def evaluate(
+    model: ImageTextModel, data: PairedData, k_test: int | None = None, templates: Sequence[str] = ()
+) -> Evaluation:
     """Embed all images and texts of `data` and compute the retrieval metrics both ways, and the modality gap.
 
     Args:
@@ -65,6 +68,8 @@ def evaluate(model: ImageTextModel, data: PairedData, k_test: int | None = None)
             precision by category and the gap are measured.
         k_test: how many of the best candidates of each query are re-ranked by `matcher`; 0 re-ranks none, and `None`
             stands for 128 where the model has a `matcher`.
+        templates: sentences with `{}`, by which pictures are classified by the names of their categories, see
+            `zero_shot_metrics`; none leaves that out.
 
     Returns:
         `Evaluation`. Its `metrics` hold `pictures` and `texts` (counts); for paired data what `retrieval_metrics`
@@ -121,6 +126,9 @@ def evaluate(model: ImageTextModel, data: PairedData, k_test: int | None = None)
             represented, represented_texts = _embedded(model, data, "represent")
             maps = representation_maps(represented, represented_texts, label, text_label)
             metrics |= _named(REPRESENTATION, maps)
+    if templates:
+        with Progress("Classifying by names"):
+            metrics |= zero_shot_metrics(model, data, image_embeddings, templates)
     groups = linked_groups(data.image_id, data.text_image_id)
     if min(len(np.unique(group)) for group in groups) >= FEWEST_GROUPS:
         with Progress("Measuring the modality gap"):

@@ -14,6 +14,7 @@ from mmkeras.evaluation.report.tables import (
 )
 
 CATEGORIES_NAMED = 12  # of the categories; the others are counted
+UNTRAINED = "Nothing was trained: it is the published pair as it is, with the index and the examples of these data."
 PAIRS = "It was trained on pairs: every picture was shown together with a text that belongs to it."
 
 # What is behind each system: fixed facts, so that no caller has to repeat them.
@@ -104,6 +105,8 @@ def model_card(
     reference: Mapping[str, str] | None = None,
     intended_use: Sequence[str] = (),
     limits: Sequence[str] = (),
+    checkpoints: Sequence[Mapping[str, Any]] = (),
+    trained: bool = True,
 ) -> str:
     """Return the model card of an exported model.
 
@@ -127,6 +130,9 @@ def model_card(
             `trained_on`, a sentence, is optional.
         intended_use: further sentences.
         limits: further sentences.
+        checkpoints: the published models that it began with: dicts of `name`, `revision`, `licence` and `files`, from a
+            file's name to its SHA-256, as `run.json` has them.
+        trained: whether anything was trained; a published pair may be exported as it is.
 
     Returns:
         Markdown, one string.
@@ -142,6 +148,7 @@ def model_card(
         raise MmkerasError(f"Expected a reference for a system other than {', '.join(SYSTEMS)}. Received: {system=}")
     reference = _complete("reference", reference or SYSTEMS[system], ("paper", "link", "supervision", "mechanism"))
     reference = {"trained_on": f"It was trained on {reference['supervision']}."} | reference
+    reference |= {} if trained else {"trained_on": UNTRAINED}
     _complete("data", data, ("name",))
     known = DATA_SETS.get(data["name"].split("/")[0], {})
     data = _complete("data", {"evaluated_on": None} | known | data, ("description", "licence"))
@@ -172,8 +179,20 @@ def model_card(
         categories=len(label_names),
         multi_label=multi_label,
         intended_use=[*INTENDED_USE, *([CATEGORY_USE] if label_names else []), *intended_use],
+        checkpoints=[_began_with(each) for each in checkpoints],
         limits=[*LIMITS, *([CATEGORY_LIMIT] if label_names else []), *data.get("limits", ()), *limits],
     )
+
+
+def _began_with(checkpoint):
+    """A published model as the card names it."""
+    weights = {name: digest for name, digest in checkpoint["files"].items() if name.endswith((".safetensors", ".npz"))}
+    at = f" at commit {checkpoint['revision'][:12]}" if checkpoint["revision"] else ""
+    return {
+        "name": f"{checkpoint['name']}{at}",
+        "licence": checkpoint["licence"] or "not stated where it lies; ask its owner",
+        "weights": [f"{name}: SHA-256 {digest}" for name, digest in weights.items()],
+    }
 
 
 def _sent(signatures):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def evaluate_run(
     image_folder: str | os.PathLike[str] = "",
     targets: Targets | None = None,
     k_test: int | None = None,
+    templates: Sequence[str] = (),
 ) -> Evaluation:
     """Measure a finished run on one split of its data and write `metrics.json` and `report.html` into its folder.
 
@@ -49,6 +51,7 @@ def evaluate_run(
         image_folder: where its images lie, a folder or a zip.
         targets: categories to load of it: `""`, `category` or `tags`; the run's where left out.
         k_test: how many candidates of a query are re-ranked, see `evaluate`.
+        templates: sentences by which pictures are classified by the names of their categories, see `evaluate`.
 
     Returns:
         `Evaluation`.
@@ -67,7 +70,7 @@ def evaluate_run(
             data = load_source(source, split, loader, image_folder or None, targets=targets or "")
         else:
             data = run.load_data(split, loader)
-    evaluation = evaluate(model, data.one_image_an_item(), k_test)
+    evaluation = evaluate(model, data.one_image_an_item(), k_test, templates)
     missing = ""
     try:
         with Progress("The model before training"):

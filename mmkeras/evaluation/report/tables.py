@@ -19,6 +19,7 @@ from mmkeras.metrics.measures import (
     RETRIEVAL,
     STRICT,
     UNTRAINED,
+    ZERO_SHOT_CLASSES,
     measures_of,
     untrained_measures,
 )
@@ -37,7 +38,8 @@ def headlines(metrics: Mapping[str, Any], by_category: bool = False) -> list[dic
         list of dicts: `name`, `value` and `note`.
     """
     found = []
-    for section in (CATEGORY, RETRIEVAL) if by_category else (RETRIEVAL, CATEGORY):
+    first = (CATEGORY, RETRIEVAL) if by_category else (RETRIEVAL, CATEGORY)
+    for section in (*first, ZERO_SHOT_CLASSES):
         summed_up = [] if by_category and section == RETRIEVAL else _of_both_directions(section)
         main = [figure for entry in measures_of(section) for figure in entry.figures() if figure.main]
         for figure in [*(figure for figure in main if figure.directions), *summed_up]:
@@ -113,7 +115,7 @@ def summary_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
             "note": figure.note(metrics),
             "reranked": _reranked(figure, metrics),
         }
-        for section in (RETRIEVAL, CATEGORY)
+        for section in (RETRIEVAL, CATEGORY, ZERO_SHOT_CLASSES)
         for figure in _of_both_directions(section)
         if figure.name in metrics
     ]

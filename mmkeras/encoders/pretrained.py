@@ -1,0 +1,247 @@
+"""Encoders upon published networks: a tower with its weights, frozen or tuned, and a head behind it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from mmkeras.encoders.backbone import Backbone, backbones, load_backbone, scaled
+from mmkeras.encoders.checkpoints import Checkpoint, PublishedModel, find_checkpoint, published_model
+from mmkeras.encoders.embedding_head import PublishedProjection, embedding_head, hidden_layers
+from mmkeras.encoders.encoder import Encoder
+from mmkeras.errors import MmkerasError
+
+Head = Literal["new", "published"]
+APPLICATION = {"height": 224, "width": 224, "aspect": "squash", "method": "bicubic"}
+
+
+def open_published(checkpoint: str | os.PathLike[str]) -> PublishedModel:
+    """Return a published model by its folder or name, see `find_checkpoint` and `published_model`."""
+    return published_model(Checkpoint(find_checkpoint(checkpoint)))
+
+
+def picture_settings(checkpoint: str | Sequence[str]) -> dict[str, Any]:
+    """Return the arguments of `ImagePreprocessor` that published networks of pictures want, of several the largest's.
+
+    Args:
+        checkpoint: see `pretrained_image_encoder`.
+
+    Raises:
+        MmkerasError: a model without pictures, or one that cannot be read.
+    """
+    settings = []
+    for name in [checkpoint] if isinstance(checkpoint, str) else checkpoint:
+        own = dict(APPLICATION) if name in backbones() else open_published(name).image_preprocessing
+        if not own:
+            raise MmkerasError(f"Expected a published model of pictures. Received: {name}, which has no image encoder")
+        settings.append(own)
+    return max(settings, key=lambda own: own["height"] * own["width"])
+
+
+def pair_arguments(checkpoint: str) -> dict[str, Any]:
+    """Return the arguments of `DualEncoder` that go on with what a published pair was trained by.
+
+    Args:
+        checkpoint: folder or name of a published pair.
+
+    Raises:
+        MmkerasError: no pair, or one that cannot be read.
+    """
+    published = open_published(checkpoint)
+    if published.temperature is None:
+        raise MmkerasError(
+            f"Expected a published pair of encoders, such as CLIP or SigLIP. Received: {checkpoint}, a "
+            f"{published.family}; name it as --image-encoder or --text-encoder beside another"
+        )
+    lowest = min(0.01, published.temperature)
+    arguments: dict[str, Any] = {"temperature": {"initial": published.temperature, "lowest": lowest}}
+    if published.loss == "sigmoid":
+        arguments |= {"loss": "sigmoid", "logit_bias": {"initial": published.logit_bias}}
+    return arguments
+
+
+def pretrained_image_encoder(
+    height: int,
+    width: int,
+    channels: int = 3,
+    checkpoint: str | os.PathLike[str] | Sequence[str] = "",
+    trainable: bool = False,
+    head: Head = "new",
+    hidden: Sequence[int] = (),
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    feature_dropout: float = 0.0,
+    name: str = "image_encoder",
+) -> Encoder:
+    """The image tower of a published model, or several side by side, and a head.
+
+    Several towers see the same pictures, each in its own size, and their features are joined: two networks that were
+    trained on other data or in another way know more than either. The towers are one layer, a `Backbone`.
+
+    Args:
+        height: px.
+        width: px.
+        channels: 3.
+        checkpoint: folder or name of a published model, see `find_checkpoint`, or the name of a network of
+            `keras.applications` with its ImageNet weights; a list of them is put side by side.
+        trainable: whether training changes the towers.
+        head: `new`, an MLP and a projection from scratch; `published`, the projection that the published pair has, or
+            where it has none one that begins as the identity.
+        hidden: units of each hidden layer of a new head.
+        embedding_dim: D of a new head; `None` leaves the projection out.
+        dropout: rate after each hidden layer.
+        feature_dropout: rate on the normalised features before them.
+        name: the model's name.
+
+    Returns:
+        `Encoder` from `image`, uint8 or float 0..255 (B, height, width, 3). Its `tokens` are those of a single tower;
+        several have none. Saved with its weights, it does not need the checkpoint again.
+
+    Raises:
+        MmkerasError: no published model there, one without pictures, or one that cannot be read.
+
+    Example:
+        >>> encoder = pretrained_image_encoder(260, 260, checkpoint=["./efficientnet_lite2", "./mobilenet_v2"])
+        >>> encoder.frozen_backbone().output.shape
+        (None, 2560)
+    """
+    names = [checkpoint] if isinstance(checkpoint, (str, os.PathLike)) else list(checkpoint)
+    _check(names, channels)
+    alone = len(names) == 1
+    towers = [_image_tower(each, height, width, alone) for each in names]
+    network = _backbone(towers[0] if alone else _side_by_side(towers, height, width), trainable)
+    projection = open_published(names[0]).image_projection if head == "published" and alone else None
+    image = keras.Input((height, width, channels), name="image")
+    return _with_head(image, network, head, projection, hidden, embedding_dim, dropout, feature_dropout, name)
+
+
+def pretrained_text_encoder(
+    vocabulary_size: int,
+    sequence_length: int,
+    checkpoint: str | os.PathLike[str] = "",
+    depth: int | None = None,
+    trainable: bool = False,
+    head: Head = "new",
+    hidden: Sequence[int] = (),
+    embedding_dim: int | None = 256,
+    dropout: float = 0.1,
+    feature_dropout: float = 0.0,
+    name: str = "text_encoder",
+) -> Encoder:
+    """The text tower of a published model, and a head.
+
+    Args:
+        vocabulary_size: ids are 0 to `vocabulary_size` - 1, those of the tower's own tokenizer.
+        sequence_length: the longest sequence of ids, L.
+        checkpoint: folder or name of a published model, see `find_checkpoint`.
+        depth: the blocks to use, from the first; `None` uses all.
+        trainable: whether training changes the tower.
+        head: see `pretrained_image_encoder`.
+        hidden: units of each hidden layer of a new head.
+        embedding_dim: D of a new head; `None` leaves the projection out.
+        dropout: rate after each hidden layer.
+        feature_dropout: rate on the normalised features before them.
+        name: the model's name.
+
+    Returns:
+        `Encoder` from `token_ids`, int32 (B, l <= L), or (B, L) where the tower counts padding.
+
+    Raises:
+        MmkerasError: no published model there, one without texts, one of another vocabulary, or one that cannot be
+            read.
+    """
+    _check([checkpoint])
+    published = open_published(checkpoint)
+    tower = published.text_tower(sequence_length, depth)
+    if tower is None:
+        raise MmkerasError(f"{checkpoint} is a {published.family}: it has no text encoder")
+    rows = tower.token_embedding.vocabulary_size
+    if vocabulary_size > rows:
+        raise MmkerasError(
+            f"Expected a tokenizer of at most {rows} ids, those of {checkpoint}. Received: one of {vocabulary_size}"
+        )
+    network = _backbone(tower, trainable)
+    ids = keras.Input(tower.input.shape[1:], dtype=tower.input.dtype, name="token_ids")
+    projection = published.text_projection if head == "published" else None
+    return _with_head(ids, network, head, projection, hidden, embedding_dim, dropout, feature_dropout, name)
+
+
+def _check(names, channels=3):
+    if not names or not all(str(each) for each in names):
+        raise MmkerasError(
+            "This preset names no pretrained network. Expected the folder or the name of a published model: --from, "
+            "--image-encoder or --text-encoder of mmkeras train, or checkpoint in a preset of your own"
+        )
+    if channels != 3:
+        raise MmkerasError(f"Expected channels=3: published networks take RGB. Received: channels={channels}")
+
+
+def _image_tower(name, height, width, alone):
+    """A network with its weights, as an `Encoder` without a head; one of several takes pictures of its own size."""
+    if str(name) in backbones():
+        return _application(str(name), height, width)
+    published = open_published(name)
+    own = published.image_preprocessing
+    size = (height, width) if alone or not own else (own["height"], own["width"])
+    tower = published.image_tower(*size)
+    if tower is None:
+        raise MmkerasError(f"{name} is a {published.family}: it has no image encoder")
+    return tower
+
+
+def _application(name, height, width):
+    network, scaling = load_backbone(name, "imagenet", (height, width, 3))
+    image = keras.Input((height, width, 3), name="image")
+    feature_map = network(scaled(image, scaling))
+    tokens = layers.Reshape((-1, feature_map.shape[-1]), name="tokens")(feature_map)
+    return Encoder(image, {"tokens": tokens, "embedding": ops.mean(tokens, axis=1)}, name=name)
+
+
+def _side_by_side(towers, height, width):
+    """Towers of pictures as one network, whose features are those of all."""
+    image = keras.Input((height, width, 3), name="image")
+    features = []
+    for place, tower in enumerate(towers):
+        named = keras.Model(tower.input, tower.output, name=f"tower_{place}")  # layers of one model differ in name
+        features.append(named(_resized(image, tower))["embedding"])
+    return keras.Model(image, {"embedding": layers.Concatenate(name="features")(features)})
+
+
+def _resized(image, tower):
+    size = tower.input.shape[1:3]
+    if size == image.shape[1:3]:
+        return image
+    return layers.Resizing(*size, interpolation="bicubic", antialias=True, dtype="float32")(image)
+
+
+def _backbone(network, trainable):
+    """A network as the one layer that is frozen or tuned."""
+    network = Backbone(network.input, network.output, name="backbone")
+    network.trainable = trainable
+    return network
+
+
+def _with_head(inputs, network, head, projection, hidden, embedding_dim, dropout, feature_dropout, name):
+    if head not in ("new", "published"):
+        raise MmkerasError(f"Expected a head of new or published. Received: head={head!r}")
+    found = network(inputs)
+    features = found["embedding"]
+    if head == "new":
+        embedding = embedding_head(hidden_layers(features, hidden, dropout, feature_dropout), embedding_dim)
+    else:
+        embedding = _published_head(features, projection)
+    tokens = {"tokens": found["tokens"]} if "tokens" in found else {}
+    return Encoder(inputs, {**tokens, "embedding": embedding}, name=name)
+
+
+def _published_head(features, projection):
+    kernel, bias = projection or (np.eye(features.shape[-1], dtype=np.float32), None)
+    layer = PublishedProjection(kernel.shape[1], use_bias=bias is not None, name="projection")
+    projected = layer(features)
+    layer.set_weights([kernel] if bias is None else [kernel, bias])
+    return layers.UnitNormalization(dtype="float32", name="unit_norm")(projected)
