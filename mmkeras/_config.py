@@ -51,3 +51,17 @@ def constructor_arguments(cls: type) -> tuple[str, ...]:
 
 def _plain(value: Any) -> Any:
     return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
+def laid_over(arguments: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments with others over them; of a part, which both give as a dict, those that differ.
+
+    Args:
+        arguments: a preset's.
+        overrides: what is written over them.
+    """
+    laid = dict(arguments)
+    for name, value in overrides.items():
+        both = isinstance(value, dict) and isinstance(laid.get(name), dict)
+        laid[name] = laid[name] | value if both else value
+    return laid

@@ -6,6 +6,7 @@ import difflib
 import inspect
 import os
 import warnings
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -58,8 +59,23 @@ class Backbone(keras.Model):
         >>> backbone.trainable = False
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        freeze_again(self)
+
     def call(self, inputs, training=None, mask=None):
         return super().call(inputs, training=bool(training) and self.trainable, mask=mask)
+
+
+def freeze_again(model: keras.Model) -> None:
+    """Freeze a model that was built of its config and is said to be frozen there, whole.
+
+    Keras tells the layers of such a model, and not those that they make when they are built: a loaded transformer would
+    train. Setting what is set already it takes for nothing to do.
+    """
+    if not model.trainable:
+        model.trainable = True
+        model.trainable = False
 
 
 def backbones():

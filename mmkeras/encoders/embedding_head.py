@@ -7,6 +7,7 @@ from mmkeras.errors import MmkerasError
 from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 
 SCALINGS = ("layer", "data", "root")
+PROJECTION = "projection"  # of a Dense among others: its name, under which it is saved, is all that tells it
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -41,7 +42,7 @@ def embedding_head(features, embedding_dim, batch_norm=True, beside=None):
     """
     if embedding_dim is None:
         return keras.layers.Identity(dtype="float32", name="features")(features)
-    projected = keras.layers.Dense(embedding_dim, use_bias=not batch_norm, name="projection")(features)
+    projected = keras.layers.Dense(embedding_dim, use_bias=not batch_norm, name=PROJECTION)(features)
     projected = projected if beside is None else keras.layers.Add(dtype="float32", name="sum")([projected, beside])
     if batch_norm:
         # Centred and scaled by the modality's own batch statistics, which takes out the offset that two encoders start

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import keras
 
-from mmkeras.encoders.backbone import Backbone
-from mmkeras.encoders.embedding_head import FeatureNorm, PublishedProjection
+from mmkeras.encoders.backbone import Backbone, freeze_again
+from mmkeras.encoders.embedding_head import PROJECTION, FeatureNorm, PublishedProjection
 from mmkeras.encoders.feature_scaling import FeatureScaling
 from mmkeras.encoders.features_and_ids import FeaturesAndIds
 from mmkeras.encoders.hub import HubLayer
@@ -33,8 +33,8 @@ HEADS = (FeaturesAndIds, FeatureNorm, FeatureScaling, PublishedProjection)
 class Encoder(keras.Model):
     """A functional model from one input to a dict with `embedding` (B, D), and with `tokens` (B, T, W) if it has them.
 
-    What it takes and holds follows from its input and from the types of its layers, so that a loaded, copied or
-    hand-built encoder tells the same as the one that a preset named.
+    What it takes and holds follows from its input and from the types of its layers, those within a `Backbone` among
+    them, so that a loaded, copied or hand-built encoder tells the same as the one that a preset named.
 
     Args:
         inputs: Keras tensor: `image`, pixels (B, H, W, C) or features (B, F); `token_ids`, int (B, L); or `text`,
@@ -50,6 +50,7 @@ class Encoder(keras.Model):
         blocks: its `TransformerBlock`s, a list in their order.
         norms: the `FusedLayerNormalization`s before and after its blocks, a list in their order.
         norm: the first of them; `None` without one.
+        projection: the `keras.layers.Dense` that makes the embedding of features; `None` with `embedding_dim` null.
         pooling: its `AttentionPooling`; `None` without one.
         end_token: the `EndTokenPooling` that finds where a text ends; `None` without one.
         padding_counts: whether the embedding follows from what stands behind a text's ids too, as in SigLIP, so that
@@ -61,6 +62,10 @@ class Encoder(keras.Model):
         >>> encoder.takes, encoder.patches.grid
         ('pixels', (16, 16))
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        freeze_again(self)
 
     @property
     def takes(self) -> Literal["pixels", "token_ids", "strings", "features"]:
@@ -94,6 +99,10 @@ class Encoder(keras.Model):
     @property
     def norm(self) -> FusedLayerNormalization | None:
         return next(iter(self.norms), None)
+
+    @property
+    def projection(self) -> keras.layers.Dense | None:
+        return next((layer for layer in self.layers if layer.name == PROJECTION), None)
 
     @property
     def pooling(self) -> AttentionPooling | None:

@@ -22,6 +22,7 @@ STAGES = (
     BlockStage(3, 1, 6, 320, 1),
 )
 STEM, HEAD, SIZE = 32, 1280, 224
+NETWORK = tuple(convolutions(STEM, STAGES, HEAD))
 
 
 def mobilenet_v2_tower(
@@ -53,6 +54,5 @@ def mobilenet_v2_tower(
             "Expected MobileNetV2 of TensorFlow's kind, arrays 00_w, 00_b, ... Received: one of PyTorch's kind, "
             "conv_stem.weight, ..., which pads pictures otherwise"
         )
-    network = list(convolutions(STEM, STAGES, HEAD))
-    _, weights = folded_convolutions(arrays, {"mobilenet_v2": network})
-    return inverted_residual_tower(network, weights, height or SIZE, width or SIZE, 1 / 127.5, -1.0, name)
+    _, weights = folded_convolutions(arrays, {"mobilenet_v2": NETWORK})
+    return inverted_residual_tower(NETWORK, weights, height or SIZE, width or SIZE, 1 / 127.5, -1.0, name)

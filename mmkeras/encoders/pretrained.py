@@ -61,7 +61,7 @@ def pair_arguments(checkpoint: str) -> dict[str, Any]:
     lowest = min(0.01, published.temperature)
     arguments: dict[str, Any] = {"temperature": {"initial": published.temperature, "lowest": lowest}}
     if published.loss == "sigmoid":
-        arguments |= {"loss": "sigmoid", "bias": published.logit_bias}
+        arguments |= {"loss": "sigmoid", "logit_bias": {"initial": published.logit_bias}}
     return arguments
 
 
@@ -205,7 +205,10 @@ def _application(name, height, width):
 def _side_by_side(towers, height, width):
     """Towers of pictures as one network, whose features are those of all."""
     image = keras.Input((height, width, 3), name="image")
-    features = [tower(_resized(image, tower))["embedding"] for tower in towers]
+    features = []
+    for place, tower in enumerate(towers):
+        named = keras.Model(tower.input, tower.output, name=f"tower_{place}")  # layers of one model differ in name
+        features.append(named(_resized(image, tower))["embedding"])
     return keras.Model(image, {"embedding": layers.Concatenate(name="features")(features)})
 
 

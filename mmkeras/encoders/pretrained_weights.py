@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.fusion import FusionEncoder
 from mmkeras.encoders.weight_places import (
+    WeightPlace,
     attention_places,
     block_places,
     fill,
@@ -64,7 +65,19 @@ def load_deit(image_encoder: Encoder, weights: str | os.PathLike[str] | dict[str
         >>> encoder = vit_image_encoder(256, 256)
         >>> load_deit(encoder, "deit_base_patch16_224.safetensors")
     """
-    arrays, source = _arrays(weights)
+    arrays, source = arrays_of(weights)
+    fill(*deit_places(image_encoder, arrays), source)
+
+
+def deit_places(
+    image_encoder: Encoder, arrays: dict[str, NDArray[Any]]
+) -> tuple[list[WeightPlace], dict[str, NDArray[Any]]]:
+    """Return what `load_deit` fills, and the arrays by its names without those that it leaves out.
+
+    Args:
+        image_encoder: see `load_deit`.
+        arrays: dict from name to array.
+    """
     arrays = {name: array for name, array in arrays.items() if not re.match(r"(head|head_dist)\.", name)}
     patches = image_encoder.patches
     places = [
@@ -75,7 +88,7 @@ def load_deit(image_encoder: Encoder, weights: str | os.PathLike[str] | dict[str
     ]
     for index, block in enumerate(image_encoder.blocks):
         places += block_places(f"blocks.{index}.", DEIT_BLOCK, block)
-    fill(places, arrays, source)
+    return places, arrays
 
 
 def load_bert(
@@ -110,7 +123,27 @@ def load_bert(
         >>> fusion.build((None, None, 768), (None, None, 768))
         >>> load_bert(text_encoder, "bert-base-uncased.safetensors", fusion)
     """
-    arrays, source = _arrays(weights)
+    arrays, source = arrays_of(weights)
+    places, arrays = bert_places(text_encoder, arrays, fusion_encoder, language_head, partial)
+    fill(places, arrays, source)
+
+
+def bert_places(
+    text_encoder: Encoder,
+    arrays: dict[str, NDArray[Any]],
+    fusion_encoder: FusionEncoder | None = None,
+    language_head: MaskedLanguageHead | None = None,
+    partial: bool = False,
+) -> tuple[list[WeightPlace], dict[str, NDArray[Any]]]:
+    """Return what `load_bert` fills, and the arrays by its names without those that it leaves out.
+
+    Args:
+        text_encoder: see `load_bert`.
+        arrays: dict from name to array.
+        fusion_encoder: see `load_bert`.
+        language_head: see `load_bert`.
+        partial: see `load_bert`.
+    """
     left_out = r"embeddings\.position_ids|pooler\.|cls\.seq_relationship\.|cls\.predictions\.decoder\."
     left_out += "" if language_head else r"|cls\."
     arrays = {_bert_name(name): array for name, array in arrays.items()}
@@ -125,24 +158,27 @@ def load_bert(
         places.append(first_rows("embeddings.token_type_embeddings.weight", embedding.type_embedding, arrays))
     else:
         arrays.pop("embeddings.token_type_embeddings.weight", None)
+    looks = any(".crossattention." in name for name in arrays)
     blocks = text_encoder.blocks + (fusion_encoder.blocks if fusion_encoder else [])
     if partial:
         arrays = without_blocks_from(len(blocks), arrays, r"encoder\.layer\.")
     for index, block in enumerate(blocks):
         at = f"encoder.layer.{index}."
         places += block_places(at, BERT_BLOCK, block)
-        if f"{at}crossattention.self.query.weight" in arrays and block.cross_attention:
+        if looks and block.cross_attention:
             places += attention_places(f"{at}cross", BERT_BLOCK, block.context_attention)
             places += norm_places(f"{at}crossattention.output.LayerNorm", block.context_norm)
     if language_head:
         places += linear_places("cls.predictions.transform.dense", language_head.dense)
         places += norm_places("cls.predictions.transform.LayerNorm", language_head.norm)
         places.append(vector_place("cls.predictions.bias", language_head.bias))
-    fill(places, arrays, source)
+    return places, arrays
 
 
-def _arrays(weights):
-    """The arrays by name, and what to call them in an error."""
+def arrays_of(
+    weights: str | os.PathLike[str] | dict[str, NDArray[Any]],
+) -> tuple[dict[str, NDArray[Any]], str]:
+    """Return the arrays of a file, or of a dict, by name, and what to call them in an error."""
     return (dict(weights), "the weights") if isinstance(weights, dict) else (read_weights(weights), repr(str(weights)))
 
 

@@ -14,6 +14,7 @@ from mmkeras.errors import MmkerasError
 from mmkeras.export.request_bounds import RequestBounds
 from mmkeras.export.signatures import model_signatures
 from mmkeras.limits import MAX_ROWS, MAX_TEXT_BYTES
+from mmkeras.preprocessing.tokenizer import Tokenizer
 from mmkeras.progress import Progress
 
 if TYPE_CHECKING:
@@ -76,9 +77,12 @@ def export_saved_model(
     bounds = RequestBounds(max_rows, max_text_bytes)
     archive = keras.export.ExportArchive()
     # Tracked inside of a module: as layers, their weights would be written a second time beside those that follow from
-    # the endpoints, the category head's among them. What must be tracked is lookup tables.
+    # the endpoints, the category head's among them. What must be tracked is lookup tables and
+    # models of tokenizers.
     encoders = tf.Module()
     encoders.all = [model.image_encoder, model.text_encoder]
+    if isinstance(model.text_preprocessor, Tokenizer):
+        encoders.tokenizer = model.text_preprocessor.resources()
     archive.track(encoders)
     # The first endpoint becomes serving_default too.
     signatures = model_signatures(model, bounds)

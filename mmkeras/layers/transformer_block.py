@@ -13,6 +13,7 @@ from mmkeras.layers.fused.fused_dropout import FusedDropout
 from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 from mmkeras.layers.initialization import kernel_initializer
 from mmkeras.layers.multi_head_attention import MultiHeadAttention
+from mmkeras.layers.recomputed import recomputed
 from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
 
@@ -46,6 +47,10 @@ class TransformerBlock(ConfigFromSignature, keras.layers.Layer):
         class_only: whether the first token alone asks, still of all of them, and is handed on: what is left to do where
             nobody reads the others.
 
+    Attributes:
+        recomputed: whether a training step computes the block again for its gradient, in place of keeping the
+            activations within it; what it drops is the same both times. False; not part of the config.
+
     Returns:
         (B, L, W), or (B, 1, W) with `class_only`; with `return_probabilities` also float32 (B, heads, L, N).
 
@@ -58,6 +63,8 @@ class TransformerBlock(ConfigFromSignature, keras.layers.Layer):
         >>> block = TransformerBlock(heads=4, feed_forward=512, dropout=0.1)
         >>> tokens = block(tokens, mask=token_ids != 0)  # (B, L, 128)
     """
+
+    recomputed: bool = False
 
     def __init__(
         self,
@@ -154,6 +161,21 @@ class TransformerBlock(ConfigFromSignature, keras.layers.Layer):
         self._check_context(context)
         if return_probabilities and not self.cross_attention:
             raise ValueError("Expected cross_attention with return_probabilities. Received: cross_attention=False")
+
+        given = {"tokens": tokens, "context": context, "probe": probe}  # what a gradient flows through
+        options = {"mask": mask, "return_probabilities": return_probabilities, "class_only": class_only}
+
+        def compute(*tensors):
+            inputs = given | dict(zip(present, tensors, strict=True))
+            return self._computed(**inputs, **options, training=training)
+
+        present = [name for name, tensor in given.items() if tensor is not None]
+        if training and self.recomputed and not isinstance(tokens, keras.KerasTensor):
+            states = [variable for variable in self.non_trainable_variables if "seed_generator" in variable.path]
+            compute = recomputed(compute, states)
+        return compute(*(given[name] for name in present))
+
+    def _computed(self, tokens, context, probe, mask, return_probabilities, class_only, training):
         x = self._before(self.attention_norm, tokens, training)
         if class_only:
             tokens, x = tokens[:, :1], self.attention(x[:, :1], x, attention_mask=mask, training=training)

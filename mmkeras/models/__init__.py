@@ -6,6 +6,7 @@ from mmkeras._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .adversarial_backprop import AdversarialBackprop as AdversarialBackprop
+    from .albef_weights import load_albef as load_albef
     from .cm_gan import CMGAN as CMGAN
     from .dual_encoder import DualEncoder as DualEncoder
     from .fused_adam import FusedAdam as FusedAdam

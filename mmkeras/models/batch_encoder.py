@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mmkeras.data.stored_pictures import StoredPictures
 from mmkeras.encoders.encoder import Encoder, vectors_of
 from mmkeras.errors import MmkerasError
+from mmkeras.models.layer_tree import layers_within
 from mmkeras.preprocessing.image import ImagePreprocessor, Picture
 from mmkeras.preprocessing.strings import StringPreprocessor
 from mmkeras.preprocessing.tokenizer import Tokenizer
@@ -202,17 +203,10 @@ class _Fresh:
 
 def _state_of(model):
     """Layers, variables and settings that a model's outputs follow from, the objects themselves: a flat list."""
-    found, waiting, seen = [], [model], set()
-    while waiting:
-        layer = waiting.pop()
-        if id(layer) in seen:
-            continue
-        seen.add(id(layer))
+    found = []
+    for layer in layers_within(model):
         found += [layer, *layer.weights, layer.dtype_policy]
         for name, value in vars(layer).items():
-            several = list(value.values()) if isinstance(value, dict) else value
-            inner = several if isinstance(several, (list, tuple)) else [value]
-            waiting += [one for one in inner if isinstance(one, keras.layers.Layer)]
             plain = callable(value) or isinstance(value, (str, int, float, tuple, type(None)))
             if plain and not name.startswith("_") and name not in ("trainable", "built"):
                 found += [name, value]

@@ -15,6 +15,12 @@ def at_least_one(name: str, value: object) -> None:
         raise MmkerasError(f"Expected {name} of 1 or more. Received: {name}={value!r}")
 
 
+def rows(name: str, value: object) -> None:
+    """Check a number of rows, or 0 for all."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise MmkerasError(f"Expected {name} as a number of rows, 0 for all. Received: {name}={value!r}")
+
+
 def boolean(name: str, value: object) -> None:
     """Check what is true or false."""
     if not isinstance(value, bool):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 import keras
 from keras import ops
 
-from mmkeras._config import constructor_arguments
+from mmkeras._config import constructor_arguments, laid_over
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.image import build_image_encoder  # noqa: F401 - for the names that a model's file may hold
 from mmkeras.encoders.text import build_text_encoder  # noqa: F401
@@ -20,10 +20,11 @@ from mmkeras.models.batch_encoder import BatchEncoder, Pictures, Texts
 from mmkeras.models.batch_ids import batch_ids
 from mmkeras.models.preset import Preset
 from mmkeras.models.staged_model import StagedModel
+from mmkeras.models.sub_batches import Tower
 from mmkeras.preprocessing import (  # noqa: F401
     ImagePreprocessor,
+    SentencePieceTokenizer,
     StringPreprocessor,
-    TextPreprocessor,
     Tokenizer,
     WordPieceTokenizer,
 )
@@ -160,7 +161,7 @@ class ImageTextModel(StagedModel):
             text_encoder=preset.build_text_encoder(text_preprocessor),
             image_preprocessor=preset.build_image_preprocessor(),
             text_preprocessor=text_preprocessor,
-            **_laid_over(arguments, overrides),
+            **laid_over(arguments, overrides),
         )
 
     @classmethod
@@ -203,11 +204,23 @@ class ImageTextModel(StagedModel):
         self.built = True
 
     def call(self, inputs: Arrays, training: bool | None = None) -> Tensors:
+        towers = self.towers(inputs, bool(training))
+        return {f"{side}_embedding": one.encoder(one.rows, training=one.training)["embedding"] for side, one in towers}
+
+    def towers(self, inputs: Arrays, training: bool) -> list[tuple[str, Tower]]:
+        """Return `"image"` and `"text"`, each with its `Tower`: what embeds a batch, and what of it is embedded.
+
+        A frozen encoder drops nothing and keeps its batch statistics, whatever else trains.
+
+        Args:
+            inputs: see the call.
+            training: whether this is a step of training.
+        """
         text, image = self._text_input(inputs), inputs["image"]
-        return {
-            "image_embedding": _run(self.image_encoder, image, training),
-            "text_embedding": _run(self.text_encoder, text, training),
-        }
+        return [
+            ("image", Tower(self.image_encoder.accepting(image), image, training and self.image_encoder.trainable)),
+            ("text", Tower(self.text_encoder.accepting(text), text, training and self.text_encoder.trainable)),
+        ]
 
     def _text_input(self, batch):
         """What the text encoder takes of a batch, which is checked."""
@@ -335,17 +348,3 @@ def _serialized(value):
 
 def _is_serialized(value):
     return isinstance(value, dict) and {"class_name", "config"} <= set(value)
-
-
-def _laid_over(arguments, overrides):
-    """A preset's arguments with others over them; of a part, which both give as a dict, those that differ."""
-    laid = dict(arguments)
-    for name, value in overrides.items():
-        both = isinstance(value, dict) and isinstance(laid.get(name), dict)
-        laid[name] = laid[name] | value if both else value
-    return laid
-
-
-def _run(encoder, inputs, training):
-    """Embed a batch; a frozen encoder drops nothing and keeps its batch statistics, whatever else trains."""
-    return encoder.accepting(inputs)(inputs, training=bool(training) and encoder.trainable)["embedding"]

@@ -8,6 +8,7 @@ from keras import ops
 
 from mmkeras._config import constructor_arguments
 from mmkeras.errors import MmkerasError
+from mmkeras.models.adapters import train_adapters_alone
 from mmkeras.models.role_model import RoleModel
 from mmkeras.models.stage_changes import StageArguments, changes_of, set_values, values_of
 from mmkeras.tensors import Tensor, TensorLike
@@ -70,7 +71,7 @@ class StagedModel(RoleModel):
 
         Args:
             trains: names of `parts`, the others are frozen; empty for those that were trainable at first. A pretrained
-                network is trained with its encoder only.
+                network is trained with its encoder only; of one with adapters, see `add_adapters`, they are trained.
             **arguments: new values of constructor arguments, of those in `stage_arguments`; for one that is a part a
                 dict of the part's arguments.
 
@@ -89,8 +90,7 @@ class StagedModel(RoleModel):
             if name.endswith("_backbone") and (encoder := name.replace("backbone", "encoder")) not in trains:
                 raise MmkerasError(f"Expected {encoder} where its {name} is trained. Received: {', '.join(trains)}")
         changes = changes_of(self, self.stage_arguments, arguments)
-        for name, part in self.parts.items():  # an encoder before the network within it
-            part.trainable = name in trains
+        self._set_trainable({name: name in trains for name in self.parts})
         set_values(changes)
 
     def stage_settings(self) -> tuple[dict[str, bool], dict[str, Any]]:
@@ -101,9 +101,14 @@ class StagedModel(RoleModel):
     def restore_stage(self, settings: tuple[dict[str, bool], dict[str, Any]]) -> None:
         """Put back what `stage_settings` returned."""
         trains, arguments = settings
-        for name, part in self.parts.items():
-            part.trainable = trains[name]
+        self._set_trainable(trains)
         set_values(changes_of(self, self.stage_arguments, arguments))
+
+    def _set_trainable(self, trains):
+        for name, part in self.parts.items():  # an encoder before the network within it
+            part.trainable = trains[name]
+            if name.endswith("_backbone"):
+                train_adapters_alone(part)
 
     def check_arguments(self, **arguments: Any) -> None:
         """Check values of constructor arguments that a stage may change too.

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .picture_views import PictureViews as PictureViews
     from .random_crop import RandomCrop as RandomCrop
     from .random_distortion import RandomDistortion as RandomDistortion
+    from .sentencepiece_tokenizer import SentencePieceTokenizer as SentencePieceTokenizer
     from .strings import StringPreprocessor as StringPreprocessor
     from .text import TextPreprocessor as TextPreprocessor
     from .tokenizer import Tokenizer as Tokenizer

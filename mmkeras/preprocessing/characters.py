@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import string
 from collections.abc import Mapping, Sequence
 from importlib import resources
 
@@ -15,6 +16,11 @@ from mmkeras.tensors import Tensor
 ITSELF, NOTHING = -1, -2
 SPACE = ord(" ")
 _CODES, _PAGE = 0x110000, 256
+_SIGMA = 0x3A3
+# The Unicode standard, section 3.13, table 3-17: cased letters before, none behind, whatever may be ignored between.
+_CASED = r"\p{Lu}\p{Ll}\p{Lt}ªºⅠ-ⅿⒶ-ⓩ\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189}"
+_IGNORED = r"\p{Mn}\p{Me}\p{Cf}\p{Lm}\p{Sk}'.:·\x{387}\x{55F}\x{5F4}‘’․‧\x{FE13}\x{FE52}\x{FE55}＇．："
+_FINAL_SIGMA = f"([{_CASED}][{_IGNORED}]*)Σ([{_IGNORED}]*(?:[^{_CASED}{_IGNORED}]|$))"
 _HANGUL, _LEADING, _VOWEL, _TRAILING = 0xAC00, 0x1100, 0x1161, 0x11A7  # the Unicode standard, section 3.12
 
 
@@ -107,6 +113,44 @@ def bert_characters(lower: bool, strip_accents: bool, split_chinese: bool) -> Ch
         yield from [SPACE] * around
 
     return CharacterMap({code: tuple(of(code)) for code in changed})
+
+
+@functools.cache
+def lower_characters() -> CharacterMap:
+    """Return what makes each character lower-case, whatever stands beside it."""
+    return CharacterMap(_mapping("lower"))
+
+
+def lower_case(texts: Tensor) -> Tensor:
+    """Return texts in lower case as Python has it: at the end of a word U+03A3 becomes U+03C2.
+
+    Args:
+        texts: string tensor (N,).
+    """
+    # TensorFlow's operation would follow the locale of its process, make U+0131 of I in a Turkish one, and stop at NUL.
+    lowered = tf.strings.regex_replace(_all_but_sigma()(texts), _FINAL_SIGMA, r"\1ς\2")
+    return tf.strings.regex_replace(lowered, "Σ", "σ")
+
+
+def canonical(texts: Tensor) -> Tensor:
+    """Return texts in lower case, without ASCII punctuation, with one space for white space and none at the ends.
+
+    Args:
+        texts: string tensor (N,).
+    """
+    spaced = _without_punctuation()(lower_case(texts))
+    return tf.strings.strip(tf.strings.regex_replace(spaced, " +", " "))
+
+
+@functools.cache
+def _all_but_sigma():
+    return CharacterMap({code: text for code, text in _mapping("lower").items() if code != _SIGMA})
+
+
+@functools.cache
+def _without_punctuation():
+    spaces = (code for code in range(_CODES) if chr(code).isspace())
+    return CharacterMap({**dict.fromkeys(map(ord, string.punctuation), ()), **dict.fromkeys(spaces, (SPACE,))})
 
 
 @functools.cache

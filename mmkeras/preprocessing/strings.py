@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from mmkeras._config import ConfigFromSignature
 from mmkeras.errors import MmkerasError
+from mmkeras.preprocessing.characters import lower_case
 from mmkeras.tensors import Tensor, TensorLike
 
 
@@ -53,7 +54,7 @@ class StringPreprocessor(ConfigFromSignature):
         texts = tf.ensure_shape(tf.convert_to_tensor(texts, tf.string), [None])
         if self.strip:
             texts = tf.strings.strip(texts)
-        return tf.strings.lower(texts, encoding="utf-8") if self.lower else texts
+        return lower_case(texts) if self.lower else texts
 
     def count_cut(self, texts: Sequence[str]) -> int:
         """Return 0: what an encoder's own tokenizer cuts off is not known here.

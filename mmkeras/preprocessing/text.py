@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import functools
 import io
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
 import keras
 import numpy as np
-import tensorflow as tf
-from numpy.typing import ArrayLike, NDArray
 
 from mmkeras.errors import MmkerasError
-from mmkeras.preprocessing.tokenizer import UNKNOWN_TEXT, Tokenizer, checked_length
-from mmkeras.tensors import Tensor, TensorLike
+from mmkeras.preprocessing.sentencepiece_tokenizer import SentencePieceTokenizer
 
 PAD, UNKNOWN, BEGIN, END = range(4)
-SPACE = "\u2581"  # as SentencePiece writes it
 
 # The learner's sums run in this many parts, whatever the machine: another number gives other last digits.
 _LEARNER_THREADS = 4
@@ -29,7 +23,7 @@ FITTING, FITTED = 0.99, (8, 256)  # the share of texts that a fitted length hold
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class TextPreprocessor(Tokenizer):
+class TextPreprocessor(SentencePieceTokenizer):
     """Turns strings into token ids with a SentencePiece unigram model that it carries inside.
 
     The model is learnt by `train` from the training split. Its normalisation is explicit and small: A-Z become a-z,
@@ -62,21 +56,14 @@ class TextPreprocessor(Tokenizer):
     "SentencePiece", EMNLP 2018.
     """
 
-    pad_id = PAD
-    # A text has no end of its own, so that the end's id is free to stand for hidden words.
+    # For a model without a tokenizer too. A text has no end of its own: the end's id is free to stand for hidden words.
     special_ids = (PAD, UNKNOWN, BEGIN, END)
     mask_id = END
 
     def __init__(self, model: bytes | str, sequence_length: int) -> None:
-        sequence_length = checked_length(sequence_length)
-        if isinstance(model, str):
-            try:
-                model = base64.b64decode(model, validate=True)
-            except ValueError as error:
-                raise MmkerasError(f"Expected `model` as bytes or base64. Received: model={model[:40]!r}...") from error
-        self.model = bytes(model)
-        self.sequence_length = sequence_length
-        self.vocabulary_size = _check_model(self.model)
+        super().__init__(model, sequence_length, pad_id=PAD)
+        self.mask_id = END
+        self._check_learnt_here()
 
     @classmethod
     def train(
@@ -144,83 +131,20 @@ class TextPreprocessor(Tokenizer):
             sequence_length = int(np.clip(np.ceil(np.quantile(lengths, FITTING)), shortest, longest))
         return cls(content, sequence_length)
 
-    def __call__(self, texts: TensorLike) -> Tensor:
-        # A scalar or a matrix of strings must not reach a kernel of a server, which checks no shapes itself.
-        texts = tf.ensure_shape(tf.convert_to_tensor(texts, tf.string), [None])
-        # One to_tensor cuts and pads: slicing a ragged tensor needs ops that no device runtime has.
-        return self._tokenizer.tokenize(texts).to_tensor(PAD, shape=[None, self.sequence_length])
-
-    def normalized(self, texts: Sequence[str]) -> list[str]:
-        return self._pieces.normalize(list(texts))
-
-    def count_ids(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        return np.fromiter(map(len, self._pieces.encode(list(texts))), np.int64, len(texts))
-
-    def words(self, token_ids: ArrayLike) -> list[tuple[str, range]]:
-        """Tell which ids of a text make up each of its words, as spaces part them.
-
-        Args:
-            token_ids: int (L,), a row of what a call returned.
-
-        Returns:
-            list of pairs, a word a pair and in the text's order: the word as the vocabulary spells it (A-Z are a-z, and
-            what it does not know is U+2047), and the `range` of its places in the row. A word at which the text was cut
-            has the ids that are left.
-
-        Example:
-            >>> preprocessor.words(preprocessor(["Two dachshunds"])[0])
-            [('two', range(0, 1)), ('dachshunds', range(1, 4))]
-        """
-        words = []
-        for place, token_id in enumerate(np.asarray(token_ids).tolist()):
-            if token_id in (PAD, BEGIN, END):
-                continue
-            piece = UNKNOWN_TEXT if token_id == UNKNOWN else self._pieces.id_to_piece(token_id)
-            if piece.startswith(SPACE) or not words:
-                words.append((piece.removeprefix(SPACE), range(place, place + 1)))
-            else:
-                word, places = words[-1]
-                words[-1] = (word + piece, range(places.start, place + 1))
-        return words
+    def _check_learnt_here(self):
+        """Raise unless the model is as `train` learns it."""
+        trained = self._proto.trainer_spec
+        if trained.model_type != trained.UNIGRAM:
+            raise MmkerasError(
+                f"Expected a SentencePiece unigram model. Received: {len(self.model)} bytes, "
+                f"model_type={trained.model_type}; SentencePieceTokenizer takes published models"
+            )
+        ids = tuple(getattr(self._pieces, f"{name}_id")() for name in ("pad", "unk", "bos", "eos"))
+        if ids != (PAD, UNKNOWN, BEGIN, END):
+            raise MmkerasError(f"Expected a model with pad, unk, bos, eos = 0, 1, 2, 3. Received: {ids}")
 
     def get_config(self) -> dict[str, Any]:
-        return {"model": base64.b64encode(self.model).decode("ascii"), "sequence_length": self.sequence_length}
-
-    @functools.cached_property
-    def _pieces(self):
-        import sentencepiece
-
-        return sentencepiece.SentencePieceProcessor(model_proto=self.model)
-
-    @functools.cached_property
-    def _tokenizer(self):
-        try:
-            import tensorflow_text
-        except ImportError as error:
-            raise ImportError(
-                "TextPreprocessor needs tensorflow-text of TensorFlow's own minor version: pip install tensorflow-text"
-            ) from error
-        with tf.init_scope():  # first met while a graph is traced, its constants would belong to that graph alone
-            return tensorflow_text.FastSentencepieceTokenizer(self.model)
-
-
-def _check_model(model):
-    """Return the number of pieces of a serialised model, or raise."""
-    import sentencepiece
-    from sentencepiece import sentencepiece_model_pb2
-
-    try:
-        # Other bytes would reach a C++ library that reads them as they are.
-        kind = sentencepiece_model_pb2.ModelProto.FromString(model).trainer_spec.model_type
-        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-    except Exception as error:  # protobuf's DecodeError has no base class of its own
-        raise MmkerasError(f"Expected a SentencePiece model. Received: {len(model)} bytes of something else") from error
-    if not model or kind != sentencepiece_model_pb2.TrainerSpec.UNIGRAM:
-        raise MmkerasError(f"Expected a SentencePiece unigram model. Received: {len(model)} bytes, model_type={kind}")
-    ids = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
-    if ids != (PAD, UNKNOWN, BEGIN, END):
-        raise MmkerasError(f"Expected a model with pad, unk, bos, eos = 0, 1, 2, 3. Received: {ids}")
-    return processor.vocab_size()
+        return {name: value for name, value in super().get_config().items() if name in ("model", "sequence_length")}
 
 
 def _check_text(text, position):

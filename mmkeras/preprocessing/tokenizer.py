@@ -81,6 +81,10 @@ class Tokenizer(abc.ABC):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, for JSON."""
 
+    def resources(self) -> list[Any]:
+        """Return what an export has to track beside the constants of the graph: a list of trackable objects."""
+        return []
+
     def count_cut(self, texts: Sequence[str]) -> int:
         """Return how many texts are longer than `sequence_length` ids, so that their ends are cut off.
 
@@ -127,7 +131,10 @@ def framed(
     """
     before, behind = int(begin_id is not None), int(end_id is not None)
     room = sequence_length - before - behind
+    # One to_tensor cuts and pads: slicing a ragged tensor needs ops that no device runtime has.
     ids = pieces.to_tensor(pad_id, shape=[None, room])
+    if not before + behind:
+        return ids
     ids = tf.pad(ids, [[0, 0], [before, behind]], constant_values=pad_id)
     place = tf.range(sequence_length)
     if begin_id is not None:

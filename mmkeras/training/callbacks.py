@@ -142,9 +142,9 @@ class EpochLog(keras.callbacks.Callback):
 def _learning_rates(model):
     """The rates of the optimizers that move something: `learning_rate`, the first one's, and those that differ."""
     rates = {
-        role: float(keras.ops.convert_to_numpy(optimizer.learning_rate))
-        for role, optimizer in model.optimizers.items()
-        if model.variables_of(role)
+        role: float(keras.ops.convert_to_numpy(model.optimizers[role].learning_rate))
+        for role, moved in model.optimizer_roles(model.optimizers).items()
+        if moved
     }
     first = next(iter(rates.values()))
     others = {f"{role}_learning_rate": rate for role, rate in rates.items() if rate != first}

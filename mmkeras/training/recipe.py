@@ -97,6 +97,16 @@ class Recipe(StageSettings):
         " bags of tokens that a regularised canonical correlation analysis finds",
         choices=("", "linear"),
     )
+    lora_rank: int = setting(
+        0,
+        "in stages that train a pretrained network, the rank of the adapters (LoRA) that are trained in place of its"
+        " own weights, 4 to 16 as a rule; 0 trains these. The model that is kept has them added to the weights",
+    )
+    recompute: bool = setting(
+        False,
+        "whether transformer blocks are computed a second time for the gradient in place of keeping their activations:"
+        " larger batches or networks in the same memory, for about a third more time",
+    )
     epochs: int = setting(
         10,
         "passes over the training pairs; of all stages together where there are `stages`; 0: by the number of pairs",

@@ -17,7 +17,9 @@ from mmkeras.data.pipeline import (
 )
 from mmkeras.data.stored_pictures import StoredPictures
 from mmkeras.errors import MmkerasError
+from mmkeras.models.adapters import adapters_are_trained
 from mmkeras.models.image_text_model import ImageTextModel
+from mmkeras.models.role_model import BACKBONES
 from mmkeras.printable import mmkeras_command
 from mmkeras.progress import tell
 from mmkeras.training.augmentation import augmentation
@@ -126,11 +128,13 @@ class StageRunner:
                 reach no optimizer.
         """
         before = self.model.stage_settings()
-        reached = set()
+        reached, active, tuned = set(), set(), False
         for stage in self.recipe.training_stages:
             self.model.set_stage(stage.trains, **stage.arguments)
             if stage.epochs:
                 reached |= self._reached(stage)
+                active |= set(_active(self.model, stage))
+                tuned |= adapters_are_trained(self.model)
                 self._note_warmup(stage)
         self.model.restore_stage(before)
         written = self.recipe.given.get("", set())
@@ -140,6 +144,17 @@ class StageRunner:
                 f"{lost[0]} reaches no optimizer: every stage that trains has its own, or a table of optimizers that "
                 f"gives it. Leave {lost[0]} out, or change it there"
             )
+        tables = {role for stage in self.recipe.training_stages for role in stage.optimizers}
+        if self.recipe.lora_rank and not tuned:
+            raise MmkerasError(
+                "lora_rank reaches nothing: no stage trains a pretrained network. Put image_backbone or text_backbone "
+                "into the trains of a stage, or leave lora_rank out"
+            )
+        if BACKBONES in tables - active:
+            raise MmkerasError(
+                f"optimizers.{BACKBONES} reaches nothing: no stage trains a pretrained network. Put image_backbone or "
+                f"text_backbone into the trains of a stage, or leave optimizers.{BACKBONES} out"
+            )
         if self.model.adversary is None and (lost := sorted(written & {"reversal_strength", "reversal_ramp"})):
             raise MmkerasError(
                 f"{lost[0]} reaches nothing: {type(self.model).__name__} has no modality classifier. Leave it out"
@@ -147,7 +162,7 @@ class StageRunner:
 
     def _note_warmup(self, stage):
         total = stage.epochs * self.steps
-        for role in filter(self.model.variables_of, self.model.roles):
+        for role in _active(self.model, stage):
             settings = stage.of_role(role)
             if settings.decay == "cosine" and not settings.warmup_share and settings.warmup_steps >= total:
                 of_stage = f" of {stage.name}" if self.recipe.stages else ""
@@ -160,12 +175,13 @@ class StageRunner:
     def _reached(self, stage):
         """The recipe's own settings that an optimizer of the stage goes by, names."""
         model = self.model
-        if unknown := sorted(set(stage.optimizers) - set(model.roles)):
+        roles = model.optimizer_roles(stage.optimizers)
+        if unknown := sorted(set(stage.optimizers) - set(roles)):
             raise MmkerasError(
-                f"Expected optimizers of roles of {type(model).__name__}: {', '.join(model.roles)}. "
+                f"Expected optimizers of roles of {type(model).__name__}: {', '.join(roles)}. "
                 f"Received: optimizers.{unknown[0]}"
             )
-        active = [role for role in model.roles if model.variables_of(role)]
+        active = _active(model, stage)
         own = self.recipe.given.get(stage.name, set())
         names = {field.name for field in dataclasses.fields(OptimizerSettings)}
         beside = {name for name in names if any(name not in stage.optimizers.get(role, {}) for role in active)}
@@ -179,7 +195,8 @@ class StageRunner:
 
     def _compile(self, stage):
         """Give the model the stage's optimizers, built and ready for a checkpoint."""
-        optimizers = {role: stage.of_role(role).build(stage.epochs, self.steps) for role in self.model.roles}
+        roles = self.model.optimizer_roles(stage.optimizers)
+        optimizers = {role: stage.of_role(role).build(stage.epochs, self.steps) for role in roles}
         self.model.compile(optimizers=optimizers)
 
     def _fit(self, stage, lasting, first_step, end):
@@ -266,6 +283,11 @@ class StageRunner:
             callbacks.append(EarlyStop(log, self.supervision.monitor, recipe.patience))
         callbacks += [shown, TrainingTime(run)]
         return callbacks
+
+
+def _active(model, stage):
+    """The names of the optimizers that move something in a stage, for which the model is set."""
+    return [role for role, moved in model.optimizer_roles(stage.optimizers).items() if moved]
 
 
 def _unreadable(error, *splits):

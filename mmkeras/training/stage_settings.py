@@ -34,7 +34,8 @@ class StageSettings(OptimizerSettings):
     optimizers: dict = setting(
         dict,
         "tables of optimizer settings by role, over those beside it, for a system whose step is taken by several"
-        " optimizers: `[optimizers.classifier]`, on the command line `optimizers.classifier.learning_rate=1e-3`",
+        " optimizers: `[optimizers.classifier]`, on the command line `optimizers.classifier.learning_rate=1e-3`; in any"
+        " system `[optimizers.backbones]` is of the pretrained networks that are trained, which want a lower rate",
     )
 
     def __post_init__(self) -> None:

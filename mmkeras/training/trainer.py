@@ -13,8 +13,10 @@ from mmkeras.data.captioned_pictures import CaptionedPictures
 from mmkeras.data.checking import check_data, summary_lines
 from mmkeras.data.checking.problem import amount
 from mmkeras.encoders.encoder import Encoder
+from mmkeras.models.adapters import add_adapters, folded
 from mmkeras.models.image_text_model import ImageTextModel
 from mmkeras.models.preset import Preset
+from mmkeras.models.recomputation import recompute_blocks
 from mmkeras.printable import printable
 from mmkeras.progress import Progress, showing_progress
 from mmkeras.training.checkpoint_record import record_checkpoints
@@ -68,6 +70,10 @@ def _train(run, verbose):
         model = build_model(preset, data, image_encoder, start, recipe.initial_weights)
         if recipe.start == "linear" and not run.file("checkpoint.npz").exists():
             begin_linearly(model, data.train)
+        if recipe.lora_rank:
+            add_adapters(model, recipe.lora_rank, recipe.seed)
+        if recipe.recompute:
+            recompute_blocks(model)
     with Progress("Looking the data over"):
         lines = _summary(run, model)
         notes = data_notes(*data.splits(), model.text_preprocessor)
@@ -83,6 +89,7 @@ def _train(run, verbose):
     if by_heart := learnt_by_heart(run, {"pictures": len(dev.images), "texts": len(dev.texts)}):
         run.update(notes=[*notes, by_heart])
         _tell([by_heart], verbose)
+    model = folded(model)
     with replacing_file(run.file("model.keras")) as beside:
         model.save(beside)
     run.update(finished=True, **model_size(model))

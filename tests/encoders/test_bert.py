@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from mmkeras.encoders import build_text_encoder, load_bert
+from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.text import BEGIN
 
 from ..model_checks import check_model
@@ -95,3 +96,15 @@ def test_dropout_works_in_training_only():
 def test_the_projection_may_end_in_batch_statistics():
     assert build(batch_norm=True).get_layer("projection_norm")
     assert build(embedding_dim=None)(IDS)["embedding"].shape == (4, 8)
+
+
+def test_the_mean_of_all_tokens_may_be_the_embedding():
+    encoder = random_encoder(pooling="mean", embedding_dim=None, activation="relu", epsilon=1e-5)
+    encoded = encoder(IDS)
+    for row, length in enumerate([6, 4, 2, 1]):  # the class token among them
+        mean = np.mean(encoded["tokens"][row, :length], axis=0)
+        np.testing.assert_allclose(encoded["embedding"][row], mean, rtol=1e-4, atol=1e-5)
+    longer = encoder(np.pad(IDS, ((0, 0), (0, 3))))["embedding"]
+    np.testing.assert_allclose(longer, encoded["embedding"], rtol=1e-4, atol=1e-5)
+    with pytest.raises(MmkerasError, match="'class' or 'mean'. Received: pooling='last'"):
+        build(pooling="last")

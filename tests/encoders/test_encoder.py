@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from mmkeras.encoders import Encoder, build_image_encoder, build_text_encoder
+from mmkeras.encoders.backbone import Backbone
 from mmkeras.errors import MmkerasError
 
 from ..model_checks import config_text
@@ -129,3 +130,16 @@ def test_a_backbone_that_trains_is_not_frozen(pictures):
     assert encoder.frozen_backbone() is None
     with pytest.raises(MmkerasError, match=r"Expected pixels of shape \(N, 4, 6, 3\)"):
         encoder.feature_head()
+
+
+def test_what_a_backbone_holds_is_the_encoders_too(tmp_path):
+    tower = build_text_encoder("transformer", width=8, pooling="last", **TEXT, **SMALL | {"embedding_dim": None})
+    backbone = Backbone(tower.inputs, tower.output, name="backbone")
+    token_ids = keras.Input(tower.input.shape[1:], dtype="int32", name="token_ids")
+    features = backbone(token_ids)
+    outputs = {"tokens": features["tokens"], "embedding": keras.layers.Dense(3)(features["embedding"])}
+    Encoder(token_ids, outputs).save(tmp_path / "encoder.keras")
+    encoder = keras.saving.load_model(tmp_path / "encoder.keras")
+    assert isinstance(encoder.pretrained, Backbone) and encoder.padding_counts
+    assert len(encoder.blocks) == 2 and encoder.token_embedding.vocabulary_size == 20
+    assert np.asarray(encoder.mask_of_tokens(np.zeros((1, 5), "int32"))).all()

@@ -15,6 +15,18 @@ def test_position_embeddings_are_resized_as_pytorch_resizes_them():
     np.testing.assert_allclose(resized[1:, 0], EXPECTED, rtol=1e-5, atol=1e-5)
 
 
+SMOOTHED = [5.501688, 3.032729, 2.782541, 4.171753, 4.784746, 9.440182, 1.309210, 0.329029, 2.617590, 0.631615]
+
+
+def test_a_wider_kernel_is_that_of_pytorch_too():
+    """Computed as above with antialias=True, of a grid of 4 x 4 without a class token."""
+    weights = np.array([[0.0], [1], [2], [3], [10], [5], [6], [7], [9], [-4], [2], [1], [8], [0], [3], [-1]], "float32")
+    resized = resize_position_embedding(weights, (4, 4), (2, 5), leading=0, antialias=True)
+    np.testing.assert_allclose(resized[:, 0], SMOOTHED, rtol=1e-5, atol=1e-5)
+    with pytest.raises(MmkerasError, match=r"\(16, W\), for 4 x 4 patches. Received: shape \(15, 1\)"):
+        resize_position_embedding(weights[1:], (4, 4), (2, 5), leading=0)
+
+
 def test_resizing_keeps_a_plane_and_what_has_its_size():
     weights = np.random.default_rng(0).normal(size=(7, 3))
     np.testing.assert_array_equal(resize_position_embedding(weights, (2, 3), (2, 3)), weights)

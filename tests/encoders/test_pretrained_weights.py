@@ -110,6 +110,7 @@ def test_files_hold_the_same(ending, tmp_path):
         ({"blocks.1.norm1.bias": None}, "Expected blocks.1.norm1.bias in the weights"),
         ({"dist_token": np.zeros((1, 1, 8))}, "There is no place for dist_token of the weights"),
         ({"norm.bias": np.zeros(9)}, r"Expected norm.bias of shape \(8,\), as .* Received: \(9,\) in the weights"),
+        ({"norm.bias": np.zeros(9), "norm.weight": np.zeros(7)}, "of another shape too: norm"),
         ({"pos_embed": np.zeros((1, 6, 8))}, r"Expected pos_embed of shape \(1, 5, 8\).* Received: \(1, 6, 8\)"),
         ({"pos_embed": np.zeros(3)}, r"Expected pos_embed of shape \(1, 5, 8\).* Received: \(3,\)"),
     ],
@@ -129,6 +130,15 @@ def test_another_number_of_blocks_is_told():
         load_bert(text_encoder(1), BERT, fusion_encoder(2))
     with pytest.raises(MmkerasError, match=r"Expected encoder.layer.4.attention.output.LayerNorm.bias, .* and 12 more"):
         load_bert(text_encoder(3), BERT, fusion_encoder(2))
+
+
+def test_the_first_blocks_alone_are_taken_where_that_is_said():
+    text = text_encoder(2)
+    load_bert(text, BERT, partial=True)
+    kernel = np.asarray(text.blocks[1].expand.kernel)
+    np.testing.assert_array_equal(kernel, BERT["bert.encoder.layer.1.intermediate.dense.weight"].T)
+    with pytest.raises(MmkerasError, match="Expected encoder.layer.4"):
+        load_bert(text_encoder(5), BERT, partial=True)
 
 
 def test_another_vocabulary_and_too_few_positions_are_told():

@@ -98,6 +98,38 @@ def test_weights_go_to_an_encoder_of_larger_pictures():
         copy_vit_weights(encoder, build(16, 24, depth=1))
 
 
+PUBLISHED = {
+    "CLIP": ({"pre_norm": True, "patch_bias": False, "activation": "quick_gelu", "epsilon": 1e-5}, 1, 3 + 2 + 16 + 2),
+    "SigLIP": ({"pooling": "attention", "class_token": False, "activation": "gelu_tanh"}, 0, 3 + 16 + 2 + 15),
+    "DINOv2": ({"registers": 2, "layer_scale": 1.0}, 3, 5 + 18 + 2),
+    "mean": ({"pooling": "mean", "mlp_ratio": 2.5}, 1, 4 + 16 + 2),
+}
+
+
+@pytest.mark.parametrize("kind", PUBLISHED)
+def test_is_a_sound_model_with_what_published_towers_have(kind, tmp_path):
+    settings, leading, weights = PUBLISHED[kind]
+    without = ["key/bias"] + (["class_token"] if kind == "mean" else [])
+    shapes = {"tokens": (3, leading + 6, 8), "embedding": (3, 5)}
+    check_model(lambda: build(depth=1, **settings), IMAGES, shapes, tmp_path, weights + 2, without, half=("tokens",))
+    encoder = build(**settings)
+    assert len(encoder.norms) == (2 if kind == "CLIP" else 1) and bool(encoder.pooling) == (kind == "SigLIP")
+
+
+def test_the_mean_is_of_the_patches_alone():
+    encoder = build(pooling="mean", registers=2, embedding_dim=None)
+    encoded = encoder(IMAGES)
+    np.testing.assert_allclose(encoded["embedding"], np.mean(encoded["tokens"][:, 3:], axis=1), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{"pooling": "max"}, {"class_token": False}])
+def test_a_pooling_needs_what_it_pools(settings):
+    with pytest.raises(
+        MmkerasError, match=r"Expected a pooling of 'class' \(with a class token\), 'mean' or 'attention'"
+    ):
+        build(**settings)
+
+
 @pytest.mark.slow
 def test_the_defaults_are_vit_base():
     """86 million parameters without a classifier at 224 px, of which DeiT's table counts one thousand classes more."""

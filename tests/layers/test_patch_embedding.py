@@ -33,3 +33,38 @@ def test_patches_must_fill_the_picture():
 def test_a_size_of_0_is_refused(name):
     with pytest.raises(ValueError, match=f"{name}=0"):
         PatchEmbedding(**{**ARGUMENTS, name: 0})
+
+
+OTHER = {"use_bias": False, "use_class_token": False, "registers": 2, "cropped": True}
+
+
+def test_is_a_sound_layer_with_registers_alone(tmp_path):
+    check_layer(PatchEmbedding, ARGUMENTS | OTHER, [IMAGES], (2, 2 + 6, 5), tmp_path, weights=3)
+
+
+def test_registers_stand_behind_the_class_token_and_have_no_position():
+    plain, layer = PatchEmbedding(**ARGUMENTS), PatchEmbedding(**ARGUMENTS, registers=3)
+    tokens = plain(IMAGES)
+    layer.build(IMAGES.shape)
+    registers = np.asarray(layer.register_tokens)
+    layer.set_weights([*plain.get_weights()[:2], registers, *plain.get_weights()[2:]])
+    found = layer(IMAGES)
+    np.testing.assert_array_equal(np.delete(found, [1, 2, 3], axis=1), tokens)
+    np.testing.assert_array_equal(found[:, 1:4], np.broadcast_to(registers, (2, 3, 5)))
+    assert (layer.leading, PatchEmbedding(**ARGUMENTS, use_class_token=False).leading) == (1, 0)
+
+
+def test_what_is_left_of_a_picture_may_go_unseen():
+    layer = PatchEmbedding(4, 5, cropped=True)
+    seen = np.asarray(layer(IMAGES))
+    assert layer.grid == (1, 1)
+    changed = IMAGES.copy()
+    changed[:, :, 4:] = 9
+    np.testing.assert_array_equal(layer(changed), seen)
+    with pytest.raises(ValueError, match="patches of 5 px fill. Received: 4 x 6 px"):
+        PatchEmbedding(5, 5, cropped=True)(IMAGES)
+
+
+def test_fewer_than_no_registers_are_refused():
+    with pytest.raises(ValueError, match="registers=-1"):
+        PatchEmbedding(**ARGUMENTS, registers=-1)

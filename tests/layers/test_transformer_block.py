@@ -175,3 +175,45 @@ def test_an_argument_out_of_range_is_refused(wrong):
     (name,) = wrong
     with pytest.raises(ValueError, match=f"Received: {name}={wrong[name]}"):
         TransformerBlock(**{**ARGUMENTS, **wrong})
+
+
+@pytest.mark.parametrize("other", [{"activation": "quick_gelu", "causal": True}, {"layer_scale": 0.1}])
+def test_is_a_sound_layer_with_what_published_towers_have(other, tmp_path):
+    weights = 16 + 2 * ("layer_scale" in other)
+    check_layer(TransformerBlock, ARGUMENTS | other, [TOKENS], (3, 5, 4), tmp_path, weights, ["key/bias"])
+
+
+def test_a_causal_block_looks_at_nothing_behind_a_token():
+    block = random_block(**ARGUMENTS, causal=True)
+    before = np.asarray(block(TOKENS))
+    for place in range(5):
+        changed = TOKENS.copy()
+        changed[:, place, 0] += 1
+        difference = np.abs(np.asarray(block(changed)) - before).max(axis=(0, 2))
+        assert difference[:place].max(initial=0) == 0 and difference[place:].min() > 1e-4
+    np.testing.assert_allclose(block(TOKENS, class_only=True), before[:, :1], atol=1e-5)
+    with_mask = np.asarray(block(TOKENS, mask=MASK))
+    np.testing.assert_allclose(with_mask[MASK], before[MASK], atol=1e-5)  # what is masked is behind
+
+
+def test_each_branch_has_a_scale():
+    block = random_block(**ARGUMENTS, layer_scale=1.0)
+    for scale in (block.attention_scale, block.feed_forward_scale):
+        scale.assign(np.zeros(4))
+    np.testing.assert_array_equal(block(TOKENS), TOKENS)
+    plain = random_block(**ARGUMENTS)
+    for scale in (block.attention_scale, block.feed_forward_scale):
+        scale.assign(np.ones(4))
+    values = {variable.path.partition("/")[2]: variable for variable in block.weights}
+    for variable in plain.weights:
+        variable.assign(values[variable.path.partition("/")[2]])
+    np.testing.assert_array_equal(block(TOKENS), plain(TOKENS))
+    block.feed_forward_scale.assign([1, 2, 3, 4])
+    plain.contract.kernel.assign(plain.contract.kernel * np.array([1, 2, 3, 4.0]))
+    plain.contract.bias.assign(plain.contract.bias * np.array([1, 2, 3, 4.0]))
+    np.testing.assert_allclose(block(TOKENS), plain(TOKENS), rtol=1e-4, atol=1e-4)
+
+
+def test_an_unknown_activation_is_refused():
+    with pytest.raises(ValueError, match="activation='swish'"):
+        TransformerBlock(**ARGUMENTS, activation="swish")

@@ -2,6 +2,10 @@
 
 import importlib.util
 import json
+import os
+import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -50,3 +54,18 @@ def test_a_map_replaces_removes_and_keeps():
     assert changed(tf.constant([b"\xff\xfeA\xc3"])).numpy()[0].decode() == "\ufffd\ufffda\ufffd"
     decoded = changed.decoded(tf.constant(texts))
     np.testing.assert_array_equal(decoded.row_lengths(), [2, 0, 0, 7, 5, 2])
+
+
+def test_lower_case_is_pythons_in_every_locale(repository):
+    """In a process of a Turkish locale TensorFlow's own operation makes a dotless i of I."""
+    texts = ["TITLE IİıiŞ", "ΣΑΣ ΟΔΟΣ. Σ", "ΑΣ-Α ΑΣ'Α ΑΣ\u0301 ΣΣ", "STRASSE ẞ Ǆ ᏣᎳᎩ 𐐀", "\0A", "ΑΣ\nΑΣ\n"]
+    chosen = random.Random(3)
+    texts += ["".join(chosen.choices("ΣΣΣΑσα ʰ'.ªⅧⓐ-\u0301\u0345\u00ad1漢\n", k=12)) for _ in range(2000)]
+    program = (
+        "import json, sys, tensorflow as tf; from mmkeras.preprocessing.characters import lower_case; "
+        "print(json.dumps([text.decode() for text in lower_case(tf.constant(json.loads(sys.argv[1]))).numpy()]))"
+    )
+    environment = {**os.environ, "LC_ALL": "tr_TR.UTF-8", "PYTHONPATH": str(repository)}
+    asked = [sys.executable, "-c", program, json.dumps(texts)]
+    ran = subprocess.run(asked, capture_output=True, text=True, env=environment, check=True)
+    assert json.loads(ran.stdout.splitlines()[-1]) == [text.lower() for text in texts]

@@ -22,7 +22,7 @@ GROWING = (
 )
 
 
-def check_everywhere(tokenizer, tmp_path, fresh, tracked=False):
+def check_everywhere(tokenizer, tmp_path, fresh):
     """The ids are the same eagerly, in tf.data, in a SavedModel and from a config, which holds everything."""
     texts = hard_texts(1500)
     eager = tokenizer(texts).numpy()
@@ -36,8 +36,7 @@ def check_everywhere(tokenizer, tmp_path, fresh, tracked=False):
     assert type(again) is type(tokenizer) and again.get_config() == tokenizer.get_config()
     np.testing.assert_array_equal(eager, again(texts))
     module = tf.Module()
-    if tracked:
-        module.resources = fresh.resources()
+    module.resources = fresh.resources()
     # Its operation is first made inside of the graph.
     module.serve = tf.function(fresh.__call__, input_signature=[tf.TensorSpec(None, tf.string)])
     tf.saved_model.save(module, str(tmp_path / "served"))

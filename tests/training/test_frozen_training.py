@@ -20,8 +20,10 @@ from mmkeras.export import export_run
 from mmkeras.parity import check_parity, golden_of, saved_model_predict
 from mmkeras.preprocessing import ImagePreprocessor
 from mmkeras.training import Recipe, Run, stage_runner, train
+from mmkeras.training.log import read_log
 
 from ..encoders.hub_modules import write_pictures
+from .interrupted_runs import assert_equal_runs, interrupt
 
 PRESET = {
     "model": "DualEncoder",
@@ -156,6 +158,35 @@ def test_a_stage_that_trains_the_backbone_reads_pixels(place, cache, computed, t
     assert any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
     assert evaluate_run(run).data.images.shape == (12, 4, 6, 3)  # its features are no longer the cached ones
     assert run.load_model().encode_image(np.zeros((2, 4, 6, 3), np.uint8)).shape == (2, 8)
+
+
+@pytest.mark.slow
+def test_a_backbone_has_a_rate_of_its_own_and_the_run_resumes(place, cache, tmp_path, monkeypatch, determinism):
+    """The heads first; then all of it, the network at a hundredth of the rate, cut off within an epoch."""
+    settings = dataclasses.asdict(create(tmp_path / "one", place, "deterministic=true").recipe)
+    encoders = ["image_encoder", "text_encoder"]
+    stages = [
+        {"name": "head", "epochs": 1, "trains": encoders},
+        {"name": "all", "epochs": 2, "trains": [*encoders, "image_backbone"]},
+    ]
+    tables = {"optimizers": {"backbones": {"learning_rate": 1e-5}}, "learning_rate": 1e-3, "checkpoint_steps": 1}
+    constant = {"decay": "constant", "warmup_steps": 0}
+    recipe = Recipe.from_settings(settings | tables | constant | {"epochs": 3, "stages": stages})
+    runs = [Run.create(tmp_path / name, "frozen", recipe) for name in ("whole", "cut")]
+    train(runs[0], verbose=0)
+    run = interrupt(runs[1], monkeypatch, epoch=1, batch=1)
+    train(run, verbose=0)
+    assert_equal_runs(run, runs[0])
+    rows = read_log(run.file("log.csv"))
+    assert [row["learning_rate"] for row in rows] == pytest.approx([1e-3] * 3)
+    assert [row.get("backbones_learning_rate") for row in rows] == [None, *[pytest.approx(1e-5)] * 2]
+
+
+def test_a_rate_for_backbones_that_no_stage_trains_is_refused(place, cache, tmp_path):
+    settings = dataclasses.asdict(create(tmp_path / "one", place).recipe)
+    recipe = Recipe.from_settings(settings | {"optimizers": {"backbones": {"learning_rate": 1e-5}}})
+    with pytest.raises(MmkerasError, match="backbones reaches nothing: no stage trains a pretrained network"):
+        train(Run.create(tmp_path / "run", "frozen", recipe), verbose=0)
 
 
 def test_a_backbone_is_not_trained_without_its_encoder(place, cache, tmp_path):

@@ -16,6 +16,7 @@ from mmkeras.encoders.weights_file import read_weights
 from mmkeras.errors import MmkerasError
 
 WEIGHTS = "model.safetensors"
+NUMBERED = "weights.npz"  # arrays without names, in a folder without config.json: networks of convolutions
 INDEX = "model.safetensors.index.json"
 PICKLED = (".bin", ".ckpt", ".pt", ".pth")
 # What families read beside config.json, where it stands.
@@ -28,7 +29,7 @@ SETTINGS = (
 )
 CONVERSION = (
     'python -c "import torch; from safetensors.torch import save_file; '
-    "arrays = torch.load('{file}', map_location='cpu', weights_only=True); "
+    "arrays = torch.load('{file}', map_location='cpu', weights_only=True); arrays = arrays.get('model', arrays); "
     "save_file({{name: array.clone() for name, array in arrays.items()}}, 'model.safetensors')\""
 )
 
@@ -36,7 +37,8 @@ CONVERSION = (
 class Checkpoint:
     """A published model in a folder: its settings and its weights, by the names under which they were published.
 
-    Weights are read from `model.safetensors`, or from the files that `model.safetensors.index.json` names. Pickled ones
+    Weights are read from `model.safetensors`, from the files that `model.safetensors.index.json` names, or from a
+    `weights.npz`, beside which nothing is needed. Pickled ones
     (`pytorch_model.bin`, `.ckpt`, `.pth`) are refused: to read such a file is to run what is in it.
 
     Args:
@@ -44,11 +46,13 @@ class Checkpoint:
 
     Attributes:
         folder: `pathlib.Path`.
-        config: dict, what `config.json` says.
+        config: dict, what `config.json` says; empty beside a `weights.npz`.
+        weights: names of the files with the weights.
         arrays: dict from name to NumPy array, read when first asked for; numbers of 16 bits become float32.
         digests: dict from file name to SHA-256, a string of hexadecimal digits, of the weights and settings in the
             folder that are read.
-        licence: what the head of README.md (or MODEL_CARD.md) gives as `license`, else the first line of LICENSE that
+        licence: what the head of README.md (or MODEL_CARD.md) gives as `license`, or where that is `other` as
+            `license_name`; else the first line of LICENSE that
             has something in it, else an empty string.
 
     Raises:
@@ -65,14 +69,14 @@ class Checkpoint:
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise MmkerasError(f"Expected a folder with a published model. Received: {str(folder)!r}, which is none")
-        config = self.settings("config.json")
-        if config is None:
+        config = {} if (self.folder / NUMBERED).is_file() else self.settings("config.json")
+        if not isinstance(config, dict):
             raise MmkerasError(
                 f"Expected config.json beside the weights, as Hugging Face's folders have it. There is none in "
                 f"{str(folder)!r}"
             )
         self.config = config
-        self._weights = self._weight_files()
+        self.weights = self._weight_files()
 
     def settings(self, name: str) -> Any:
         """Return what a JSON file of the folder holds, `None` where there is no such file.
@@ -94,22 +98,25 @@ class Checkpoint:
     @functools.cached_property
     def arrays(self) -> dict[str, NDArray[Any]]:
         arrays: dict[str, NDArray[Any]] = {}
-        for name in self._weights:
+        for name in self.weights:
             arrays |= read_weights(self.folder / name)
         return arrays
 
     @functools.cached_property
     def digests(self) -> dict[str, str]:
-        names = ["config.json", *SETTINGS, INDEX, *self._weights]
+        names = ["config.json", *SETTINGS, INDEX, *self.weights]
         return {name: _digest(self.folder / name) for name in names if (self.folder / name).is_file()}
 
     @property
     def licence(self) -> str:
         for name in ("README.md", "MODEL_CARD.md"):
             head = re.match(r"---\s*\n(.*?)\n---", self._text(name), re.DOTALL)
-            field = re.search(r"^license:[ \t]*(\S.*?)\s*$", head[1], re.MULTILINE) if head else None
-            if field:
-                return field[1].strip("'\"")
+            fields = (
+                dict(re.findall(r"^(license|license_name):[ \t]*(\S.*?)\s*$", head[1], re.MULTILINE)) if head else {}
+            )
+            if "license" in fields:
+                own = fields.get("license_name", "other")
+                return (own if fields["license"] == "other" else fields["license"]).strip("'\"")
         for name in ("LICENSE", "LICENSE.txt", "LICENSE.md"):
             if lines := [line.strip() for line in self._text(name).splitlines() if line.strip()]:
                 return lines[0]
@@ -120,6 +127,8 @@ class Checkpoint:
         return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
 
     def _weight_files(self):
+        if (self.folder / NUMBERED).is_file():
+            return [NUMBERED]
         if (self.folder / WEIGHTS).is_file():
             return [WEIGHTS]
         if index := self.settings(INDEX):

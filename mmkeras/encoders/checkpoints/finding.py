@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from mmkeras.encoders.checkpoints.bert import BERT
-from mmkeras.encoders.checkpoints.checkpoint import Checkpoint
+from mmkeras.encoders.checkpoints.checkpoint import NUMBERED, Checkpoint
 from mmkeras.encoders.checkpoints.clip import CLIP
 from mmkeras.encoders.checkpoints.dinov2 import DINOv2
+from mmkeras.encoders.checkpoints.inverted_residual import InvertedResidual
 from mmkeras.encoders.checkpoints.model import PublishedModel
 from mmkeras.encoders.checkpoints.siglip import SigLIP
 from mmkeras.encoders.checkpoints.vit import ViT
@@ -47,6 +48,8 @@ def published_model(checkpoint: Checkpoint) -> PublishedModel:
         ('siglip', (None, 768))
     """
     kind = checkpoint.config.get("model_type")
+    if kind is None and (NUMBERED in checkpoint.weights or "lite" in checkpoint.config.get("architecture", "")):
+        return InvertedResidual(checkpoint)
     if kind not in FAMILIES:
         reason = NOT_READ.get(str(kind))
         raise MmkerasError(

@@ -68,14 +68,14 @@ class ImageSettings:
             size = {"shortest_edge": size} if "shortest_edge" in default["size"] else {"height": size, "width": size}
         crop = settings.get("crop_size", size.get("shortest_edge"))
         crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop
-        if set(size) == {"height", "width"}:
+        if set(size) == {"height", "width"} and (not crops or crop == size):
             aspect, target = "squash", size
         elif set(size) == {"shortest_edge"} and crops:
             aspect, target = "crop", crop
         else:
             raise MmkerasError(
-                f"Expected a size of height and width, or a shortest_edge with do_center_crop. "
-                f"Received: size={size}, do_center_crop={crops} of {where}"
+                "Expected a size of height and width and no crop of it, or a shortest_edge with do_center_crop. "
+                f"Received: size={size}, do_center_crop={crops}, crop_size={crop} of {where}"
             )
         if settings["resample"] not in METHODS:
             raise MmkerasError(

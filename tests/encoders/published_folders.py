@@ -1,0 +1,72 @@
+"""Tiny published models in folders as Hugging Face has them: random weights under the published names."""
+
+import json
+
+import numpy as np
+from safetensors.numpy import save_file
+
+
+def random_arrays(shapes, seed=0):
+    rng = np.random.default_rng(seed)
+    return {name: rng.normal(0, 0.1, shape).astype("float32") for name, shape in shapes.items()}
+
+
+def linear(name, inputs, outputs):
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+def norm(name, width):
+    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+
+
+def blocks(at, depth, width, hidden):
+    shapes = {}
+    for index in range(depth):
+        block = f"{at}.encoder.layers.{index}"
+        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            shapes |= linear(f"{block}.self_attn.{part}", width, width)
+        shapes |= norm(f"{block}.layer_norm1", width) | norm(f"{block}.layer_norm2", width)
+        shapes |= linear(f"{block}.mlp.fc1", width, hidden) | linear(f"{block}.mlp.fc2", hidden, width)
+    return shapes
+
+
+def siglip_shapes(width=16, depth=2, hidden=32, patches=4, patch=8, vocabulary=120, positions=8):
+    vision, text = "vision_model", "text_model"
+    return {
+        f"{vision}.embeddings.patch_embedding.weight": (width, 3, patch, patch),
+        f"{vision}.embeddings.patch_embedding.bias": (width,),
+        f"{vision}.embeddings.position_embedding.weight": (patches, width),
+        **blocks(vision, depth, width, hidden),
+        **norm(f"{vision}.post_layernorm", width),
+        f"{vision}.head.probe": (1, 1, width),
+        f"{vision}.head.attention.in_proj_weight": (3 * width, width),
+        f"{vision}.head.attention.in_proj_bias": (3 * width,),
+        **linear(f"{vision}.head.attention.out_proj", width, width),
+        **norm(f"{vision}.head.layernorm", width),
+        **linear(f"{vision}.head.mlp.fc1", width, hidden),
+        **linear(f"{vision}.head.mlp.fc2", hidden, width),
+        f"{text}.embeddings.token_embedding.weight": (vocabulary, width),
+        f"{text}.embeddings.position_embedding.weight": (positions, width),
+        **blocks(text, depth, width, hidden),
+        **norm(f"{text}.final_layer_norm", width),
+        **linear(f"{text}.head", width, width),
+        "logit_scale": (1,),
+        "logit_bias": (1,),
+    }
+
+
+def write_siglip(folder, vocabulary=120):
+    """A SigLIP of 16 px pictures, four patches, and texts of 8 ids, without its tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = {
+        "model_type": "siglip",
+        "vision_config": {**sizes, "image_size": 16, "patch_size": 8},
+        "text_config": {**sizes, "vocab_size": vocabulary, "max_position_embeddings": 8},
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    arrays = random_arrays(siglip_shapes(vocabulary=vocabulary))
+    arrays["logit_scale"][:], arrays["logit_bias"][:] = np.log(20.0), -4.0
+    save_file(arrays, folder / "model.safetensors")
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\nTiny.\n")
+    return folder

@@ -1,0 +1,118 @@
+"""Encoders upon published networks: what they make of items, frozen, with a head of their own or the published one."""
+
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from mmkeras.encoders import pretrained_image_encoder, pretrained_text_encoder
+from mmkeras.encoders.checkpoints import Checkpoint, published_model
+from mmkeras.encoders.pretrained import pair_arguments, picture_settings
+from mmkeras.errors import MmkerasError
+
+from .published_folders import write_siglip
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), "uint8")
+IDS = np.random.default_rng(1).integers(0, 120, (3, 8), "int32")
+
+
+@pytest.fixture(scope="module")
+def siglip(tmp_path_factory):
+    return str(write_siglip(tmp_path_factory.mktemp("published") / "siglip"))
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_the_published_head_gives_the_published_embeddings(siglip):
+    """A picture's features are in the shared space of SigLIP; a text's go there by a linear head."""
+    published = published_model(Checkpoint(siglip))
+    image = pretrained_image_encoder(16, 16, checkpoint=siglip, head="published")
+    features = published.image_tower()(PIXELS)["embedding"].numpy()
+    np.testing.assert_allclose(image(PIXELS)["embedding"], unit(features), atol=1e-5)
+    text = pretrained_text_encoder(120, 8, checkpoint=siglip, head="published")
+    kernel, bias = published.text_projection
+    features = published.text_tower()(IDS)["embedding"].numpy() @ kernel + bias
+    np.testing.assert_allclose(text(IDS)["embedding"], unit(features), atol=1e-5)
+    assert text.padding_counts and image.patches.grid == (2, 2) and len(text.blocks) == 2
+
+
+@pytest.mark.parametrize("head", ["new", "published"])
+def test_a_frozen_tower_is_its_features_and_a_head(siglip, head, tmp_path):
+    encoder = pretrained_image_encoder(16, 16, checkpoint=siglip, head=head, embedding_dim=6, feature_dropout=0.5)
+    backbone = encoder.frozen_backbone()
+    features = backbone(PIXELS)
+    expected = encoder(PIXELS)["embedding"]
+    np.testing.assert_allclose(encoder.feature_head()(features)["embedding"], expected, atol=1e-6)
+    trained = {weight.path for weight in encoder.trainable_weights}
+    assert trained and all(weight.path not in trained for weight in encoder.pretrained.weights)
+    encoder.save(tmp_path / "encoder.keras")
+    loaded = keras.saving.load_model(tmp_path / "encoder.keras")
+    np.testing.assert_allclose(loaded(PIXELS)["embedding"], expected, atol=1e-6)
+    assert loaded.frozen_backbone() is not None
+    encoder.pretrained.trainable = True
+    assert encoder.frozen_backbone() is None
+
+
+def test_towers_side_by_side_join_their_features(siglip, tmp_path):
+    """Each sees the pictures in its own size: 32 px become 16 for both."""
+    other = str(write_siglip(tmp_path / "other"))
+    encoder = pretrained_image_encoder(32, 32, checkpoint=[siglip, other], embedding_dim=6)
+    backbone = encoder.frozen_backbone()
+    assert backbone.output.shape == (None, 32)
+    assert set(encoder.output) == {"embedding"}
+    large = np.repeat(np.repeat(PIXELS, 2, axis=1), 2, axis=2)
+    joined = backbone(large).numpy()
+    alone = pretrained_image_encoder(16, 16, checkpoint=siglip, embedding_dim=6).frozen_backbone()
+    resized = keras.layers.Resizing(16, 16, "bicubic", antialias=True)(large.astype("float32"))
+    np.testing.assert_allclose(joined[:, :16], alone(resized), atol=1e-5)
+    np.testing.assert_allclose(joined[:, 16:], joined[:, :16], atol=1e-5)
+
+
+def test_what_a_pair_was_trained_by_goes_on(siglip):
+    arguments = pair_arguments(siglip)
+    assert arguments["loss"] == "sigmoid" and arguments["logit_bias"] == {"initial": -4.0}
+    assert arguments["temperature"]["initial"] == pytest.approx(0.05)
+    assert picture_settings(siglip)["height"] == 16
+
+
+@pytest.mark.parametrize(
+    "build, told",
+    [
+        (lambda name: pretrained_image_encoder(16, 16), "This preset names no pretrained network"),
+        (lambda name: pretrained_image_encoder(16, 16, checkpoint="no/such/place"), "Expected a published model"),
+        (lambda name: pretrained_image_encoder(16, 16, 1, checkpoint=name), "Expected channels=3"),
+        (lambda name: pretrained_image_encoder(16, 16, checkpoint=name, head="own"), "head of new or published"),
+        (lambda name: pretrained_image_encoder(20, 20, checkpoint=name), "patches of 8 px fill"),
+        (lambda name: pretrained_text_encoder(121, 8, checkpoint=name), "a tokenizer of at most 120 ids"),
+    ],
+)
+def test_what_does_not_fit_is_told(siglip, build, told):
+    with pytest.raises(MmkerasError, match=told):
+        build(siglip)
+
+
+@pytest.mark.skipif("MMKERAS_DATA" not in os.environ, reason="MMKERAS_DATA names no folder of real data")
+def test_a_real_text_network_has_no_pictures():
+    minilm = str(Path(os.environ["MMKERAS_DATA"]) / "all_minilm_l6_v2")
+    with pytest.raises(MmkerasError, match="it has no image encoder"):
+        pretrained_image_encoder(224, 224, checkpoint=minilm)
+    with pytest.raises(MmkerasError, match="Expected a published pair of encoders"):
+        pair_arguments(minilm)
+    encoder = pretrained_text_encoder(30522, 32, checkpoint=minilm, depth=1)
+    assert encoder.frozen_backbone().output.shape == (None, 384) and len(encoder.blocks) == 1
+
+
+@pytest.mark.skipif("MMKERAS_DATA" not in os.environ, reason="MMKERAS_DATA names no folder of real data")
+@pytest.mark.parametrize("name, size", [("efficientnet_lite2", 260), ("mobilenet_v2", 224)])
+def test_a_folder_with_numbered_arrays_is_a_network_of_pictures(name, size):
+    folder = Path(os.environ["MMKERAS_DATA"]) / name
+    assert picture_settings(str(folder)) == {"height": size, "width": size, "aspect": "squash", "method": "bicubic"}
+    published = published_model(Checkpoint(folder))
+    assert published.family == name and list(published.checkpoint.digests) == ["weights.npz"]
+    encoder = pretrained_image_encoder(64, 64, checkpoint=str(folder), embedding_dim=8)
+    assert encoder.frozen_backbone().output.shape == (None, 1280)
+    assert published.text_tower() is None
