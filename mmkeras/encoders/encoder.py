@@ -9,6 +9,8 @@ import keras
 
 from mmkeras.encoders.backbone import Backbone, freeze_again
 from mmkeras.encoders.embedding_head import PROJECTION, FeatureNorm, PublishedProjection
+from mmkeras.encoders.feature_scaling import FeatureScaling
+from mmkeras.encoders.features_and_ids import FeaturesAndIds
 from mmkeras.encoders.hub import HubLayer
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.attention_pooling import AttentionPooling
@@ -18,11 +20,13 @@ from mmkeras.layers.last_token_pooling import LastTokenPooling
 from mmkeras.layers.patch_embedding import PatchEmbedding
 from mmkeras.layers.prepend_token import PrependToken
 from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
+from mmkeras.layers.token_bag import TokenBag
 from mmkeras.layers.transformer_block import TransformerBlock
 from mmkeras.tensors import Array, Tensor, TensorLike
 
 T = TypeVar("T")
-HEADS = (FeatureNorm, PublishedProjection)  # a head begins with one of them: what stands before makes the features
+# A head begins with the first of them: what stands before makes the features.
+HEADS = (FeaturesAndIds, FeatureNorm, FeatureScaling, PublishedProjection)
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -202,6 +206,10 @@ class Encoder(keras.Model):
     def accepting(self, inputs: Array) -> keras.Model:
         """Return the model for these inputs: the encoder, or its `feature_head` for features of its frozen backbone."""
         return self.feature_head() if self.is_features(inputs) else self
+
+    def adapted_layers(self) -> list[FeatureScaling | TokenBag]:
+        """Return its layers whose statistics are taken of the training data, a list in their order."""
+        return [layer for layer in self.layers if isinstance(layer, (FeatureScaling, TokenBag))]
 
     def _only(self, *kinds):
         return next((layer for layer in self._whole if isinstance(layer, kinds)), None)

@@ -43,6 +43,7 @@ class Convolution(NamedTuple):
         active: whether a ReLU6 follows.
         opens: whether it is the first of a block.
         residual: whether what came into the block is added to its output.
+        stage: number of the stage whose block it closes; `None` where it closes none.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Convolution(NamedTuple):
     active: bool = True
     opens: bool = False
     residual: bool = False
+    stage: int | None = None
 
 
 def convolutions(stem: int, stages: Sequence[BlockStage], head: int) -> Iterator[Convolution]:
@@ -75,7 +77,8 @@ def convolutions(stem: int, stages: Sequence[BlockStage], head: int) -> Iterator
             kernel, stride = (stage.kernel, stage.kernel, inner, 1), stage.stride if repeat == 0 else 1
             yield Convolution(f"{at}_depthwise", kernel, stride, depthwise=True, opens=stage.expansion == 1)
             residual = stride == 1 and width == stage.width
-            yield Convolution(f"{at}_project", (1, 1, inner, stage.width), active=False, residual=residual)
+            kernel = (1, 1, inner, stage.width)
+            yield Convolution(f"{at}_project", kernel, active=False, residual=residual, stage=number)
             width = stage.width
     yield Convolution("head", (1, 1, width, head))
 
@@ -105,7 +108,9 @@ def inverted_residual_tower(
 
     Returns:
         `Encoder` from `image`, uint8 or float 0..255 (B, height, width, 3): `tokens` (B, T, W) are the cells of the
-        last feature map, row by row, and `embedding` (B, W) is their mean, float32 and not normalised.
+        last feature map, row by row, and `embedding` (B, W) is their mean, float32 and not normalised. `stages`,
+        float32 (B, S), are the means of the feature maps of the two stages before the last, side by side: what a
+        network sees before it decides about classes.
 
     Reference:
         Sandler et al. 2018 (arXiv 1801.04381), section 3.3.
@@ -114,7 +119,7 @@ def inverted_residual_tower(
     image = keras.Input((height, width, 3), name="image")
     # float32, also under mixed precision: a half would round the pixels.
     x = layers.Rescaling(scale, offset=offset, dtype="float32", name="rescaling")(image)
-    block_input, made = x, []
+    block_input, made, stages = x, [], {}
     for one in network:
         block_input, size = x if one.opens else block_input, one.shape[0]
         if one.depthwise:
@@ -125,11 +130,19 @@ def inverted_residual_tower(
         x = layer(x)
         x = layers.ReLU(6.0, name=f"{one.name}_relu")(x) if one.active else x
         x = layers.Add(name=f"{one.name}_add")([x, block_input]) if one.residual else x
+        if one.stage is not None:
+            stages[one.stage] = x  # the last of each stage stays
     tokens = layers.Reshape((-1, network[-1].shape[3]), name="tokens")(x)
+    earlier = [layers.GlobalAveragePooling2D(name=f"stage_{stage}")(stages[stage]) for stage in sorted(stages)[-3:-1]]
 
     # === Functional Model ===
     pooled = layers.GlobalAveragePooling2D(name="pooling")(x)
-    encoder = Encoder(image, {"tokens": tokens, "embedding": embedding_head(pooled, None)}, name=name)
+    outputs = {
+        "tokens": tokens,
+        "embedding": embedding_head(pooled, None),
+        "stages": layers.Concatenate(dtype="float32", name="stages")(earlier),
+    }
+    encoder = Encoder(image, outputs, name=name)
     for layer, (kernel, bias) in zip(made, weights, strict=True):
         layer.kernel.assign(kernel)
         layer.bias.assign(bias)
