@@ -12,8 +12,9 @@ from keras import layers, ops
 
 from mmkeras.encoders.backbone import Backbone, backbones, load_backbone, scaled
 from mmkeras.encoders.checkpoints import Checkpoint, PublishedModel, find_checkpoint, published_model
-from mmkeras.encoders.embedding_head import PublishedProjection, embedding_head, hidden_layers
+from mmkeras.encoders.embedding_head import embedding_head, hidden_layers
 from mmkeras.encoders.encoder import Encoder
+from mmkeras.encoders.published_projection import PublishedProjection
 from mmkeras.errors import MmkerasError
 
 Head = Literal["new", "published"]
