@@ -127,7 +127,7 @@ def test_the_text_preprocessor_learns_a_tokenizer_unless_it_hands_strings_on():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kind": "string"}, "kind of sentencepiece or strings. Received: kind='string'"),
+        ({"kind": "string"}, "kind of sentencepiece, strings, published. Received: kind='string'"),
         ({"kind": "strings", "vocabulary_size": 60}, "text_preprocessor does not take these settings: .*vocabulary"),
         ({"vocabulary_size": 60, "lower": True}, "text_preprocessor does not take these settings: "),
         ({"kind": "strings", "strip": "yes"}, "Expected a bool. Received: strip='yes'"),
