@@ -137,7 +137,7 @@ class StageRunner:
             if stage.epochs:
                 reached |= self._reached(stage)
                 active |= set(_active(self.model, stage))
-                tuned |= adapters_are_trained(self.model)
+                tuned |= bool(self.recipe.lora_rank) and adapters_are_trained(self.model)
                 self._note_warmup(stage)
         self.model.restore_stage(before)
         written = self.recipe.given.get("", set())
