@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from .embedding_head import FeatureNorm as FeatureNorm
     from .embedding_head import PublishedProjection as PublishedProjection
     from .encoder import Encoder as Encoder
+    from .feature_scaling import FeatureScaling as FeatureScaling
+    from .features_and_ids import FeaturesAndIds as FeaturesAndIds
     from .frozen_features import FrozenFeatures as FrozenFeatures
     from .frozen_features import picture_loader as picture_loader
     from .frozen_texts import FrozenTexts as FrozenTexts
