@@ -241,7 +241,9 @@ def _tflite(options):
     from mmkeras.export.tflite import export_tflite
 
     with showing_progress():
-        described = export_tflite(run, options.out, options.precision, options.index or "")
+        described = export_tflite(
+            run, options.out, options.precision, options.index or "", encoders=options.encoders or ()
+        )
     print_device(options.out, described)
     print(f"Card: {options.out / 'card.md'}\nNext: {mmkeras_command('parity', options.out)}")
 
@@ -250,7 +252,7 @@ def _parity(options):
     from mmkeras.parity import check_exported, is_for_devices
 
     checked, comparisons = check_exported(options.model, options.server, before_loading=quiet_tensorflow)
-    names = "text_encoder_*.tflite" if is_for_devices(options.model) else "signature"
+    names = "*_encoder_*.tflite" if is_for_devices(options.model) else "signature"
     print_parity(f"{checked} against Keras", comparisons, names)
     return 0 if all(comparison.passed for comparison in comparisons) else 1
 

@@ -98,14 +98,16 @@ def print_parity(title: str, comparisons: Iterable[ParityComparison], names: str
     """Print the comparisons of a parity check as a table, to be read in 80 columns: the largest difference, off by
     which an output is, and the least cosine.
 
-    `names` heads the first column; of file names such as `text_encoder_*.tflite` that shows what `*` stands for.
+    `names` heads the first column; of file names such as `*_encoder_*.tflite` that shows what each `*` stands for.
     """
-    before, _, after = names.rpartition("*") if "*" in names else ("", "", "")
+    constant = [part for part in names.split("*") if part] if "*" in names else []
     rows = []
     for c in comparisons:
-        name = c.signature.removeprefix(before).removesuffix(after)
+        name = c.signature
+        for part in constant:
+            name = name.replace(part, " ")
         figures = str(c.rows), f"{c.max_abs_difference:.1e}", f"{c.min_cosine:.6f}"
-        rows.append((name, c.output, *figures, _verdict(c.passed)))
+        rows.append((name.strip(), c.output, *figures, _verdict(c.passed)))
     print_table(title, (names, "output", "rows", "off by", "cosine", ""), rows)
 
 

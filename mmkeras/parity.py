@@ -137,17 +137,18 @@ def is_for_devices(folder: str | os.PathLike[str]) -> bool:
 
 
 def check_device_parity(folder: str | os.PathLike[str]) -> list[Comparison]:
-    """Run the golden texts of a folder for devices through each of its .tflite files and compare.
+    """Run the golden texts and pictures of a folder for devices through each of its .tflite files and compare.
 
-    Files that take ids run on LiteRT with SentencePiece's own ids, where these are installed, the others on the
-    interpreter and the operators that TensorFlow brings.
+    Files that take ids or pixels run on LiteRT, where it is installed, with SentencePiece's own ids and the pixels that
+    Pillow decodes; the others on the interpreter and the operators that TensorFlow brings.
 
     Args:
         folder: what `export_tflite` wrote.
 
     Returns:
         List of `Comparison`: of every file its `embedding`, which passes by its least cosine alone, with the bound of
-        its precision, and of those that take ids its `token_ids`, which must be equal.
+        its precision; of those that take ids their `token_ids`, which must be equal, and of those that take pixels
+        these, which may be one off.
 
     Raises:
         MmkerasError: a folder or a file that is damaged, or a file that is not there.
@@ -157,22 +158,33 @@ def check_device_parity(folder: str | os.PathLike[str]) -> list[Comparison]:
     folder = Path(folder)
     try:
         files = json.loads((folder / "device.json").read_text())["files"]
-        with open_arrays(folder / "golden.npz") as golden:
-            texts, token_ids, embedding = golden["text"], golden["token_ids"], golden["embedding"]
+        modality_of = {name: files[name]["encoder"] for name in sorted(files)}
+        with open_arrays(folder / "golden.npz") as arrays:
+            golden = dict(arrays)
+        # Without the stop that keeps zero bytes at an end.
+        examples = {key: [one[:-1] for one in golden[key].tolist()] for key in ("text", "picture") if key in golden}
+        expected = {"text": golden.get("embedding"), "image": golden.get("image_embedding")}
+        missing = [modality for modality in modality_of.values() if expected[modality] is None]
+        if missing:
+            raise KeyError(f"{missing[0]} examples")
     except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise MmkerasError(f"{folder} has no readable golden texts: {error}") from error
-    texts = [text[:-1] for text in texts.tolist()]  # without the stop that keeps zero bytes at an end
+        raise MmkerasError(f"{folder} has no readable golden examples: {error}") from error
     comparisons = []
-    for name in sorted(files):
-        ids, embeddings, precision = _device_answers(folder / name, texts)
-        found = _compare(name, "embedding", embedding, embeddings)
-        comparisons.append(dataclasses.replace(found, passed=bool(found.min_cosine >= LEAST_COSINE[precision])))
-        if ids is not None:
-            comparisons.append(_compare(name, "token_ids", token_ids, ids))
+    for name, modality in modality_of.items():
+        answer = _device_text_answers if modality == "text" else _device_image_answers
+        inputs, embeddings, precision = answer(folder / name, examples["text" if modality == "text" else "picture"])
+        found = _compare(name, "embedding", expected[modality], embeddings)
+        passed = bool(found.min_cosine >= LEAST_COSINE[modality][precision])
+        comparisons.append(dataclasses.replace(found, passed=passed))
+        if inputs is not None and modality == "text":
+            comparisons.append(_compare(name, "token_ids", golden["token_ids"], inputs))
+        elif inputs is not None:
+            found = _compare(name, "pixels", golden["pixels"], inputs)
+            comparisons.append(dataclasses.replace(found, passed=found.max_abs_difference <= 1))
     return comparisons
 
 
-def _device_answers(file, texts):
+def _device_text_answers(file, texts):
     """What a device's file makes of texts: the ids where it takes these, the embeddings, and its precision."""
     from mmkeras.export.tflite.execution import NetworkRunner
     from mmkeras.on_device import ModelFile, TextEncoder
@@ -181,13 +193,27 @@ def _device_answers(file, texts):
     model = ModelFile(file)
     precision = model.settings["precision"]
     if model.settings["kind"] != "ids":
-        return None, NetworkRunner(model.network, None).encode_text(texts), precision
+        return None, NetworkRunner(model.network).encode(texts), precision
     if importlib.util.find_spec("ai_edge_litert") is not None:
         encoder = TextEncoder(file)
         return encoder.token_ids(texts), encoder.encode_text(texts), precision
     text_preprocessor = TextPreprocessor(model.tokenizer, model.settings["sequence_length"])
     runner = NetworkRunner(model.network, text_preprocessor)
-    return text_preprocessor(texts).numpy(), runner.encode_text(texts), precision
+    return text_preprocessor(texts).numpy(), runner.encode(texts), precision
+
+
+def _device_image_answers(file, pictures):
+    """What a device's file makes of encoded pictures: the pixels, the embeddings, and its precision."""
+    from mmkeras.export.tflite.execution import NetworkRunner
+    from mmkeras.on_device import ImageEncoder, ModelFile
+    from mmkeras.preprocessing.image import ImagePreprocessor
+
+    if importlib.util.find_spec("ai_edge_litert") is not None:
+        encoder = ImageEncoder(file)
+        return encoder.pixels(pictures), encoder.encode_image(pictures), encoder.precision
+    model = ModelFile(file)
+    pixels = ImagePreprocessor(**model.settings["image_preprocessor"]).load(pictures)
+    return pixels, NetworkRunner(model.network).encode(pixels), model.settings["precision"]
 
 
 def saved_model_predict(version: str | os.PathLike[str]) -> Predict:

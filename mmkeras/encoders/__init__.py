@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from .bert import bert_text_encoder as bert_text_encoder
     from .efficientnet_lite import efficientnet_lite_tower as efficientnet_lite_tower
     from .embedding_head import FeatureNorm as FeatureNorm
-    from .embedding_head import PublishedProjection as PublishedProjection
     from .encoder import Encoder as Encoder
     from .feature_scaling import FeatureScaling as FeatureScaling
     from .features_and_ids import FeaturesAndIds as FeaturesAndIds
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from .pretrained import pretrained_text_encoder as pretrained_text_encoder
     from .pretrained_weights import load_bert as load_bert
     from .pretrained_weights import load_deit as load_deit
+    from .published_projection import PublishedProjection as PublishedProjection
     from .text import build_text_encoder as build_text_encoder
     from .text import feature_text_encoder as feature_text_encoder
     from .text import gru_text_encoder as gru_text_encoder

@@ -19,15 +19,6 @@ class FeatureNorm(FusedLayerNormalization):
     """
 
 
-@keras.saving.register_keras_serializable("mmkeras")
-class PublishedProjection(keras.layers.Dense):
-    """The projection of a published pair of encoders: what stands before it makes the features.
-
-    Args:
-        **kwargs: see `keras.layers.Dense`.
-    """
-
-
 def embedding_head(features, embedding_dim, batch_norm=True, beside=None):
     """Project features to the shared space.
 

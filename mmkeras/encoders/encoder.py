@@ -8,10 +8,11 @@ from typing import Any, Literal, TypeVar
 import keras
 
 from mmkeras.encoders.backbone import Backbone, freeze_again
-from mmkeras.encoders.embedding_head import PROJECTION, FeatureNorm, PublishedProjection
+from mmkeras.encoders.embedding_head import PROJECTION, FeatureNorm
 from mmkeras.encoders.feature_scaling import FeatureScaling
 from mmkeras.encoders.features_and_ids import FeaturesAndIds
 from mmkeras.encoders.hub import HubLayer
+from mmkeras.encoders.published_projection import PublishedProjection
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.attention_pooling import AttentionPooling
 from mmkeras.layers.end_token_pooling import EndTokenPooling

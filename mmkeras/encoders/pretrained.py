@@ -12,9 +12,10 @@ from keras import layers, ops
 
 from mmkeras.encoders.backbone import Backbone, backbones, load_backbone, scaled
 from mmkeras.encoders.checkpoints import Checkpoint, PublishedModel, find_checkpoint, published_model
-from mmkeras.encoders.embedding_head import PublishedProjection, embedding_head, hidden_layers
+from mmkeras.encoders.embedding_head import embedding_head, hidden_layers
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.features_and_ids import FeaturesAndIds
+from mmkeras.encoders.published_projection import PublishedProjection
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.token_bag import TokenBag
 

@@ -183,7 +183,7 @@ def copy_vit_weights(source: keras.Model, target: keras.Model) -> None:
     grids = [encoder.patches.grid for encoder in (source, target)]
     weights = source.get_weights()
     position = [variable.path for variable in source.weights].index(source.patches.position_embedding.path)
-    weights[position] = resize_position_embedding(weights[position], *grids, source.patches.leading)
+    weights[position] = resize_position_embedding(weights[position], grids[0], grids[1], source.patches.leading)
     shapes = [value.shape for value in weights], [tuple(variable.shape) for variable in target.weights]
     if shapes[0] != shapes[1]:
         raise MmkerasError("Expected two vision transformers that differ in height and width alone")

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from mmkeras.encoders.position_embedding import resize_position_embedding
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.multi_head_attention import MultiHeadAttention
-from mmkeras.layers.patch_embedding import PatchEmbedding
 from mmkeras.layers.transformer_block import TransformerBlock
 
 
@@ -110,8 +109,8 @@ def first_rows(name: str, variable: keras.Variable, arrays: Mapping[str, NDArray
     return WeightPlace(name, (max(rows, len(arrays.get(name, ()))), width), variable, lambda array: array[:rows])
 
 
-def patch_places(name: str, patches: PatchEmbedding) -> list[WeightPlace]:
-    """Return the places of the projection of patches, a convolution whose kernel is (W, C, height, width) there."""
+def patch_places(name: str, patches: Any) -> list[WeightPlace]:
+    """Return the places of a `PatchEmbedding`'s projection, whose kernel is (W, C, height, width) in the file."""
     kernel, bias = patches.projection.kernel, patches.projection.bias
     shape = tuple(kernel.shape[axis] for axis in (3, 2, 0, 1))
     places = [WeightPlace(f"{name}.weight", shape, kernel, lambda array: array.transpose(2, 3, 1, 0))]
@@ -119,14 +118,14 @@ def patch_places(name: str, patches: PatchEmbedding) -> list[WeightPlace]:
 
 
 def position_place(
-    name: str, array: NDArray[Any] | None, patches: PatchEmbedding, batched: bool = True, antialias: bool = False
+    name: str, array: NDArray[Any] | None, patches: Any, batched: bool = True, antialias: bool = False
 ) -> WeightPlace:
     """Return the place of the position embeddings of a square grid of patches, brought to the encoder's own.
 
     Args:
         name: of the array in the file.
         array: what the file has there.
-        patches: the built layer.
+        patches: built `PatchEmbedding`.
         batched: whether the array is (1, leading + N, W), or without its first axis.
         antialias: see `resize_position_embedding`.
     """

@@ -86,11 +86,11 @@ def _first_rows(model, data):
     if model.image_preprocessor is None:
         return data.images[pairs[:, 0]], texts
     if data.pictures is None:
-        return _made_up_pictures(len(pairs), model.image_preprocessor.output_shape), texts
+        return made_up_pictures(len(pairs), model.image_preprocessor.output_shape), texts
     return np.stack([data.pictures[row] for row in pairs[:, 0]]), texts
 
 
-def _made_up_pictures(count, shape):
+def made_up_pictures(count, shape):
     """Tiles of random colours, uint8 (count, H, W, C): of a few kilobytes as PNG, where noise takes a hundred."""
     height, width, channels = shape
     tile = 16

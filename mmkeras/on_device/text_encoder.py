@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable
 from typing import Literal
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from mmkeras.errors import MmkerasError
 from mmkeras.missing_part_error import MissingPartError
 from mmkeras.on_device.model_file import ModelFile
+from mmkeras.on_device.network import Network
 
 
 class TextEncoder:
@@ -47,8 +47,6 @@ class TextEncoder:
     precision: Literal["float32", "float16", "dynamic", "int8"]
 
     def __init__(self, file: str | os.PathLike[str], threads: int = 1) -> None:
-        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-            raise MmkerasError(f"Expected one thread or more. Received: threads={threads!r}")
         model = ModelFile(file)
         settings = model.settings
         if settings.get("kind") != "ids" or model.tokenizer is None:
@@ -58,21 +56,14 @@ class TextEncoder:
             )
         try:
             import sentencepiece
-            from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
-            raise MissingPartError("TextEncoder needs LiteRT and SentencePiece", "on-device") from error
+            raise MissingPartError("TextEncoder needs SentencePiece", "on-device") from error
         self.space_id = settings["space_id"]
         self.embedding_dim = settings["embedding_dim"]
         self.sequence_length = settings["sequence_length"]
         self.precision = settings["precision"]
         self._tokenizer = sentencepiece.SentencePieceProcessor(model_proto=model.tokenizer)
-        self._turn = threading.Lock()
-        try:
-            # By its path the file is mapped, not copied; what was digested is what is mapped, unless it is exchanged.
-            self._interpreter = Interpreter(model_path=str(file), num_threads=threads)
-            self._network = self._interpreter.get_signature_runner("encode_text")
-        except (ValueError, RuntimeError) as error:
-            raise MmkerasError(f"{file} does not run on this LiteRT: {error}") from error
+        self._network = Network(model, "encode_text", threads)
 
     def token_ids(self, texts: Iterable[str | bytes]) -> NDArray[np.int32]:
         """Return the ids of texts, int32 (N, L), 0 is padding.
@@ -104,12 +95,7 @@ class TextEncoder:
         Raises:
             MmkerasError: see `token_ids`.
         """
-        ids = self.token_ids(texts)
-        embeddings = np.empty((len(ids), self.embedding_dim), np.float32)
-        with self._turn:
-            for row, out in zip(ids, embeddings, strict=True):
-                out[:] = self._network(token_ids=row[np.newaxis])["embedding"][0]
-        return embeddings
+        return self._network.embed(self.token_ids(texts))
 
 
 def _well_formed(text, position):

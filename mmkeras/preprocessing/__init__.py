@@ -6,6 +6,7 @@ from mmkeras._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .augment import RandomShift as RandomShift
+    from .byte_pair import BytePairTokenizer as BytePairTokenizer
     from .image import ImagePreprocessor as ImagePreprocessor
     from .picture_views import PictureViews as PictureViews
     from .random_crop import RandomCrop as RandomCrop

@@ -14,6 +14,7 @@ import tensorflow as tf
 from mmkeras.tensors import Tensor
 
 ITSELF, NOTHING = -1, -2
+LETTER, NUMBER, WHITE_SPACE = 1, 2, 3  # of `class_of`; other characters are 0
 SPACE = ord(" ")
 _CODES, _PAGE = 0x110000, 256
 _SIGMA = 0x3A3
@@ -119,6 +120,26 @@ def bert_characters(lower: bool, strip_accents: bool, split_chinese: bool) -> Ch
 def lower_characters() -> CharacterMap:
     """Return what makes each character lower-case, whatever stands beside it."""
     return CharacterMap(_mapping("lower"))
+
+
+@functools.cache
+def clip_characters() -> CharacterMap:
+    """Return what makes each character lower-case, and white space spaces."""
+    return CharacterMap({**_mapping("lower"), **dict.fromkeys(_class("white_space"), (SPACE,))})
+
+
+@functools.cache
+def _classes():
+    kind = np.zeros(_CODES, np.int32)
+    for name, number in (("letter", LETTER), ("number", NUMBER), ("white_space", WHITE_SPACE)):
+        kind[list(_class(name))] = number
+    pages, page_of = np.unique(kind.reshape(-1, _PAGE), axis=0, return_inverse=True)
+    return page_of.reshape(-1).astype(np.int32), pages
+
+
+def class_of(codes: Tensor) -> Tensor:
+    """Return the class of each character: `LETTER`, `NUMBER`, `WHITE_SPACE` or 0, int32 of the shape of `codes`."""
+    return lookup(codes, *_classes())
 
 
 def lower_case(texts: Tensor) -> Tensor:

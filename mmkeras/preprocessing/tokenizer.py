@@ -110,6 +110,30 @@ def checked_length(sequence_length: int, least: int = 1) -> int:
     return int(sequence_length)
 
 
+def checked_vocabulary(vocabulary: Sequence[str] | str) -> list[str]:
+    """Return a vocabulary as a list of str.
+
+    Args:
+        vocabulary: the piece of each id, or a text of a piece a line.
+
+    Raises:
+        MmkerasError: a piece that is none, or one that is there twice.
+    """
+    if isinstance(vocabulary, str):
+        vocabulary = [line.rstrip("\r") for line in vocabulary.removesuffix("\n").split("\n")]
+    vocabulary = list(vocabulary)
+    seen: set[str] = set()
+    for number, piece in enumerate(vocabulary):
+        if not isinstance(piece, str) or not piece or "\n" in piece:
+            raise MmkerasError(
+                f"Expected every piece of a vocabulary as str, in one line. Received: {number}: {piece!r}"
+            )
+        if piece in seen:
+            raise MmkerasError(f"Expected every piece of a vocabulary once. Received: {number}: {piece!r} again")
+        seen.add(piece)
+    return vocabulary
+
+
 def in_batches(texts: Sequence[str]) -> Iterator[Tensor]:
     """Yield texts as string tensors, some thousands a time. A lone surrogate, which UTF-8 cannot hold, is U+FFFD."""
     for start in range(0, len(texts), _BATCH):

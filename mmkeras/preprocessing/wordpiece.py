@@ -13,7 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.characters import bert_characters
-from mmkeras.preprocessing.tokenizer import UNKNOWN_TEXT, Tokenizer, checked_length, framed, in_batches
+from mmkeras.preprocessing.tokenizer import (
+    UNKNOWN_TEXT,
+    Tokenizer,
+    checked_length,
+    checked_vocabulary,
+    framed,
+    in_batches,
+)
 from mmkeras.tensors import Tensor, TensorLike
 
 LONGEST_WORD = 100  # characters; BERT reads a longer one as unknown
@@ -83,7 +90,7 @@ class WordPieceTokenizer(Tokenizer):
                 raise MmkerasError(f"Expected a bool. Received: {name}={value!r}")
         if strip_accents is not None and not isinstance(strip_accents, bool):
             raise MmkerasError(f"Expected a bool or None. Received: strip_accents={strip_accents!r}")
-        self.vocabulary = _checked_vocabulary(vocabulary)
+        self.vocabulary = checked_vocabulary(vocabulary)
         self.sequence_length = checked_length(sequence_length, 3)
         self.lower = lower
         self.strip_accents = strip_accents
@@ -172,20 +179,3 @@ class WordPieceTokenizer(Tokenizer):
                 unknown_token=self.unknown,
                 no_pretokenization=True,
             )
-
-
-def _checked_vocabulary(vocabulary):
-    """A vocabulary as a list of str, each piece once."""
-    if isinstance(vocabulary, str):
-        vocabulary = [line.rstrip("\r") for line in vocabulary.removesuffix("\n").split("\n")]
-    vocabulary = list(vocabulary)
-    seen: set[str] = set()
-    for number, piece in enumerate(vocabulary):
-        if not isinstance(piece, str) or not piece or "\n" in piece:
-            raise MmkerasError(
-                f"Expected every piece of a vocabulary as str, in one line. Received: {number}: {piece!r}"
-            )
-        if piece in seen:
-            raise MmkerasError(f"Expected every piece of a vocabulary once. Received: {number}: {piece!r} again")
-        seen.add(piece)
-    return vocabulary

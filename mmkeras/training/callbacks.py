@@ -62,17 +62,27 @@ class RetrievalValidation(keras.callbacks.Callback):
         self.image_embedding: Any = None
         self.text_embedding: Any = None
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def measure(self) -> dict[str, float]:
+        """Return what the model retrieves now: what `retrieval_metrics` measures, and mAP by category."""
         data = self.data
         self.image_embedding = image = self.model.encode_image(data.images)
         self.text_embedding = text = self.model.encode_text(data.encodable_texts)
+        measured = {}
         if data.paired:
-            metrics = retrieval_metrics(image, text, data.image_id, data.text_image_id)
-            logs |= {f"{VALIDATION}{key}": value for key, value in metrics.items() if find_measure(key).main}
+            measured |= retrieval_metrics(image, text, data.image_id, data.text_image_id)
         if data.label is not None and data.text_label is not None:
             there = mean_average_precision(image, text, data.label, data.text_label)
             back = mean_average_precision(text, image, data.text_label, data.label)
-            logs |= {"val_image_to_text_map": there, "val_text_to_image_map": back, "val_map": (there + back) / 2}
+            measured |= {"image_to_text_map": there, "text_to_image_map": back, "map": (there + back) / 2}
+        return measured
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        by_category = ("image_to_text_map", "text_to_image_map", "map")
+        logs |= {
+            f"{VALIDATION}{key}": value
+            for key, value in self.measure().items()
+            if key in by_category or find_measure(key).main
+        }
 
 
 class ValidationLoss(keras.callbacks.Callback):

@@ -38,8 +38,9 @@ class Run:
 
     `run.json` holds the format, the recipe's name and settings, the folder in which the run was started, so that its
     relative paths are found from elsewhere, the versions of the libraries, digests of the training data and of the
-    whole source, whether the run has finished, and for comparisons `training_seconds`, the wall time of its epochs, and
-    in the end the number of `parameters` by part, and their `parameter_bytes`.
+    whole source, whether the run has finished, `before_training`, what the model retrieved of the dev split before its
+    first step, and for comparisons `training_seconds`, the wall time of its epochs, and in the end the number of
+    `parameters` by part, and their `parameter_bytes`.
 
     Args:
         folder: an existing run folder; see `Run.create` for a new one.

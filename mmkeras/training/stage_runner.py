@@ -23,6 +23,7 @@ from mmkeras.models.role_model import BACKBONES
 from mmkeras.printable import mmkeras_command
 from mmkeras.progress import tell
 from mmkeras.training.augmentation import augmentation
+from mmkeras.training.before_training import before_training_line, measure_before_training
 from mmkeras.training.callbacks import (
     BestWeights,
     Checkpoint,
@@ -110,6 +111,8 @@ class StageRunner:
                 if start < done:
                     load_checkpoint(checkpoint, self.model)
             if done < end and not is_exhausted(log.rows, self.supervision.monitor, self.recipe.patience):
+                if not max(start, done):
+                    self._measure_start(stage)
                 if self.recipe.stages:
                     shown.stage = stage.name
                     tell((f"Stage {position} of {len(self.recipe.stages)}: {stage.name}", 0))
@@ -198,6 +201,13 @@ class StageRunner:
         roles = self.model.optimizer_roles(stage.optimizers)
         optimizers = {role: stage.of_role(role).build(stage.epochs, self.steps) for role in roles}
         self.model.compile(optimizers=optimizers)
+
+    def _measure_start(self, stage):
+        """Measure what the model retrieves before its first step, tell it, and keep it in `run.json`."""
+        _, dev = self.data.splits(pixels="image_backbone" in stage.trains)
+        measured = measure_before_training(self.model, dev)
+        self.run.update(before_training=measured)
+        tell((before_training_line(measured), 0))
 
     def _fit(self, stage, lasting, first_step, end):
         train, dev = self.data.splits(

@@ -11,10 +11,12 @@ import tensorflow as tf
 from mmkeras.encoders import build_image_encoder, build_text_encoder
 from mmkeras.export.saved_model import export_saved_model
 from mmkeras.models import DualEncoder
-from mmkeras.preprocessing import ImagePreprocessor, SentencePieceTokenizer, WordPieceTokenizer
+from mmkeras.preprocessing import BytePairTokenizer, ImagePreprocessor, SentencePieceTokenizer, WordPieceTokenizer
 from mmkeras.training.loading import load_model
 
 from ..hard_texts import hard_texts, names
+
+BEGIN, END = "<|startoftext|>", "<|endoftext|>"
 
 
 def bytes_model():
@@ -28,6 +30,9 @@ def bytes_model():
 
 
 TOKENIZERS = {
+    "byte pairs": lambda: BytePairTokenizer(
+        [BEGIN, END, *"abcdefghilmnrst", "t</w>", "s</w>", "at"], ["a t"], 12, pad="a"
+    ),
     "wordpiece": lambda: WordPieceTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefgh", "##s", "latin"], 12),
     "sentencepiece": lambda: SentencePieceTokenizer(bytes_model(), 12, add_eos=True, normalization="lower"),
 }

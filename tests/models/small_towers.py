@@ -19,11 +19,11 @@ def towers(dropout=0.0, batch_norm=False, trainable=True):
     )
 
 
-def around(tower, name, batch_norm, trainable):
+def around(tower, name, batch_norm, trainable, dim=8):
     network = Backbone(tower.inputs, tower.output["embedding"], name="backbone")
     network.trainable = trainable
     inputs = keras.Input(tower.input.shape[1:], dtype=tower.input.dtype, name=tower.input.name)
-    return Encoder(inputs, {"embedding": embedding_head(network(inputs), 8, batch_norm)}, name=name)
+    return Encoder(inputs, {"embedding": embedding_head(network(inputs), dim, batch_norm)}, name=name)
 
 
 def tower_batch(rows=12, seed=0):

@@ -46,3 +46,23 @@ def test_an_index_without_pictures_is_told(search, tmp_path):
 def test_an_encoder_is_taken_as_it_is(search, tiny_device):
     assert DeviceSearch(search.encoder, search.index).encoder is search.encoder
     assert isinstance(search.encoder, TextEncoder) and search.encoder.precision == "dynamic"
+
+
+def test_a_picture_of_the_index_finds_itself(search, tiny_device):
+    both = DeviceSearch(search.encoder, search.index, tiny_device / "image_encoder_dynamic_pixels.tflite")
+    items = [item for item in search.index.items if item.get("picture")][:10]
+    best = [both.by_picture(search.index.picture(item), k=1)[0] for item in items]
+    assert min(result.score for result in best) > 0.99
+    texts = {result.item["id"]: result.item["text"] for result in best}
+    assert sum(item["id"] in texts for item in items) >= 9  # two glyphs may look alike
+    assert both("digit one", k=2) == search("digit one", k=2)
+
+
+def test_what_a_search_lacks_is_told(search, tiny_device):
+    pixels = tiny_device / "image_encoder_dynamic_pixels.tflite"
+    with pytest.raises(MmkerasError, match="Received: image_encoder=None"):
+        search.by_picture("photo.jpg")
+    with pytest.raises(MmkerasError, match="Received: encoder=None"):
+        DeviceSearch(None, search.index, pixels)("a dog")
+    with pytest.raises(MmkerasError, match="Received: neither"):
+        DeviceSearch(None, search.index)

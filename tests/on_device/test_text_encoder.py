@@ -151,5 +151,5 @@ def test_a_file_that_is_cut_off_is_told(tiny_device, tmp_path):
 
 def test_without_litert_it_says_what_to_install(tiny_device, monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    with pytest.raises(ImportError, match=r"needs LiteRT and SentencePiece: pip install 'mmkeras\[on-device\]'$"):
+    with pytest.raises(ImportError, match=r"needs LiteRT: pip install 'mmkeras\[on-device\]'$"):
         TextEncoder(tiny_device / DYNAMIC)

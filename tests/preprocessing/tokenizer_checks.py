@@ -64,7 +64,7 @@ def operations(folder):
 
 
 def check_counts(tokenizer, longer):
-    """`count_ids` counts what a long row holds, and `count_cut` the texts that a short one cannot."""
+    """`count_ids` counts what a row of `longer` holds, whose pad is no end, and `count_cut` what a short one cannot."""
     texts = hard_texts(800)
     rows = longer(texts).numpy()
     counted = tokenizer.count_ids(texts)
@@ -72,8 +72,8 @@ def check_counts(tokenizer, longer):
     fitting = counted <= longer.sequence_length
     assert 0.9 < fitting.mean()
     filled = longer.sequence_length - (rows[:, ::-1] == longer.pad_id).argmin(axis=1)
-    if longer.pad_id in longer.special_ids and not (rows == longer.pad_id).all(axis=1).any():
-        np.testing.assert_array_equal(filled[fitting], counted[fitting])
+    fitting &= (rows != longer.pad_id).any(axis=1)
+    np.testing.assert_array_equal(filled[fitting], counted[fitting])
     assert tokenizer.count_cut(texts) == (counted > tokenizer.sequence_length).sum() > 0
 
 
@@ -95,7 +95,8 @@ def check_words(tokenizer, texts):
     for row in tokenizer(texts).numpy():
         words = tokenizer.words(row)
         places = [place for _, span in words for place in span]
-        unknown = getattr(tokenizer, "unknown_id", None)
-        framing = set(tokenizer.special_ids) - {unknown}
+        # What is unknown is a word, unless its id is that of an end.
+        unknown = {tokenizer.unknown_id} - {tokenizer.begin_id, tokenizer.end_id}
+        framing = set(tokenizer.special_ids) - unknown
         assert places == [place for place, token_id in enumerate(row.tolist()) if token_id not in framing]
         assert all(word for word, _ in words)

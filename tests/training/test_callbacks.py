@@ -58,14 +58,15 @@ def test_retrieval_validation_takes_one_picture_an_item():
 
 def epoch_log(file, **arguments):
     optimizers = {"main": keras.optimizers.SGD(0.25)}
-    return with_model(EpochLog(file, **arguments), optimizers=optimizers, variables_of=lambda role: [role])
+    moved = {"optimizer_roles": lambda given: {role: [role] for role in given}}  # one variable each
+    return with_model(EpochLog(file, **arguments), optimizers=optimizers, **moved)
 
 
 def test_the_log_tells_the_rates_of_the_optimizers_that_move_something(tmp_path):
     log = epoch_log(tmp_path / "log.csv")
     log.model.optimizers |= {role: keras.optimizers.SGD(rate) for role, rate in (("same", 0.25), ("other", 0.5))}
     log.on_epoch_end(0, {"loss": 1.0})
-    log.model.variables_of = lambda role: [role] if role == "other" else []
+    log.model.optimizer_roles = lambda given: {role: [role] if role == "other" else [] for role in given}
     log.on_epoch_end(1, {"loss": 1.0})
     assert read_log(tmp_path / "log.csv") == [
         {"epoch": 0, "loss": 1.0, "learning_rate": 0.25, "other_learning_rate": 0.5},

@@ -76,7 +76,9 @@ class BERT(PublishedModel):
         config = self.config
         encoder = bert_text_encoder(
             config["vocab_size"],
-            self.length(sequence_length or self.sequence_length, config["max_position_embeddings"]),
+            self.length(
+                self.sequence_length if sequence_length is None else sequence_length, config["max_position_embeddings"]
+            ),
             width=config["hidden_size"],
             depth=self.depth(depth, config["num_hidden_layers"]),
             heads=config["num_attention_heads"],

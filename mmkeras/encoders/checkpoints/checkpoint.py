@@ -111,9 +111,8 @@ class Checkpoint:
     def licence(self) -> str:
         for name in ("README.md", "MODEL_CARD.md"):
             head = re.match(r"---\s*\n(.*?)\n---", self._text(name), re.DOTALL)
-            fields = (
-                dict(re.findall(r"^(license|license_name):[ \t]*(\S.*?)\s*$", head[1], re.MULTILINE)) if head else {}
-            )
+            lines = head[1] if head else ""
+            fields = dict(re.findall(r"^(license|license_name):[ \t]*(\S.*?)\s*$", lines, re.MULTILINE))
             if "license" in fields:
                 own = fields.get("license_name", "other")
                 return (own if fields["license"] == "other" else fields["license"]).strip("'\"")

@@ -192,7 +192,8 @@ class PublishedModel:
         Raises:
             MmkerasError: a size that patches do not fill, other than the published one.
         """
-        height, width = height or self.image_preprocessing["height"], width or self.image_preprocessing["width"]
+        height = self.image_preprocessing["height"] if height is None else height
+        width = self.image_preprocessing["width"] if width is None else width
         fills = not (height % patch or width % patch)
         if min(height, width) < patch or not (fills or (height, width) == published):
             raise MmkerasError(

@@ -1,4 +1,4 @@
-"""From a trained model to a text encoder for phones and browsers."""
+"""From a trained model to encoders for phones and browsers."""
 
 from typing import TYPE_CHECKING
 

@@ -1,18 +1,16 @@
-"""The card of a text encoder for devices."""
+"""The card of encoders for devices."""
 
-_CARD = """# Text encoder for devices
+_CARD = """# Encoders for devices
 
-{system}, trained with mmkeras {mmkeras}: a text becomes {embedding_dim} numbers of unit length in the space
-`{space_id}`. Compare them with embeddings of that space only. {sequence_length} ids a text, of {vocabulary_size}; what
-is longer is cut.
+{system}, trained with mmkeras {mmkeras}: {what} {embedding_dim} numbers of unit length in the space
+`{space_id}`. Compare them with embeddings of that space only.{takes}
 
-| file | bytes | least cosine with Keras | mean | median ms a text |
+| file | bytes | least cosine with Keras | mean | median ms |
 |---|---|---|---|---|
 {rows}
 
-The cosines are over {texts} texts: of the data's dev split, and edge cases (empty, 10,000 characters, combining marks,
-emoji, zero bytes). The times are of one thread of the machine that wrote this, on TensorFlow's interpreter; those of
-`ids` leave the tokenizer out.
+The cosines are over {examples}. The times are of one {one} and one thread of the machine that wrote this, on
+TensorFlow's interpreter; {apart}.
 {index}
 ## Operators
 
@@ -23,9 +21,22 @@ _INDEX = """
 ## Index
 
 `index/` holds {items:,} items. Their embeddings are {precision}, {bytes:,} bytes; as float32 they would be
-{float32_bytes:,} ({share:.3f}). Of the {k} pictures nearest to a text by float32, a search in it finds {recall:.4f},
-mean over {queries} texts of the data's dev split.
+{float32_bytes:,} ({share:.3f}). Of the {k} pictures nearest to a {query} by float32, a search in it finds {recall:.4f},
+mean over {queries} {query}s of the data's dev split.
 """
+_TAKES = {
+    "text": " {sequence_length} ids a text, of {vocabulary_size}; what is longer is cut.",
+    "image": " Pictures become {height} x {width} pixels, aspect `{aspect}`, method `{method}`, antialias {antialias}.",
+}
+_EXAMPLES = {
+    "text": "{} texts: of the data's dev split, and edge cases (empty, 10,000 characters, combining marks, emoji, zero "
+    "bytes)",
+    "image": "{} pictures: of the data's dev split, and edge cases (lying on its side, grey, transparent, a GIF)",
+}
+_APART = {
+    "text": "those of `ids` leave the tokenizer out",
+    "image": "those of `pixels` leave decoding and resizing out",
+}
 
 
 def device_card(described):
@@ -39,14 +50,21 @@ def device_card(described):
         )
         counted = ", ".join(f"{kind} {count}" for kind, count in file["operators"].items())
         operators.append(f"- `{name}`: {counted}")
+    encoders = described["encoders"]
     index = described.get("index", "")
     if index:
-        index = _INDEX.format(**index, share=index["bytes"] / index["float32_bytes"])
+        query = "text" if "text" in encoders else "picture"
+        index = _INDEX.format(**index, share=index["bytes"] / index["float32_bytes"], query=query)
     left_out = [f"- `{name}`: {reason}" for name, reason in described["left_out"].items()]
+    settings = {"text": encoders.get("text"), "image": encoders.get("image", {}).get("image_preprocessor")}
+    names = ["picture" if name == "image" else name for name in encoders]
     return _CARD.format(
-        **{key: described[key] for key in ("system", "mmkeras", "embedding_dim", "space_id", "texts")},
-        sequence_length=described["sequence_length"],
-        vocabulary_size=described["vocabulary_size"],
+        **{key: described[key] for key in ("system", "mmkeras", "embedding_dim", "space_id")},
+        what=f"a {' or a '.join(names)} becomes",
+        takes="".join(_TAKES[name].format(**settings[name]) for name in encoders),
+        examples=", and ".join(_EXAMPLES[name].format(count) for name, count in described["examples"].items()),
+        one=" or ".join(names),
+        apart=", ".join(_APART[name] for name in encoders),
         rows="\n".join(rows),
         index=index,
         operators="\n".join(operators),

@@ -1,44 +1,45 @@
-"""A text encoder's network as devices compute it best."""
+"""An encoder's network as devices compute it best."""
 
 import functools
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+_BATCH = 32  # examples that go through the encoder at a time
 _FIXED_POINT = 2**30  # of the rows' scales, which as floats the converter would round to 8 bits
 
 
-def prepared_for_devices(encoder, token_ids=None):
+def prepared_for_devices(encoder, examples=None):
     """Return an encoder of the same function as device runtimes compute it best.
 
     The embedding's length is bounded before its root is taken: some kernels of a device make NaN of a vector of zeros.
-    With `token_ids` its weights also lose less when the converter rounds them to 8 bits. It gives a table of embeddings
+    With `examples` its weights also lose less when the converter rounds them to 8 bits. It gives a table of embeddings
     one scale; here each row has its own, so that rare words, whose vectors are short, keep their 8 bits. And it rounds
     what a projection multiplies: of the projection's input the mean is taken off before and what it amounts to added
     behind, in float, so that only what differs from text to text is rounded (the features of a text-CNN are positive,
     their mean is most of them).
 
     Args:
-        encoder: functional model from `token_ids`.
-        token_ids: int (N, L), texts by which the mean is taken; `None` for a network that stays float or is rounded
-            with the ranges of its values.
+        encoder: `Encoder`.
+        examples: array (N, ...) of what it takes, by which the mean is taken; `None` for a network that stays float or
+            is rounded with the ranges of its values.
 
     Returns:
         Functional model on the encoder's own layers, with the output `embedding` alone.
     """
-    inputs = keras.Input(encoder.input.shape[1:], dtype="int32", name="token_ids")
+    inputs = keras.Input(encoder.input.shape[1:], dtype=encoder.input.dtype, name=encoder.input.name)
 
     def call(layer, *arguments, **named):
         if isinstance(layer, keras.layers.UnitNormalization):
             return _step(f"{layer.name}_bounded", _of_unit_length, arguments[0], arguments[0].shape)
-        if token_ids is None:
+        if examples is None:
             return layer(*arguments, **named)
         if isinstance(layer, keras.layers.Embedding):
             look_up = functools.partial(_look_up, *_rows_in_eight_bits(layer.embeddings.numpy()))
             return _step(f"{layer.name}_rows", look_up, arguments[0], (*arguments[0].shape, layer.output_dim))
         if isinstance(layer, keras.layers.Dense) and layer.activation is keras.activations.linear:
-            features = keras.Model(inputs, arguments[0])(token_ids, training=False)
-            mean = features.numpy().reshape(-1, features.shape[-1]).mean(axis=0)
+            mean = _mean(keras.Model(inputs, arguments[0]), examples)
             centred = functools.partial(_centred, layer, mean, mean @ layer.kernel.numpy())
             return _step(f"{layer.name}_centred", centred, arguments[0], (*arguments[0].shape[:-1], layer.units))
         return layer(*arguments, **named)
@@ -55,6 +56,13 @@ def _step(name, function, x, shape):
 def _of_unit_length(vectors):
     squares = tf.reduce_sum(tf.square(vectors), axis=-1, keepdims=True)
     return vectors * tf.math.rsqrt(tf.maximum(squares, 1e-12))
+
+
+def _mean(features, examples):
+    """The mean of the last axis of features over all examples, a few of which are in memory at a time."""
+    batches = np.array_split(examples, -(-len(examples) // _BATCH))
+    values = [features(batch, training=False).numpy() for batch in batches]
+    return np.concatenate([value.reshape(-1, value.shape[-1]) for value in values]).mean(axis=0)
 
 
 def _centred(layer, mean, offset, features):

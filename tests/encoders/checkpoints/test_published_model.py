@@ -90,6 +90,8 @@ def test_a_partial_load_leaves_an_encoder_as_it_was(tmp_path):
     "ask, message",
     [
         (lambda model: model.image_tower(20, 16), "patches of 8 px fill. Received: height=20, width=16"),
+        (lambda model: model.image_tower(0), "Received: height=0, width=16"),
+        (lambda model: model.text_tower(0), "Received: sequence_length=0"),
         (lambda model: model.text_tower(10), "sequence_length of 1 to 9.*Received: sequence_length=10"),
         (lambda model: model.text_tower(depth=3), "depth of 1 to 2 blocks.*Received: depth=3"),
         (lambda model: model.text_tower(depth=0), "Received: depth=0"),

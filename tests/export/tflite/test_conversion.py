@@ -8,7 +8,7 @@ import tensorflow as tf
 from mmkeras.encoders import Encoder
 from mmkeras.encoders.text import build_text_encoder
 from mmkeras.errors import MmkerasError
-from mmkeras.export.tflite.conversion import _check_operators, convert
+from mmkeras.export.tflite.conversion import _check_operators, convert, encoder_input
 from mmkeras.export.tflite.execution import NetworkRunner
 from mmkeras.export.tflite.operators import TEXT_OPERATORS, custom_operators, for_mediapipe, operators
 from mmkeras.export.tflite.preparation import prepared_for_devices
@@ -46,7 +46,7 @@ def test_every_kind_of_text_encoder_has_builtin_operators_and_keras_answers(kind
     network = convert(encoder, preprocessor, "ids", "float32")
     assert custom_operators(network) == set()
     texts = [*TEXTS[:8], "", "a", "one two three four five six seven eight nine"]  # padded and not
-    received = NetworkRunner(network, preprocessor).encode_text(texts)
+    received = NetworkRunner(network, preprocessor).encode(texts)
     np.testing.assert_allclose(received, answers(encoder, preprocessor, texts), atol=2e-6)
 
 
@@ -54,7 +54,7 @@ def test_masks_survive_full_integers(preprocessor):
     encoder = build("bert", preprocessor)
     texts = ["a", "arrow", *TEXTS[:20]]  # most of the short ones' tokens are padding
     network = convert(encoder, preprocessor, "ids", "int8", TEXTS)
-    received = NetworkRunner(network, preprocessor).encode_text(texts)
+    received = NetworkRunner(network, preprocessor).encode(texts)
     assert np.sum(received * answers(encoder, preprocessor, texts), axis=1).min() > 0.99
     assert operators(network)["QUANTIZE"] >= 2
 
@@ -77,7 +77,7 @@ def test_strings_go_in_by_two_operators_and_by_mediapipes_name(preprocessor):
     assert custom_operators(renamed) == {"TFSentencepieceTokenizeOp", "RaggedTensorToTensor"}
     texts = ["GREEK small", "", "日本 x", "a\0b\0", "x" * 10_000]
     for content in (network, renamed):
-        received = NetworkRunner(content, None).encode_text(texts)
+        received = NetworkRunner(content, None).encode(texts)
         np.testing.assert_allclose(received, answers(encoder, preprocessor, texts), atol=2e-6)
     with pytest.raises(MmkerasError, match="Expected an operator TFText"):
         for_mediapipe(renamed)
@@ -110,18 +110,24 @@ def test_lost_weights_are_told(preprocessor):
     network = tf.lite.TFLiteConverter.from_concrete_functions([function], encoder).convert()
     assert len(network) < 30_000
     with pytest.raises(MmkerasError, match="lost its weights: it reads them from READ_VARIABLE, VAR_HANDLE"):
-        _check_operators(network, "ids")
+        _check_operators(network, encoder_input(encoder, preprocessor), "ids")
 
 
 def test_what_cannot_be_is_refused(preprocessor):
     gru, cnn = build("gru", preprocessor), build("text_cnn", preprocessor)
     features = build_text_encoder("features", features=5, hidden=[], embedding_dim=4)
     for arguments, message in (
-        ((gru, preprocessor, "ids", "int8", TEXTS), "without a loop for int8"),
-        ((gru, preprocessor, "mediapipe", "float32"), "without a loop for MediaPipe"),
+        (
+            (gru, preprocessor, "ids", "int8", TEXTS),
+            "than int8 of ids: the quantiser does not survive",
+        ),
+        (
+            (gru, preprocessor, "mediapipe", "float32"),
+            "than float32 of mediapipe: MediaPipe takes a",
+        ),
         ((cnn, preprocessor, "ids", "int4"), "precision='int4'"),
-        ((cnn, preprocessor, "bytes"), "kind='bytes'"),
-        ((cnn, preprocessor, "ids", "dynamic", []), "Expected training texts"),
+        ((cnn, preprocessor, "pixels"), "Expected one of ids, text, mediapipe. Received: kind='pixels'"),
+        ((cnn, preprocessor, "ids", "dynamic", []), "Expected texts of the training data, by which dynamic is set up"),
         ((features, None, "ids", "float32"), "over feature vectors"),
         ((cnn, None, "ids", "float32"), "no text_preprocessor"),
         ((cnn, StringPreprocessor(), "ids", "float32"), "holds its own tokenizer"),

@@ -37,7 +37,7 @@ def networks(preprocessor):
 
 
 def test_it_answers_what_it_did(networks, preprocessor):
-    before, after = (NetworkRunner(network, preprocessor).encode_text(TEXTS[:8]) for network in networks)
+    before, after = (NetworkRunner(network, preprocessor).encode(TEXTS[:8]) for network in networks)
     np.testing.assert_array_equal(before, after)
     assert operators(networks[0]) == operators(networks[1])
     assert trimmed(networks[1]) == networks[1]  # nothing is left to take out
