@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from .efficientnet_lite import efficientnet_lite_tower as efficientnet_lite_tower
     from .embedding_head import FeatureNorm as FeatureNorm
     from .encoder import Encoder as Encoder
+    from .feature_scaling import FeatureScaling as FeatureScaling
+    from .features_and_ids import FeaturesAndIds as FeaturesAndIds
     from .frozen_features import FrozenFeatures as FrozenFeatures
     from .frozen_features import picture_loader as picture_loader
     from .frozen_texts import FrozenTexts as FrozenTexts

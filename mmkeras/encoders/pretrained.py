@@ -14,10 +14,13 @@ from mmkeras.encoders.backbone import Backbone, backbones, load_backbone, scaled
 from mmkeras.encoders.checkpoints import Checkpoint, PublishedModel, find_checkpoint, published_model
 from mmkeras.encoders.embedding_head import embedding_head, hidden_layers
 from mmkeras.encoders.encoder import Encoder
+from mmkeras.encoders.features_and_ids import FeaturesAndIds
 from mmkeras.encoders.published_projection import PublishedProjection
 from mmkeras.errors import MmkerasError
+from mmkeras.layers.token_bag import TokenBag
 
 Head = Literal["new", "published"]
+Scaling = Literal["layer", "data", "root"]
 APPLICATION = {"height": 224, "width": 224, "aspect": "squash", "method": "bicubic"}
 
 
@@ -77,6 +80,8 @@ def pretrained_image_encoder(
     embedding_dim: int | None = 256,
     dropout: float = 0.1,
     feature_dropout: float = 0.0,
+    scaling: Scaling = "layer",
+    stages: bool = False,
     name: str = "image_encoder",
 ) -> Encoder:
     """The image tower of a published model, or several side by side, and a head.
@@ -97,6 +102,10 @@ def pretrained_image_encoder(
         embedding_dim: D of a new head; `None` leaves the projection out.
         dropout: rate after each hidden layer.
         feature_dropout: rate on the normalised features before them.
+        scaling: how a new head normalises features: `layer`, each vector by itself; `data`, each number over the
+            training data; `root`, the roots of numbers over the training data, see `FeatureScaling`.
+        stages: whether the features are also the means of earlier feature maps, of towers that have them, as
+            EfficientNet-Lite and MobileNetV2 do.
         name: the model's name.
 
     Returns:
@@ -115,10 +124,17 @@ def pretrained_image_encoder(
     _check(names, channels)
     alone = len(names) == 1
     towers = [_image_tower(each, height, width, alone) for each in names]
+    towers = [_with_stages(tower) for tower in towers] if stages else towers
     network = _backbone(towers[0] if alone else _side_by_side(towers, height, width), trainable)
     projection = open_published(names[0]).image_projection if head == "published" and alone else None
     image = keras.Input((height, width, channels), name="image")
-    return _with_head(image, network, head, projection, hidden, embedding_dim, dropout, feature_dropout, name)
+    found = network(image)
+    if _is_new(head):
+        features = hidden_layers(found["embedding"], hidden, dropout, feature_dropout, scaling)
+        embedding = embedding_head(features, embedding_dim)
+    else:
+        embedding = _published_head(found["embedding"], projection)
+    return _encoder(image, found, embedding, name)
 
 
 def pretrained_text_encoder(
@@ -132,6 +148,9 @@ def pretrained_text_encoder(
     embedding_dim: int | None = 256,
     dropout: float = 0.1,
     feature_dropout: float = 0.0,
+    scaling: Scaling = "layer",
+    bag: int = 0,
+    bag_dropout: float = 0.5,
     name: str = "text_encoder",
 ) -> Encoder:
     """The text tower of a published model, and a head.
@@ -147,14 +166,19 @@ def pretrained_text_encoder(
         embedding_dim: D of a new head; `None` leaves the projection out.
         dropout: rate after each hidden layer.
         feature_dropout: rate on the normalised features before them.
+        scaling: how a new head normalises features, see `pretrained_image_encoder`; `root` is for those of pictures.
+        bag: rows of a `TokenBag` that a new head adds to the projection: a frozen network of texts was trained for
+            another purpose, and what it leaves out of a word is learnt there; 0 adds none. Its rows and weights are
+            those of the training's texts.
+        bag_dropout: rate at which the bag's tokens are hidden in training.
         name: the model's name.
 
     Returns:
-        `Encoder` from `token_ids`, int32 (B, l <= L), or (B, L) where the tower counts padding.
+        `Encoder` from `token_ids`, int32 (B, l <= L), or (B, L) where the tower counts padding or there is a bag.
 
     Raises:
         MmkerasError: no published model there, one without texts, one of another vocabulary, or one that cannot be
-            read.
+            read; a bag without a projection from scratch.
     """
     _check([checkpoint])
     published = open_published(checkpoint)
@@ -167,9 +191,26 @@ def pretrained_text_encoder(
             f"Expected a tokenizer of at most {rows} ids, those of {checkpoint}. Received: one of {vocabulary_size}"
         )
     network = _backbone(tower, trainable)
-    ids = keras.Input(tower.input.shape[1:], dtype=tower.input.dtype, name="token_ids")
-    projection = published.text_projection if head == "published" else None
-    return _with_head(ids, network, head, projection, hidden, embedding_dim, dropout, feature_dropout, name)
+    length = tower.input.shape[1:] if not bag else (sequence_length,)
+    ids = keras.Input(length, dtype=tower.input.dtype, name="token_ids")
+    found = network(ids)
+    features, beside = found["embedding"], None
+    if bag and (tower.padding_counts or not (_is_new(head) and embedding_dim)):
+        raise MmkerasError(
+            "Expected bag=0: a bag stands beside a new projection, of a text encoder that leaves padding out. "
+            f"Received: bag={bag}, head={head!r}, embedding_dim={embedding_dim} for a {published.family}"
+        )
+    if bag:
+        floats = layers.Identity(dtype="float32", name="ids")(ids)
+        joined = layers.Concatenate(dtype="float32", name="features_and_ids")([features, floats])
+        features, counted = FeaturesAndIds(sequence_length, name="apart")(joined)
+        beside = TokenBag(rows, bag, embedding_dim, rate=bag_dropout, name="bag")(counted)
+    if _is_new(head):
+        features = hidden_layers(features, hidden, dropout, feature_dropout, scaling)
+        embedding = embedding_head(features, embedding_dim, beside=beside)
+    else:
+        embedding = _published_head(features, published.text_projection)
+    return _encoder(ids, found, embedding, name)
 
 
 def _check(names, channels=3):
@@ -193,6 +234,15 @@ def _image_tower(name, height, width, alone):
     if tower is None:
         raise MmkerasError(f"{name} is a {published.family}: it has no image encoder")
     return tower
+
+
+def _with_stages(tower):
+    """A tower whose features are the means of earlier feature maps too, where it has them."""
+    outputs = dict(tower.output)
+    if (stages := outputs.pop("stages", None)) is None:
+        return tower
+    outputs["embedding"] = layers.Concatenate(dtype="float32", name="all_stages")([outputs["embedding"], stages])
+    return Encoder(tower.input, outputs, name=tower.name)
 
 
 def _application(name, height, width):
@@ -227,15 +277,14 @@ def _backbone(network, trainable):
     return network
 
 
-def _with_head(inputs, network, head, projection, hidden, embedding_dim, dropout, feature_dropout, name):
+def _is_new(head):
+    """Whether a head begins from scratch."""
     if head not in ("new", "published"):
         raise MmkerasError(f"Expected a head of new or published. Received: head={head!r}")
-    found = network(inputs)
-    features = found["embedding"]
-    if head == "new":
-        embedding = embedding_head(hidden_layers(features, hidden, dropout, feature_dropout), embedding_dim)
-    else:
-        embedding = _published_head(features, projection)
+    return head == "new"
+
+
+def _encoder(inputs, found, embedding, name):
     tokens = {"tokens": found["tokens"]} if "tokens" in found else {}
     return Encoder(inputs, {**tokens, "embedding": embedding}, name=name)
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .soft_masking import normalized_attention as normalized_attention
     from .soft_masking import word_attention as word_attention
     from .token_and_position_embedding import TokenAndPositionEmbedding as TokenAndPositionEmbedding
+    from .token_bag import TokenBag as TokenBag
     from .token_masking import TokenMasking as TokenMasking
     from .transformer_block import TransformerBlock as TransformerBlock
 else:

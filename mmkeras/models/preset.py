@@ -25,6 +25,7 @@ PRESET_FORMAT = 2  # of the settings; raised when an older reader could misread 
 BACKBONE_KEYS = {"backbone": "weights", "hub": "handle", "vit": "weights"}
 # What a head behind a pretrained network takes, whichever network that is.
 HEAD_KEYS = ("hidden", "embedding_dim", "dropout", "feature_dropout")
+PRETRAINED_KEYS = (*HEAD_KEYS, "scaling", "stages", "bag", "bag_dropout")  # what the kind `pretrained` knows besides
 TEXT_FEATURE_DROPOUT = 0.2
 
 
@@ -179,6 +180,7 @@ class Preset:
             encoder = {"kind": "pretrained", "checkpoint": backbone, **head}
             texts: dict[str, Any] = {"kind": "published", "checkpoint": backbone}
         elif "://" in backbone or (Path(backbone) / "saved_model.pb").is_file():
+            head = {key: value for key, value in head.items() if key in HEAD_KEYS}
             encoder, texts = {"kind": "hub", "handle": backbone, **head}, {"kind": "strings"}
         else:
             raise MmkerasError(
@@ -315,7 +317,7 @@ class Preset:
 
 def _head(encoder):
     """The settings of an encoder's head, which another network may stand before."""
-    return {key: value for key, value in encoder.items() if key in HEAD_KEYS}
+    return {key: value for key, value in encoder.items() if key in PRETRAINED_KEYS}
 
 
 def _checkpoints(backbone):

@@ -19,6 +19,7 @@ from mmkeras.models.preset import Preset
 from mmkeras.models.recomputation import recompute_blocks
 from mmkeras.printable import printable
 from mmkeras.progress import Progress, showing_progress
+from mmkeras.training.adapted_layers import adapt_layers
 from mmkeras.training.checkpoint_record import record_checkpoints
 from mmkeras.training.data_notes import data_notes
 from mmkeras.training.data_sizes import sized
@@ -68,6 +69,8 @@ def _train(run, verbose):
     recipe = _sized(run, data.train)
     with Progress("Building the model"):
         model = build_model(preset, data, image_encoder, start, recipe.initial_weights)
+        if start is None and not run.file("checkpoint.npz").exists():
+            adapt_layers(model, data.train)
         if recipe.start == "linear" and not run.file("checkpoint.npz").exists():
             begin_linearly(model, data.train)
         if recipe.lora_rank:

@@ -70,3 +70,50 @@ def write_siglip(folder, vocabulary=120):
     save_file(arrays, folder / "model.safetensors")
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\nTiny.\n")
     return folder
+
+
+def bert_shapes(width, depth, hidden, vocabulary, positions):
+    shapes = {
+        "embeddings.word_embeddings.weight": (vocabulary, width),
+        "embeddings.position_embeddings.weight": (positions, width),
+        "embeddings.token_type_embeddings.weight": (2, width),
+        **norm("embeddings.LayerNorm", width),
+    }
+    for index in range(depth):
+        block = f"encoder.layer.{index}"
+        for part in ("self.query", "self.key", "self.value", "output.dense"):
+            shapes |= linear(f"{block}.attention.{part}", width, width)
+        shapes |= norm(f"{block}.attention.output.LayerNorm", width) | norm(f"{block}.output.LayerNorm", width)
+        shapes |= linear(f"{block}.intermediate.dense", width, hidden) | linear(f"{block}.output.dense", hidden, width)
+    return shapes
+
+
+def write_bert(folder, vocabulary=12):
+    """A BERT of two blocks and 16 positions, without its tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {
+        "model_type": "bert",
+        "vocab_size": vocabulary,
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 16,
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(random_arrays(bert_shapes(16, 2, 32, vocabulary, 16)), folder / "model.safetensors")
+    return folder
+
+
+def write_mobilenet_v2(folder, seed=0):
+    """A MobileNetV2 of full size with random weights, numbered."""
+    from mmkeras.encoders.mobilenet_v2 import NETWORK
+
+    folder.mkdir(parents=True, exist_ok=True)
+    rng, arrays = np.random.default_rng(seed), {}
+    for index, one in enumerate(NETWORK):
+        inputs = one.shape[0] * one.shape[1] * (1 if one.depthwise else one.shape[2])
+        arrays[f"{index:02d}_w"] = rng.normal(0, (2 / inputs) ** 0.5, one.shape).astype("float32")
+        arrays[f"{index:02d}_b"] = np.zeros(one.shape[2 if one.depthwise else 3], "float32")
+    np.savez(folder / "weights.npz", **arrays)
+    return folder

@@ -12,7 +12,7 @@ from mmkeras.encoders.checkpoints import Checkpoint, published_model
 from mmkeras.encoders.pretrained import pair_arguments, picture_settings
 from mmkeras.errors import MmkerasError
 
-from .published_folders import write_siglip
+from .published_folders import write_bert, write_mobilenet_v2, write_siglip
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), "uint8")
 IDS = np.random.default_rng(1).integers(0, 120, (3, 8), "int32")
@@ -72,6 +72,49 @@ def test_towers_side_by_side_join_their_features(siglip, tmp_path):
     np.testing.assert_allclose(joined[:, 16:], joined[:, :16], atol=1e-5)
 
 
+def test_the_means_of_earlier_maps_stand_behind_those_of_the_last(tmp_path):
+    folder = str(write_mobilenet_v2(tmp_path / "mobilenet_v2"))
+    tower = published_model(Checkpoint(folder)).image_tower(32, 32)
+    encoder = pretrained_image_encoder(
+        32, 32, checkpoint=[folder, folder], stages=True, scaling="root", embedding_dim=6
+    )
+    large = np.repeat(np.repeat(PIXELS, 2, axis=1), 2, axis=2)
+    features = encoder.frozen_backbone()(large).numpy()
+    assert features.shape == (3, 2 * (1280 + 96 + 160))
+    # Side by side each tower sees pictures in its own size.
+    resized = keras.layers.Resizing(224, 224, "bicubic", antialias=True)(large.astype("float32"))
+    expected = published_model(Checkpoint(folder)).image_tower()(resized)
+    np.testing.assert_allclose(features[:, :1280], expected["embedding"], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(features[:, 1280:1536], expected["stages"], rtol=1e-3, atol=1e-4)
+    alone = pretrained_image_encoder(32, 32, checkpoint=folder, stages=True, embedding_dim=6)
+    assert set(alone.output) == {"tokens", "embedding"} and alone.frozen_backbone().output.shape == (None, 1536)
+    np.testing.assert_allclose(
+        alone.frozen_backbone()(large), np.concatenate([tower(large)["embedding"], tower(large)["stages"]], axis=1)
+    )
+
+
+def test_a_bag_of_tokens_is_learnt_beside_a_frozen_text_tower(tmp_path):
+    bert = str(write_bert(tmp_path / "bert"))
+    settings = {"checkpoint": bert, "scaling": "data", "bag": 5, "embedding_dim": 6}
+    encoder = pretrained_text_encoder(12, 8, **settings)
+    ids = np.array([[2, 5, 6, 3, 0, 0, 0, 0], [2, 5, 7, 7, 3, 0, 0, 0], [2, 6, 8, 9, 3, 0, 0, 0]], "int32")
+    features = encoder.frozen_backbone()(ids)
+    assert features.dtype == "float32" and np.array_equal(features[:, -8:], ids)
+    scaling, bag = sorted(encoder.adapted_layers(), key=lambda layer: layer.name != "input_scaling")
+    scaling.adapt(features[:, :-8])
+    before = encoder(ids)["embedding"].numpy()
+    bag.adapt(np.tile(ids, (3, 1)))
+    expected = encoder(ids)["embedding"].numpy()
+    assert np.abs(expected - before).max() > 0.1
+    assert encoder.is_features(features)
+    np.testing.assert_allclose(encoder.feature_head()(features)["embedding"], expected, atol=1e-6)
+    encoder.save(tmp_path / "encoder.keras")
+    loaded = keras.saving.load_model(tmp_path / "encoder.keras")
+    np.testing.assert_allclose(loaded(ids)["embedding"], expected, atol=1e-6)
+    trained = {weight.name for weight in encoder.trainable_weights}
+    assert trained == {"table", "kernel"}
+
+
 def test_what_a_pair_was_trained_by_goes_on(siglip):
     arguments = pair_arguments(siglip)
     assert arguments["loss"] == "sigmoid" and arguments["logit_bias"] == {"initial": -4.0}
@@ -87,6 +130,8 @@ def test_what_a_pair_was_trained_by_goes_on(siglip):
         (lambda name: pretrained_image_encoder(16, 16, 1, checkpoint=name), "Expected channels=3"),
         (lambda name: pretrained_image_encoder(16, 16, checkpoint=name, head="own"), "head of new or published"),
         (lambda name: pretrained_image_encoder(20, 20, checkpoint=name), "patches of 8 px fill"),
+        (lambda name: pretrained_image_encoder(16, 16, checkpoint=name, scaling="own"), "scaling of layer, data, root"),
+        (lambda name: pretrained_text_encoder(120, 8, checkpoint=name, bag=9), "Expected bag=0"),
         (lambda name: pretrained_text_encoder(121, 8, checkpoint=name), "a tokenizer of at most 120 ids"),
     ],
 )
