@@ -34,8 +34,13 @@ def _adapt(encoder: Encoder, items) -> None:
     rows = np.arange(len(items))
     if len(rows) > ITEMS:
         rows = np.sort(np.random.default_rng(0).choice(len(rows), ITEMS, replace=False))
-    source = encoder.accepting(items)
+    start = encoder.head_input if encoder.is_features(items) else encoder.input
     for layer in layers:
-        before = keras.Model(source.input, layer.input)
+        before = _between(start, layer.input)
         found = [before(items[rows[start : start + BATCH]], training=False) for start in range(0, len(rows), BATCH)]
         layer.adapt(np.concatenate([keras.ops.convert_to_numpy(batch) for batch in found]))
+
+
+def _between(start, end):
+    """What an encoder computes from one of its tensors to another, or what returns its input where they are one."""
+    return (lambda inputs, training: inputs) if start is end else keras.Model(start, end)

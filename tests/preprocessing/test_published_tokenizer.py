@@ -91,7 +91,7 @@ def test_minilm_as_it_is_published(real_data):
     texts = names(300)
     reference = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     preset = Preset.load("dual_encoder_glyphs").settings
-    preset["text_preprocessor"] = {"kind": "published", "folder": str(folder), "sequence_length": None}
+    preset["text_preprocessor"] = {"kind": "published", "checkpoint": str(folder), "sequence_length": None}
     fitted = Preset.load(preset).build_text_preprocessor(texts)
     reference.enable_truncation(fitted.sequence_length)
     reference.enable_padding(length=fitted.sequence_length)
