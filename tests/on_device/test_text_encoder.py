@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmkeras.errors import MmkerasError
-from mmkeras.on_device import TextEncoder
+from mmkeras.on_device import ModelFile, TextEncoder
 from mmkeras.on_device.model_file import packed
 
 from ..hard_texts import hard_strings, names
@@ -107,6 +107,34 @@ def test_what_is_no_text_is_told(encoder, texts, message):
         encoder.encode_text(texts)
 
 
+def test_ids_of_ones_own_are_taken(encoder, tiny_model):
+    texts = names(5)
+    ids = encoder.token_ids(texts)
+    np.testing.assert_array_equal(encoder.encode_ids(ids.tolist()), encoder.encode_text(texts))
+    assert encoder.encode_ids(np.zeros((0, 12), int)).shape == (0, 16) and encoder.tokenizer_kind == "TextPreprocessor"
+    for given, message in (
+        (ids[:, :5], r"integers of shape \(N, 12\). Received: int32 of shape \(\d+, 5\)"),
+        (ids / 2, "Received: float64"),
+        (ids - 1, "Received: -1 to"),
+        (ids + encoder.vocabulary_size, f"Expected ids of 0 to {tiny_model.text_preprocessor.vocabulary_size - 1}"),
+    ):
+        with pytest.raises(MmkerasError, match=message):
+            encoder.encode_ids(given)
+
+
+def test_a_file_may_carry_another_tokenizer(encoder, tiny_device, tmp_path):
+    model = ModelFile(tiny_device / DYNAMIC)
+    config = {"kind": "WordPieceTokenizer", "config": {"vocabulary": "[PAD]\na"}}
+    file = tmp_path / "other.tflite"
+    file.write_bytes(packed(model.network, model.settings, tokenizer_config=config))
+    assert ModelFile(file).tokenizer_config == config and ModelFile(file).tokenizer is None
+    other = TextEncoder(file)
+    ids = encoder.token_ids(["digit one"])
+    np.testing.assert_array_equal(other.encode_ids(ids), encoder.encode_ids(ids))
+    with pytest.raises(MmkerasError, match="those of a WordPieceTokenizer, .*give them to encode_ids"):
+        other.encode_text(["digit one"])
+
+
 def test_bytes_are_read_as_utf8(encoder):
     np.testing.assert_array_equal(encoder.encode_text(["Ω é".encode()]), encoder.encode_text(["Ω é"]))
 
@@ -145,7 +173,7 @@ def test_a_file_that_is_cut_off_is_told(tiny_device, tmp_path):
     cut = tmp_path / "cut.tflite"
     for length in (10, len(content) // 2, len(content) - 1):
         cut.write_bytes(content[:length])
-        with pytest.raises(MmkerasError, match="no whole text encoder"):
+        with pytest.raises(MmkerasError, match="no whole encoder"):
             TextEncoder(cut)
 
 

@@ -74,7 +74,7 @@ def convert(
         )
     if reason := source.impossible(kind, precision):
         raise MmkerasError(f"Expected another precision or kind than {precision} of {kind}: {reason}")
-    prepared = prepared_for_devices(encoder, source.batch(examples) if precision == "dynamic" else None)
+    prepared = prepared_for_devices(encoder, precision, source.batch(examples) if precision == "dynamic" else None)
     with tempfile.TemporaryDirectory() as folder:
         _write_saved_model(prepared, source, kind, folder)
         converter = _converter(source, kind, folder, precision)
