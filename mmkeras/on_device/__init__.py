@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from mmkeras._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from .device_tokenizer import DeviceTokenizer as DeviceTokenizer
     from .model_file import ModelFile as ModelFile
     from .search import DeviceSearch as DeviceSearch
     from .text_encoder import TextEncoder as TextEncoder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import threading
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from mmkeras.errors import MmkerasError
 from mmkeras.missing_part_error import MissingPartError
+from mmkeras.on_device.device_tokenizer import DeviceTokenizer
 from mmkeras.on_device.model_file import ModelFile
 
 
@@ -57,7 +59,6 @@ class TextEncoder:
                 "or MediaPipe. Expected the file *_ids.tflite beside it"
             )
         try:
-            import sentencepiece
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
             raise MissingPartError("TextEncoder needs LiteRT and SentencePiece", "on-device") from error
@@ -65,7 +66,8 @@ class TextEncoder:
         self.embedding_dim = settings["embedding_dim"]
         self.sequence_length = settings["sequence_length"]
         self.precision = settings["precision"]
-        self._tokenizer = sentencepiece.SentencePieceProcessor(model_proto=model.tokenizer)
+        config = {"model": base64.b64encode(model.tokenizer), "sequence_length": self.sequence_length}
+        self._tokenizer = DeviceTokenizer("TextPreprocessor", config)
         self._turn = threading.Lock()
         try:
             # By its path the file is mapped, not copied; what was digested is what is mapped, unless it is exchanged.
@@ -86,11 +88,7 @@ class TextEncoder:
         if isinstance(texts, (str, bytes)):
             raise MmkerasError(f"Expected a list of strings. Received: texts={texts[:40]!r}; write [texts]")
         strings = [_well_formed(text, position) for position, text in enumerate(texts)]
-        ids = np.zeros((len(strings), self.sequence_length), np.int32)
-        for row, found in zip(ids, self._tokenizer.encode(strings) if strings else (), strict=True):
-            found = found[: self.sequence_length]
-            row[: len(found)] = found
-        return ids
+        return self._tokenizer(strings)
 
     def encode_text(self, texts: Iterable[str | bytes]) -> NDArray[np.float32]:
         """Embed texts, one after the other.
