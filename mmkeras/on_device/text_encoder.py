@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Iterable
 from typing import Literal
@@ -10,13 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mmkeras.errors import MmkerasError
-from mmkeras.missing_part_error import MissingPartError
+from mmkeras.on_device.device_tokenizer import DeviceTokenizer
 from mmkeras.on_device.model_file import ModelFile
 from mmkeras.on_device.network import Network
 
 
 class TextEncoder:
-    """The text encoder of a trained model in a small process: LiteRT runs the network, SentencePiece makes the ids.
+    """The text encoder of a trained model in a small process: LiteRT runs the network, `DeviceTokenizer` makes the ids.
 
     The ids are those of the SavedModel for every string. A lone surrogate, which UTF-8 cannot hold, counts as U+FFFD,
     as browsers write it. A text that is empty or blank is all padding and has the embedding of it, as everywhere; of a
@@ -31,13 +32,12 @@ class TextEncoder:
         embedding_dim: D.
         sequence_length: L, ids of a text.
         vocabulary_size: ids are 0 to `vocabulary_size` - 1.
-        tokenizer_kind: the class of the tokenizer that makes the ids. `TextPreprocessor` is in here; those of another
-            one are given to `encode_ids`.
+        tokenizer_kind: the class of the tokenizer that makes the ids, see `DeviceTokenizer`.
         precision: `float32`, `float16`, `dynamic` or `int8`.
 
     Raises:
         MmkerasError: a file that is missing, damaged, cut off, of another kind, or refused by LiteRT.
-        MissingPartError: LiteRT or SentencePiece is not installed.
+        MissingPartError: LiteRT, or the library that makes the ids, is not installed.
 
     Example:
         >>> encoder = TextEncoder("device/text_encoder_dynamic_ids.tflite")
@@ -65,8 +65,8 @@ class TextEncoder:
         # Files of earlier versions do not say it: there the tokenizer gives no other ids.
         self.vocabulary_size = settings.get("vocabulary_size", 2**31)
         self.precision = settings["precision"]
+        self._tokenizer = _tokenizer_of(model)
         self.tokenizer_kind = "TextPreprocessor" if model.tokenizer_config is None else model.tokenizer_config["kind"]
-        self._tokenizer = _sentencepiece(model.tokenizer) if model.tokenizer is not None else None
         self._network = Network(model, "encode_text", threads)
 
     def token_ids(self, texts: Iterable[str | bytes]) -> NDArray[np.int32]:
@@ -78,19 +78,10 @@ class TextEncoder:
         Raises:
             MmkerasError: a string in place of a list, an entry that is none, bytes that are no UTF-8.
         """
-        if self._tokenizer is None:
-            raise MmkerasError(
-                f"The ids of this encoder are those of a {self.tokenizer_kind}, which mmkeras.on_device does not have. "
-                "Make them by a program of your own, as tokenizer.json in the file says, and give them to encode_ids"
-            )
         if isinstance(texts, (str, bytes)):
             raise MmkerasError(f"Expected a list of strings. Received: texts={texts[:40]!r}; write [texts]")
         strings = [_well_formed(text, position) for position, text in enumerate(texts)]
-        ids = np.zeros((len(strings), self.sequence_length), np.int32)
-        for row, found in zip(ids, self._tokenizer.encode(strings) if strings else (), strict=True):
-            found = found[: self.sequence_length]
-            row[: len(found)] = found
-        return ids
+        return self._tokenizer(strings)
 
     def encode_text(self, texts: Iterable[str | bytes]) -> NDArray[np.float32]:
         """Embed texts, one after the other.
@@ -134,12 +125,17 @@ class TextEncoder:
         return self._network.embed(ids.astype(np.int32))
 
 
-def _sentencepiece(model):
-    try:
-        import sentencepiece
-    except ImportError as error:
-        raise MissingPartError("TextEncoder needs SentencePiece", "on-device") from error
-    return sentencepiece.SentencePieceProcessor(model_proto=model)
+def _tokenizer_of(model: ModelFile) -> DeviceTokenizer:
+    """What makes the ids of a file's encoder."""
+    if model.tokenizer_config is not None:
+        return DeviceTokenizer(model.tokenizer_config["kind"], model.tokenizer_config["config"])
+    if model.tokenizer is None:
+        raise MmkerasError(f"{model.file} holds no tokenizer. Export it again with mmkeras tflite")
+    config = {
+        "model": base64.b64encode(model.tokenizer).decode(),
+        "sequence_length": model.settings["sequence_length"],
+    }
+    return DeviceTokenizer("TextPreprocessor", config)
 
 
 def _well_formed(text, position):

@@ -10,6 +10,7 @@ import pytest
 from mmkeras.errors import MmkerasError
 from mmkeras.on_device import ModelFile, TextEncoder
 from mmkeras.on_device.model_file import packed
+from mmkeras.preprocessing import WordPieceTokenizer
 
 from ..hard_texts import hard_strings, names
 
@@ -124,15 +125,20 @@ def test_ids_of_ones_own_are_taken(encoder, tiny_model):
 
 def test_a_file_may_carry_another_tokenizer(encoder, tiny_device, tmp_path):
     model = ModelFile(tiny_device / DYNAMIC)
-    config = {"kind": "WordPieceTokenizer", "config": {"vocabulary": "[PAD]\na"}}
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "digit", "one", "##s"]
+    tokenizer = WordPieceTokenizer(vocabulary, encoder.sequence_length)
+    config = {"kind": "WordPieceTokenizer", "config": tokenizer.get_config()}
     file = tmp_path / "other.tflite"
     file.write_bytes(packed(model.network, model.settings, tokenizer_config=config))
     assert ModelFile(file).tokenizer_config == config and ModelFile(file).tokenizer is None
-    other = TextEncoder(file)
-    ids = encoder.token_ids(["digit one"])
-    np.testing.assert_array_equal(other.encode_ids(ids), encoder.encode_ids(ids))
-    with pytest.raises(MmkerasError, match="those of a WordPieceTokenizer, .*give them to encode_ids"):
-        other.encode_text(["digit one"])
+    other, texts = TextEncoder(file), ["Digit ones", "", "what"]
+    ids = tokenizer(texts).numpy()
+    np.testing.assert_array_equal(other.token_ids(texts), ids)
+    np.testing.assert_array_equal(other.encode_text(texts), encoder.encode_ids(ids))
+    assert other.tokenizer_kind == "WordPieceTokenizer"
+    file.write_bytes(packed(model.network, model.settings))
+    with pytest.raises(MmkerasError, match="holds no tokenizer"):
+        TextEncoder(file)
 
 
 def test_bytes_are_read_as_utf8(encoder):
