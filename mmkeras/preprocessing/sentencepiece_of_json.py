@@ -26,6 +26,8 @@ def sentencepiece_of_json(described: dict[str, Any], file: str | os.PathLike[str
     """
     from sentencepiece import sentencepiece_model_pb2
 
+    messages: Any = sentencepiece_model_pb2  # whose classes protobuf makes when it is imported
+
     model = described.get("model") or {}
     normalizer = described.get("normalizer") or {}
     steps = normalizer.get("normalizers") if normalizer.get("type") == "Sequence" else [normalizer]
@@ -45,7 +47,7 @@ def sentencepiece_of_json(described: dict[str, Any], file: str | os.PathLike[str
     for rank, rule in enumerate(model.get("merges") or ()):
         left, right = rule.split(" ") if isinstance(rule, str) else rule
         ranks.setdefault(left + right, rank)
-    proto = sentencepiece_model_pb2.ModelProto()
+    proto = messages.ModelProto()
     kinds = proto.SentencePiece
     for piece in pieces:
         kind = kinds.NORMAL
