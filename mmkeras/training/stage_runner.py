@@ -147,7 +147,7 @@ class StageRunner:
                 f"{lost[0]} reaches no optimizer: every stage that trains has its own, or a table of optimizers that "
                 f"gives it. Leave {lost[0]} out, or change it there"
             )
-        tables = {role for stage in self.recipe.training_stages for role in stage.optimizers}
+        tables = {role for stage in self.recipe.training_stages if stage.epochs for role in stage.optimizers}
         if self.recipe.lora_rank and not tuned:
             raise MmkerasError(
                 "lora_rank reaches nothing: no stage trains a pretrained network. Put image_backbone or text_backbone "
