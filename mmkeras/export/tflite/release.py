@@ -38,9 +38,10 @@ RECALL_AT = 10  # of a compact index against the exact search
 # The least cosine with Keras, over all golden examples, at which a file passes (`mmkeras parity`). A convolutional
 # network of 50 layers rounds as often, and its projection takes off what all pictures have in common. A published BERT
 # of 6 blocks has .998 on captions and .992 on an empty text in the precision `dynamic`; small text encoders have .999.
+# A head that takes the roots of an EfficientNet's features, which are often near 0, has .993.
 LEAST_COSINE = {
     "text": {"float32": 0.9999, "float16": 0.9999, "dynamic": 0.99, "int8": 0.995},
-    "image": {"float32": 0.9999, "float16": 0.999, "dynamic": 0.998, "int8": 0.99},
+    "image": {"float32": 0.9999, "float16": 0.999, "dynamic": 0.99, "int8": 0.98},
 }
 
 
