@@ -264,6 +264,12 @@ class Preset:
         """
         from mmkeras.encoders.text import build_text_encoder
 
+        kind = self.text_encoder["kind"]
+        if kind != "pretrained" and (pad_id := getattr(text_preprocessor, "pad_id", 0)):
+            raise MmkerasError(
+                f"Expected a tokenizer that pads with id 0: encoders of kind {kind} take that for padding. Received: a "
+                f"{type(text_preprocessor).__name__} that pads with {pad_id}, for kind pretrained alone"
+            )
         return build_text_encoder(
             vocabulary_size=getattr(text_preprocessor, "vocabulary_size", None),
             sequence_length=getattr(text_preprocessor, "sequence_length", None),

@@ -157,3 +157,12 @@ def test_a_preset_of_a_sentence_encoder_takes_strings(tmp_path):
     token_ids = {**preset, "text_preprocessor": PRESET["text_preprocessor"]}
     with pytest.raises(MmkerasError, match="Expected a StringPreprocessor before a text encoder of kind 'hub'"):
         mmkeras.models.DualEncoder.from_preset(token_ids, texts=TEXTS)
+
+
+def test_a_tokenizer_that_pads_otherwise_is_for_its_own_tower():
+    class Other:
+        vocabulary_size, sequence_length, pad_id = 40, 8, 1
+
+    preset = Preset.load("dual_encoder_glyphs")
+    with pytest.raises(MmkerasError, match="Expected a tokenizer that pads with id 0: .* Other that pads with 1"):
+        preset.build_text_encoder(Other())
