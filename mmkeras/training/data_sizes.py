@@ -30,7 +30,8 @@ def sized(recipe: Recipe, pairs: int) -> Recipe:
     """
     sizes = {}
     if not recipe.batch_size:
-        largest = min(BATCH if pairs < MANY_PAIRS else BATCH_OF_MANY, max(2, pairs // BATCHES))
+        most = recipe.largest_batch or (BATCH if pairs < MANY_PAIRS else BATCH_OF_MANY)
+        largest = min(most, max(2, pairs // BATCHES))
         sizes["batch_size"] = 2 ** (largest.bit_length() - 1)
     if not recipe.epochs:
         epochs = round(EPOCHS * (PAIRS / max(1, pairs)) ** POWER)

@@ -112,6 +112,11 @@ class Recipe(StageSettings):
         "passes over the training pairs; of all stages together where there are `stages`; 0: by the number of pairs",
     )
     batch_size: int = setting(256, "pairs in a step; 0: by the number of pairs")
+    largest_batch: int = setting(
+        0,
+        "the most pairs in a step where `batch_size` is left to the data; 0: 128, and of 20,000 pairs and more 256",
+        least=0,
+    )
     patience: int = setting(
         0, "epochs without a better `val_rsum` or `val_map` after which a training without stages ends; 0: none does"
     )

@@ -23,6 +23,12 @@ def test_batches_and_epochs_follow_from_the_pairs(pairs, batch_size, epochs):
     assert (recipe.batch_size, recipe.epochs) == (batch_size, epochs)
 
 
+def test_a_recipe_may_allow_larger_batches():
+    settings = ["data=captions.csv", "batch_size=0", "largest_batch=512"]
+    sizes = [sized(Recipe.load("photos", settings), pairs).batch_size for pairs in (1_600, 8_000, 30_000)]
+    assert sizes == [128, 512, 512]
+
+
 def test_what_is_given_stays():
     recipe = Recipe.load("photos", ["data=captions.csv", "epochs=3", "batch_size=7"])
     assert sized(recipe, 1_600) is recipe
