@@ -34,8 +34,13 @@ def _adapt(encoder: Encoder, items) -> None:
     rows = np.arange(len(items))
     if len(rows) > ITEMS:
         rows = np.sort(np.random.default_rng(0).choice(len(rows), ITEMS, replace=False))
-    source = encoder.accepting(items)
+    backbone = encoder.frozen_backbone() if encoder.is_features(items) else None
+    begin = encoder.input if backbone is None else backbone.output
     for layer in layers:
-        before = keras.Model(source.input, layer.input)
-        found = [before(items[rows[start : start + BATCH]], training=False) for start in range(0, len(rows), BATCH)]
-        layer.adapt(np.concatenate([keras.ops.convert_to_numpy(batch) for batch in found]))
+        # A model whose output is its input would be none.
+        before = None if layer.input is begin else keras.Model(begin, layer.input)
+        found = []
+        for start in range(0, len(rows), BATCH):
+            batch = np.asarray(items[rows[start : start + BATCH]])
+            found.append(batch if before is None else keras.ops.convert_to_numpy(before(batch, training=False)))
+        layer.adapt(np.concatenate(found))
