@@ -119,7 +119,7 @@ REST_REQUIRES = ["waitress>=3.0.1,<4"]
 PRETRAINED_REQUIRES = ["safetensors>=0.5,<1", "huggingface_hub>=0.34,<3"]
 
 # The encoders and the search where no TensorFlow is; tokenizers makes the ids of WordPiece and byte-level BPE there.
-ON_DEVICE_REQUIRES = ["ai-edge-litert>=2.3,<3", "sentencepiece>=0.2.1,<0.3", "tokenizers>=0.21,<0.24"]
+ON_DEVICE_REQUIRES = ["ai-edge-litert>=2.3,<3", "sentencepiece>=0.2.1,<0.3", "tokenizers>=0.22,<0.24"]
 
 # Pictures and captions in Parquet files, and in what `datasets` saves.
 PARQUET_REQUIRES = ["pyarrow>=18,<26"]
@@ -150,6 +150,7 @@ WHOLE = {
         "mmkeras": [
             "py.typed",
             "models/presets/*.json",
+            "preprocessing/*.json",
             "training/recipes/*.toml",
             "evaluation/templates/*.css",
             "evaluation/report/templates/*.j2",

@@ -12,6 +12,7 @@ from mmkeras.errors import MmkerasError
 
 DEFAULT_RECIPE = "photos"  # for data of the user's own
 PAIR_RECIPE = "pretrained_pair"  # for a published pair
+HALVES_RECIPE = "photos_pretrained"  # for published networks of both modalities
 DEFAULT_PRESET = "photos"  # captions as people write them
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def chosen_recipe(
         return Path(what).stem, Path(what).stem, Recipe.load(what, [*placed, *settings])
     if given := [setting for setting in settings if setting.partition("=")[0] == "data"]:
         raise MmkerasError(f"Expected the data once. Received: {what} and {given[0]}")
-    recipe = recipe or (PAIR_RECIPE if pretrained else DEFAULT_RECIPE)
+    has_texts = any(setting.startswith("text_backbone=") for setting in settings)
+    recipe = recipe or (PAIR_RECIPE if pretrained else HALVES_RECIPE if has_texts else DEFAULT_RECIPE)
     name = re.sub(r"\W+", "-", Path(what).resolve().name.partition(".")[0]).strip("-")
     return name or "run", Path(recipe).stem, Recipe.load(recipe, [f"data={what}", *placed, *settings])
 

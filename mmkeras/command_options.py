@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mmkeras import __version__
-from mmkeras.arguments import DEFAULT_PRESET, DEFAULT_RECIPE, PAIR_RECIPE
+from mmkeras.arguments import DEFAULT_PRESET, DEFAULT_RECIPE, HALVES_RECIPE, PAIR_RECIPE
 from mmkeras.limits import MAX_ROWS, MAX_TEXT_BYTES
 
 DEFAULT_SERVER = "127.0.0.1:8500"
@@ -82,7 +82,10 @@ def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | N
     )
     train.add_argument("--images", metavar="PLACE", help="where the pictures lie, a folder or an archive")
     train.add_argument(
-        "--recipe", metavar="NAME", help=f"the recipe for DATA (default: {DEFAULT_RECIPE}; with --from: {PAIR_RECIPE})"
+        "--recipe",
+        metavar="NAME",
+        help=f"the recipe for DATA (default: {DEFAULT_RECIPE}; with --text-encoder: {HALVES_RECIPE}; with --from: "
+        f"{PAIR_RECIPE})",
     )
     train.add_argument(
         "--from",

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from typing import Any
 
 from mmkeras.arguments import check_data_names
 from mmkeras.atomic import check_writable
@@ -20,7 +21,7 @@ def data_check(options: argparse.Namespace) -> int:
     from mmkeras.data import read
     from mmkeras.training.checked_data import checked_data
 
-    targets = "" if options.targets == "none" else options.targets
+    targets: Any = "" if options.targets == "none" else options.targets
     with showing_progress(0 if options.json else "auto"):
         data = read(options.source, options.images, targets=targets, skip_unreadable=1.0)
         findings = checked_data(data, preset, train_split)

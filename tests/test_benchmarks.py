@@ -39,3 +39,11 @@ def test_memory_of_a_text_encoder(benchmark, tiny_device, litert, tmp_path):
     assert [row["what"] for row in rows] == ["bare", "ours"]
     for row in rows:
         assert 0 < row["added"] < 50 < 10 * row["whole"] and row["added"] < row["whole"]
+
+
+@pytest.mark.slow
+def test_a_step_by_parts_and_one_computed_again_take_less_memory(benchmark):
+    rows = benchmark("training_memory").measure(96, 8, ("plain", "recomputed", "by parts"), depth=3)
+    plain, again, parts = (row["value"] for row in rows)
+    assert parts < 0.7 * plain and again < 0.9 * plain
+    assert rows[1]["loss"] == pytest.approx(rows[0]["loss"], rel=1e-4)  # the same numbers are dropped

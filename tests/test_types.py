@@ -156,7 +156,7 @@ model = DualEncoder.from_preset("dual_encoder_glyphs", texts=Glyphs().split("tra
 reveal_type(model)  # mmkeras.models.dual_encoder.DualEncoder
 reveal_type(model.encode_text(["a dog"]))  # numpy.ndarray
 reveal_type(model.encode_image(["a.png", b"..."]))  # numpy.ndarray
-reveal_type(model.text_preprocessor)  # mmkeras.preprocessing.text.TextPreprocessor |
+reveal_type(model.text_preprocessor)  # mmkeras.preprocessing.tokenizer.Tokenizer |
 reveal_type(model.temperature.value)  # mmkeras.tensors.Tensor
 reveal_type(model.adversary)  # mmkeras.models.modality_adversary.ModalityAdversary | None
 reveal_type(model.roles)  # dict[str, int]

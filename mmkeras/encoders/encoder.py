@@ -177,10 +177,9 @@ class Encoder(keras.Model):
             `keras.Model` from the encoder's input, pixels, ids or strings, to features (B, F), on its own layers;
             `None` where the encoder has no network before a head, or where something before the head trains.
         """
-        head = self._only(*HEADS)
-        if self.takes == "features" or head is None:
+        if self.takes == "features" or self.head_input is None:
             return None
-        backbone = keras.Model(self.input, head.input, name="frozen_backbone")
+        backbone = keras.Model(self.input, self.head_input, name="frozen_backbone")
         return backbone if backbone.weights and not backbone.trainable_variables else None
 
     def feature_head(self) -> keras.Model:
@@ -198,7 +197,13 @@ class Encoder(keras.Model):
                 f"Expected {taken.get(self.takes, self.takes)}: this encoder has no frozen backbone whose features it "
                 "could take in their place"
             )
-        return keras.Model(self._only(*HEADS).input, self.vectors, name="feature_head")
+        return keras.Model(self.head_input, self.vectors, name="feature_head")
+
+    @property
+    def head_input(self) -> keras.KerasTensor | None:
+        """The features that the head is put upon, as a Keras tensor (B, F); `None` without such a head."""
+        head = self._only(*HEADS)
+        return None if head is None else head.input
 
     def is_features(self, inputs: Array) -> bool:
         """Return whether inputs are floats (B, F) in place of the pixels, ids or strings that the encoder takes."""

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from mmkeras._config import ConfigFromSignature
-from mmkeras.tensors import Shape, Tensor, TensorLike
+from mmkeras.tensors import Array, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -37,7 +37,7 @@ class FeaturesAndIds(ConfigFromSignature, keras.layers.Layer):
         super().__init__(**{"dtype": "float32", **kwargs})
         self.sequence_length = sequence_length
 
-    def call(self, inputs: TensorLike) -> tuple[Tensor, Tensor]:
+    def call(self, inputs: Array) -> tuple[Tensor, Tensor]:
         features, ids = inputs[:, : -self.sequence_length], inputs[:, -self.sequence_length :]
         return features, ops.cast(ops.round(ids), "int32")
 

@@ -199,12 +199,12 @@ def pretrained_text_encoder(
     ids = keras.Input(length, dtype=tower.input.dtype, name="token_ids")
     found = network(ids)
     features, beside = found["embedding"], None
-    if bag and (tower.padding_counts or not (_is_new(head) and embedding_dim)):
+    if bag and (tower.padding_counts or not _is_new(head) or embedding_dim is None):
         raise MmkerasError(
             "Expected bag=0: a bag stands beside a new projection, of a text encoder that leaves padding out. "
             f"Received: bag={bag}, head={head!r}, embedding_dim={embedding_dim} for a {published.family}"
         )
-    if bag:
+    if bag and embedding_dim is not None:
         floats = layers.Identity(dtype="float32", name="ids")(ids)
         joined = layers.Concatenate(dtype="float32", name="features_and_ids")([features, floats])
         features, counted = FeaturesAndIds(sequence_length, name="apart")(joined)

@@ -161,15 +161,14 @@ class TransformerBlock(ConfigFromSignature, keras.layers.Layer):
         self._check_context(context)
         if return_probabilities and not self.cross_attention:
             raise ValueError("Expected cross_attention with return_probabilities. Received: cross_attention=False")
-
         given = {"tokens": tokens, "context": context, "probe": probe}  # what a gradient flows through
         options = {"mask": mask, "return_probabilities": return_probabilities, "class_only": class_only}
+        present = [name for name, tensor in given.items() if tensor is not None]
 
         def compute(*tensors):
             inputs = given | dict(zip(present, tensors, strict=True))
             return self._computed(**inputs, **options, training=training)
 
-        present = [name for name, tensor in given.items() if tensor is not None]
         if training and self.recomputed and not isinstance(tokens, keras.KerasTensor):
             states = [variable for variable in self.non_trainable_variables if "seed_generator" in variable.path]
             compute = recomputed(compute, states)

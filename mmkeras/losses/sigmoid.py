@@ -174,4 +174,5 @@ class SigmoidContrast(ConfigFromSignature, keras.losses.Loss):
 
     def call(self, y_true: Sequence[TensorLike], y_pred: Sequence[TensorLike]) -> Tensor:
         image_id, text_id = (ops.cast(ids, "int64") for ids in y_true)
-        return sigmoid_contrast(*y_pred, image_id, text_id, chunk=self.chunk)
+        image_embedding, text_embedding, temperature, bias = y_pred
+        return sigmoid_contrast(image_embedding, text_embedding, temperature, bias, image_id, text_id, self.chunk)

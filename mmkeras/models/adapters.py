@@ -9,7 +9,6 @@ from keras import ops
 
 from mmkeras.errors import MmkerasError
 from mmkeras.models.layer_tree import layers_within
-from mmkeras.models.role_model import BACKBONES
 
 if TYPE_CHECKING:
     from mmkeras.models.staged_model import StagedModel
@@ -23,7 +22,8 @@ def add_adapters(model: StagedModel, rank: int, seed: int = 0) -> None:
 
         W + A B,    A (n, rank) random, B (rank, m) zero at first
 
-    Each `Dense`, `EinsumDense` and `Embedding` of the parts `image_backbone` and `text_backbone` gets one. Where a
+    Each `Dense`, `EinsumDense` and `Embedding` of the parts `image_backbone` and `text_backbone` gets one. A network of
+    convolutions has none of them, and is to stay frozen. Where a
     stage trains such a part, it trains the adapters alone, and with them the heads: the network can go a few directions
     from where it is, and forgets little. A model begins as it was, for A B is zero.
 
@@ -33,26 +33,29 @@ def add_adapters(model: StagedModel, rank: int, seed: int = 0) -> None:
         seed: of the start of A.
 
     Raises:
-        MmkerasError: no pretrained network, or one without such layers.
+        MmkerasError: no pretrained network, or none with such layers.
 
     Reference:
         Hu et al. 2022 (LoRA, arXiv 2106.09685), section 4.1.
     """
-    networks = {name: part for name, part in model.parts.items() if name.endswith("_backbone")}
+    networks = _networks(model)
     if not networks:
         raise MmkerasError(
             f"Expected a model with a pretrained network for adapters of rank {rank}. Received: {type(model).__name__} "
             "of encoders that have none; they are trained whole"
         )
+    adapted = {
+        name: [layer for layer in layers_within(network) if isinstance(layer, ADAPTED)]
+        for name, network in networks.items()
+    }
+    if not any(adapted.values()):
+        raise MmkerasError(
+            f"Expected a network with Dense, EinsumDense or Embedding layers for adapters of rank {rank}, as "
+            f"transformers have. Received: {', '.join(networks)}, without any of them"
+        )
     for name, network in networks.items():
-        adapted = [layer for layer in layers_within(network) if isinstance(layer, ADAPTED)]
-        if not adapted:
-            raise MmkerasError(
-                f"Expected a network with Dense, EinsumDense or Embedding layers for adapters of rank {rank}, as "
-                f"transformers have. Received: {name}, which has none of them"
-            )
         trainable = network.trainable
-        for place, layer in enumerate(adapted):
+        for place, layer in enumerate(adapted[name]):
             layer.enable_lora(rank, a_initializer=keras.initializers.HeUniform(seed + place))
         network.trainable = trainable
         train_adapters_alone(network)
@@ -95,8 +98,23 @@ def folded(model: StagedModel) -> StagedModel:
 
 
 def adapters_are_trained(model: StagedModel) -> bool:
-    """Return whether a pretrained network is trained as the model is set now."""
-    return bool(model.optimizer_roles([BACKBONES]).get(BACKBONES))
+    """Return whether the model, after `add_adapters` and as it is set now, trains a pretrained network.
+
+    Raises:
+        MmkerasError: one that has no adapters, and would be trained whole.
+    """
+    trained = {name: network for name, network in _networks(model).items() if network.trainable}
+    for name, network in trained.items():
+        if network.trainable_weights and not any(_is_adapter(weight) for weight in network.weights):
+            raise MmkerasError(
+                f"Expected a trained network with Dense, EinsumDense or Embedding layers beside lora_rank, as "
+                f"transformers have. Received: {name}, without any of them. Leave it frozen, or lora_rank out"
+            )
+    return bool(trained)
+
+
+def _networks(model):
+    return {name: part for name, part in model.parts.items() if name.endswith("_backbone")}
 
 
 def _is_adapter(weight):

@@ -24,9 +24,11 @@ def batch_of(data: Any) -> Arrays:
         data: a batch, or a tuple of it and of what stands beside it.
 
     Raises:
-        MmkerasError: targets or weights beside the batch, which no loss of ours would look at.
+        MmkerasError: no dict; targets or weights beside the batch, which no loss of ours would look at.
     """
     batch, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+    if not isinstance(batch, dict):
+        raise MmkerasError(f"Expected {BATCH}. Received: {_described(batch)}")
     if targets is not None:
         raise MmkerasError(
             f"Expected {BATCH}, alone: who belongs together stands in it. Received: targets y beside it, or tuples "

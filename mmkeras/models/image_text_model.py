@@ -21,13 +21,8 @@ from mmkeras.models.batch_ids import batch_ids
 from mmkeras.models.preset import Preset
 from mmkeras.models.staged_model import StagedModel
 from mmkeras.models.sub_batches import Tower
-from mmkeras.preprocessing import (  # noqa: F401
-    ImagePreprocessor,
-    SentencePieceTokenizer,
-    StringPreprocessor,
-    Tokenizer,
-    WordPieceTokenizer,
-)
+from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor, Tokenizer  # noqa: F401
+from mmkeras.preprocessing.published_tokenizer import published_tokenizer  # noqa: F401
 from mmkeras.tensors import Array, Arrays, Tensor, Tensors, Vectors
 
 if TYPE_CHECKING:

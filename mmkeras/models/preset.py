@@ -8,12 +8,12 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from mmkeras.encoders.checkpoints.names import is_checkpoint
+from mmkeras.encoders.checkpoints.names import find_checkpoint, is_checkpoint
 from mmkeras.errors import MmkerasError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Preset:
         text_encoder: dict of `kind` and the settings of that encoder, see `build_text_encoder`.
         image_preprocessor: dict of the arguments of `ImagePreprocessor`; empty for a model over feature vectors.
         text_preprocessor: dict of the arguments of `TextPreprocessor.train`, or with `kind` `strings` of
-            `StringPreprocessor`; empty for a model over features of texts.
+            `StringPreprocessor`, with `published` of `published_tokenizer`; empty for a model over features of texts.
         arguments: dict of the system's constructor arguments; those of a part in a dict of its own.
         description: a sentence for people.
         format: version of these settings.
@@ -271,6 +271,12 @@ class Preset:
         """
         from mmkeras.encoders.text import build_text_encoder
 
+        kind = self.text_encoder["kind"]
+        if kind != "pretrained" and (pad_id := getattr(text_preprocessor, "pad_id", 0)):
+            raise MmkerasError(
+                f"Expected a tokenizer that pads with id 0: encoders of kind {kind} take that for padding. Received: a "
+                f"{type(text_preprocessor).__name__} that pads with {pad_id}, for kind pretrained alone"
+            )
         return build_text_encoder(
             vocabulary_size=getattr(text_preprocessor, "vocabulary_size", None),
             sequence_length=getattr(text_preprocessor, "sequence_length", None),
@@ -294,23 +300,30 @@ class Preset:
             raise MmkerasError(f"image_preprocessor does not take these settings: {error}") from error
 
     def build_text_preprocessor(self, texts: Iterable[str]) -> "Tokenizer | StringPreprocessor":
-        """Return the text preprocessor: one that learns its tokenizer from `texts`, or `strings` as they are.
+        """Return the text preprocessor: one learnt from `texts`, `strings` as they are, or a `published` tokenizer.
 
         Raises:
             MmkerasError: a preset without `text_preprocessor`, or with settings that it does not take.
         """
         from mmkeras.preprocessing import StringPreprocessor, TextPreprocessor
+        from mmkeras.preprocessing.published_tokenizer import published_tokenizer
 
         if not self.text_preprocessor:
             raise MmkerasError(f"Preset {self.name} lacks text_preprocessor, the tokenizer's settings")
         settings = dict(self.text_preprocessor)
         kind = settings.pop("kind", "sentencepiece")
-        if kind not in ("sentencepiece", "strings"):
-            raise MmkerasError(
-                f"Expected a text_preprocessor kind of sentencepiece or strings. Received: kind={kind!r}"
-            )
+        makers: dict[str, Callable[..., Tokenizer | StringPreprocessor]] = {
+            "sentencepiece": lambda **given: TextPreprocessor.train(texts, **given),
+            "strings": StringPreprocessor,
+            "published": lambda checkpoint, **given: published_tokenizer(
+                find_checkpoint(checkpoint), **given, texts=texts
+            ),
+        }
+        if kind not in makers:
+            allowed = ", ".join(makers)
+            raise MmkerasError(f"Expected a text_preprocessor kind of {allowed}. Received: kind={kind!r}")
         try:
-            return StringPreprocessor(**settings) if kind == "strings" else TextPreprocessor.train(texts, **settings)
+            return makers[kind](**settings)
         except TypeError as error:
             raise MmkerasError(f"text_preprocessor does not take these settings: {error}") from error
 

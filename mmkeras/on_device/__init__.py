@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from mmkeras._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from .device_tokenizer import DeviceTokenizer as DeviceTokenizer
     from .image_encoder import ImageEncoder as ImageEncoder
     from .model_file import ModelFile as ModelFile
     from .search import DeviceSearch as DeviceSearch

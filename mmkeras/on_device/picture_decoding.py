@@ -10,21 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from mmkeras.errors import MmkerasError
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")  # a phone's MPO is a JPEG to its opener
 _ORIENTATION = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _MAX_SIDE = 65_535
 
 
@@ -62,7 +52,7 @@ def decode_picture(picture: Any, name: str, background: int, max_pixels: int) ->
             raise MmkerasError(f"Expected a readable picture file. Received: {name} ({reason})") from error
     if isinstance(picture, (bytes, bytearray, memoryview)):
         picture = _opened(picture, name)
-    if not isinstance(picture, Image.Image):
+    if not hasattr(picture, "convert"):  # Pillow's, which is not imported for an array
         raise MmkerasError(
             f"Expected a path, bytes, a Pillow image or a uint8 array. Received: {name} = {type(picture).__name__}"
         )
@@ -76,6 +66,8 @@ def decode_picture(picture: Any, name: str, background: int, max_pixels: int) ->
 
 
 def _opened(content, name):
+    from PIL import Image, UnidentifiedImageError
+
     try:
         return Image.open(io.BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError as error:
@@ -122,14 +114,18 @@ def _uncovered(image):
 
 def _upright(pixels, exif):
     """Turn pixels as EXIF asks; damaged EXIF is as good as none."""
-    orientation = 1
-    if exif:
-        try:
-            directory = Image.Exif()
-            directory.load(exif)
-            orientation = directory.get(_ORIENTATION, 1)
-        except (OSError, SyntaxError, ValueError, struct.error, TypeError, KeyError):
-            orientation = 1
-    if orientation not in _TURNS:
+    if not exif:
         return pixels
-    return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).transpose(_TURNS[orientation]))
+    from PIL import Image
+
+    try:
+        directory = Image.Exif()
+        directory.load(exif)
+        orientation = directory.get(_ORIENTATION, 1)
+    except (OSError, SyntaxError, ValueError, struct.error, TypeError, KeyError):
+        return pixels
+    if orientation not in range(2, 9):
+        return pixels
+    pixels = pixels.swapaxes(0, 1) if orientation >= 5 else pixels
+    pixels = pixels[::-1] if orientation in (3, 4, 7, 8) else pixels
+    return pixels[:, ::-1] if orientation in (2, 3, 6, 7) else pixels

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_LUMA = np.float32([0.299, 0.587, 0.114])  # ITU-R 601
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601
 _BLURRING = {"gaussian", "mitchellcubic"}  # these change a picture of the right size too
 _CUBIC_STEPS = 1024  # of TensorFlow's table for the cubic without antialias
 _TINY = 1000 * np.finfo(np.float32).tiny

@@ -133,6 +133,17 @@ class SentencePieceTokenizer(Tokenizer):
                 spans.append(range(place, place + 1))
         return [(self._spelled([ids[place] for place in span]), span) for span in spans]
 
+    def id_of(self, piece: str) -> int:
+        """Return the id of a piece.
+
+        Raises:
+            MmkerasError: the model does not have it.
+        """
+        number = self._pieces.piece_to_id(piece)
+        if self._pieces.id_to_piece(number) != piece:
+            raise MmkerasError(f"Expected a piece of the model. Received: {piece!r}")
+        return int(number)
+
     def resources(self) -> list[Any]:
         return [] if self._runs_fast else [self._tokenizer]
 

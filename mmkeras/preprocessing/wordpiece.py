@@ -106,8 +106,8 @@ class WordPieceTokenizer(Tokenizer):
         self.vocabulary_size = len(ids)
         self.unknown_id, self.begin_id, self.end_id, self.pad_id = (ids[one] for one in (unknown, begin, end, pad))
         self.mask_id = None if mask is None else ids.get(mask)
-        found = {self.pad_id, self.unknown_id, self.begin_id, self.end_id, self.mask_id} - {None}
-        self.special_ids = tuple(sorted(found))  # type: ignore[type-var]
+        found = {self.pad_id, self.unknown_id, self.begin_id, self.end_id}
+        self.special_ids = tuple(sorted(found if self.mask_id is None else found | {self.mask_id}))
 
     def __call__(self, texts: TensorLike) -> Tensor:
         return framed(self._pieces(texts), self.sequence_length, self.begin_id, self.end_id, self.pad_id)

@@ -9,7 +9,7 @@ from mmkeras.data.paired import PairedData
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.models.image_text_model import ImageTextModel
 
-ITEMS = 50_000  # that statistics are taken of: more change no third digit
+ITEMS = 50_000  # that statistics are taken of: they are in memory at once
 BATCH = 256
 
 
@@ -34,13 +34,16 @@ def _adapt(encoder: Encoder, items) -> None:
     rows = np.arange(len(items))
     if len(rows) > ITEMS:
         rows = np.sort(np.random.default_rng(0).choice(len(rows), ITEMS, replace=False))
-    backbone = encoder.frozen_backbone() if encoder.is_features(items) else None
-    begin = encoder.input if backbone is None else backbone.output
+    start = encoder.head_input if encoder.is_features(items) else encoder.input
     for layer in layers:
-        # A model whose output is its input would be none.
-        before = None if layer.input is begin else keras.Model(begin, layer.input)
+        before = _between(start, layer.input)
         found = []
-        for start in range(0, len(rows), BATCH):
-            batch = np.asarray(items[rows[start : start + BATCH]])
-            found.append(batch if before is None else keras.ops.convert_to_numpy(before(batch, training=False)))
+        for first in range(0, len(rows), BATCH):
+            batch = np.asarray(items[rows[first : first + BATCH]])  # pictures that are read on demand, too
+            found.append(keras.ops.convert_to_numpy(before(batch, training=False)))
         layer.adapt(np.concatenate(found))
+
+
+def _between(start, end):
+    """What an encoder computes from one of its tensors to another, or what returns its input where they are one."""
+    return (lambda inputs, training: inputs) if start is end else keras.Model(start, end)

@@ -137,7 +137,7 @@ class StageRunner:
             if stage.epochs:
                 reached |= self._reached(stage)
                 active |= set(_active(self.model, stage))
-                tuned |= adapters_are_trained(self.model)
+                tuned |= bool(self.recipe.lora_rank) and adapters_are_trained(self.model)
                 self._note_warmup(stage)
         self.model.restore_stage(before)
         written = self.recipe.given.get("", set())
@@ -147,7 +147,7 @@ class StageRunner:
                 f"{lost[0]} reaches no optimizer: every stage that trains has its own, or a table of optimizers that "
                 f"gives it. Leave {lost[0]} out, or change it there"
             )
-        tables = {role for stage in self.recipe.training_stages for role in stage.optimizers}
+        tables = {role for stage in self.recipe.training_stages if stage.epochs for role in stage.optimizers}
         if self.recipe.lora_rank and not tuned:
             raise MmkerasError(
                 "lora_rank reaches nothing: no stage trains a pretrained network. Put image_backbone or text_backbone "

@@ -55,8 +55,8 @@ def siglip_shapes(width=16, depth=2, hidden=32, patches=4, patch=8, vocabulary=1
     }
 
 
-def write_siglip(folder, vocabulary=120):
-    """A SigLIP of 16 px pictures, four patches, and texts of 8 ids, without its tokenizer."""
+def write_siglip(folder, vocabulary=120, tokenizer=None, seed=0):
+    """A SigLIP of 16 px pictures, four patches, and texts of 8 ids, with its tokenizer where its model is given."""
     folder.mkdir(parents=True, exist_ok=True)
     sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
     config = {
@@ -65,7 +65,11 @@ def write_siglip(folder, vocabulary=120):
         "text_config": {**sizes, "vocab_size": vocabulary, "max_position_embeddings": 8},
     }
     (folder / "config.json").write_text(json.dumps(config))
-    arrays = random_arrays(siglip_shapes(vocabulary=vocabulary))
+    if tokenizer is not None:
+        (folder / "spiece.model").write_bytes(tokenizer)
+        settings = {"tokenizer_class": "SiglipTokenizer", "pad_token": "</s>", "model_max_length": 8}
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    arrays = random_arrays(siglip_shapes(vocabulary=vocabulary), seed)
     arrays["logit_scale"][:], arrays["logit_bias"][:] = np.log(20.0), -4.0
     save_file(arrays, folder / "model.safetensors")
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\nTiny.\n")

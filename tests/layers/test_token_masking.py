@@ -121,6 +121,7 @@ def test_config():
         ({"rate": 1.1}, "Received: rate=1.1"),
         ({"mask_share": 0.8, "random_share": 0.3}, "mask_share=0.8, random_share=0.3"),
         ({"random_share": -0.1}, "random_share=-0.1"),
+        ({"mask_id": None}, "Expected mask_id.*Received: None"),
         ({"mask_id": 20}, "ids from 0 to 19. Received: mask_id=20"),
         ({"special_ids": (-1,)}, r"special_ids=\(-1,\)"),
         ({"vocabulary_size": 4}, "besides the special ones. Received: vocabulary_size=4"),

@@ -4,14 +4,15 @@ import keras
 import numpy as np
 import pytest
 
-from mmkeras.encoders import Encoder
+from mmkeras.encoders import Encoder, bert_text_encoder
 from mmkeras.encoders.backbone import Backbone
 from mmkeras.encoders.embedding_head import embedding_head
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.fused import HeadDense
 from mmkeras.models import DualEncoder
-from mmkeras.models.adapters import add_adapters, folded
+from mmkeras.models.adapters import adapters_are_trained, add_adapters, folded
 from mmkeras.models.layer_tree import layers_within
+from mmkeras.models.recomputation import recompute_blocks
 from mmkeras.training.checkpoint import load_checkpoint, save_checkpoint
 
 from ..model_checks import config_text, no_user_warning
@@ -145,5 +146,29 @@ def test_what_cannot_be_adapted_is_told(model):
     image = keras.Input((8, 8, 3), name="image")
     network = Backbone(pixels, pooled, name="backbone")(image)
     convolutions = Encoder(image, {"embedding": embedding_head(network, 8)}, name="image_encoder")
-    with pytest.raises(MmkerasError, match="Received: image_backbone, which has none of them"):
-        add_adapters(DualEncoder(convolutions, text), 4)
+    beside = DualEncoder(convolutions, text)
+    add_adapters(beside, 4)  # the text's network has layers for it
+    with pytest.raises(MmkerasError, match="Received: image_backbone, without any of them. Leave it frozen"):
+        adapters_are_trained(beside)
+    beside.set_stage(["image_encoder", "text_encoder", "text_backbone"])
+    assert adapters_are_trained(beside)
+    beside.set_stage(["image_encoder", "text_encoder"])
+    assert not adapters_are_trained(beside)
+    alone = bert_text_encoder(40, 6, width=8, depth=1, heads=2, embedding_dim=8)
+    with pytest.raises(MmkerasError, match="Received: image_backbone, without any of them"):
+        add_adapters(DualEncoder(convolutions, alone), 4)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_all_of_it_trains_together_in_halves(policy):
+    """Adapters with an optimizer of their own, blocks computed again, a batch by parts; every optimizer scales."""
+    keras.config.set_dtype_policy(policy)
+    model = built(dropout=0.1, batch_norm=True)
+    model.set_stage(sub_batch=5)
+    recompute_blocks(model)
+    model.compile(keras.optimizers.Adam(1e-2), {"backbones": keras.optimizers.Adam(1e-2)})
+    scaled = [isinstance(one, keras.optimizers.LossScaleOptimizer) for one in model.optimizers.values()]
+    assert scaled == [policy == "mixed_float16"] * 2
+    history = fit(model, tower_batch(), steps=10, epochs=4)
+    assert np.isfinite(history).all() and history[-1] < 0.8 * history[0]
+    assert {weight.dtype for weight in model.trainable_variables} == {"float32"}

@@ -9,13 +9,21 @@ from mmkeras.models import DualEncoder, Preset, list_presets
 from mmkeras.preprocessing import StringPreprocessor, TextPreprocessor
 
 from ..encoders.hub_modules import write_pictures, write_sentences
+from ..encoders.published_folders import write_bert, write_mobilenet_v2, write_siglip
+from ..preprocessing.test_sentencepiece_tokenizer import SIGLIP, learnt_of
 from .conftest import PRESET, TEXTS
 
+UPON_PUBLISHED = ("pretrained_pair", "photos_pretrained")  # their users name the networks
 LARGE = {"soft_mask_base"}  # twice ViT-B/16 and BERT-base: 1.7 GB of weights
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in list_presets()]
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name
+        for name in list_presets()
+        if name not in UPON_PUBLISHED
+    ],
 )
 def test_every_preset_builds_and_embeds(name, text_preprocessor, tmp_path):
     preset = Preset.load(name)
@@ -36,6 +44,31 @@ def test_every_preset_builds_and_embeds(name, text_preprocessor, tmp_path):
     preprocessor = preset.build_image_preprocessor()
     shape = (preset.image_encoder.get("features"),) if preprocessor is None else preprocessor.output_shape
     assert model.image_encoder.input.shape[1:] == shape
+
+
+@pytest.mark.parametrize("name", UPON_PUBLISHED)
+def test_a_preset_upon_published_networks_builds_once_they_are_named(name, tmp_path):
+    preset = Preset.load(name)
+    if name == "pretrained_pair":
+        siglip = write_siglip(tmp_path / "siglip", vocabulary=1000, tokenizer=learnt_of(SIGLIP))
+        named = preset.with_pair(str(siglip))
+        assert named.checkpoints == [str(siglip)]
+    else:
+        networks = [write_mobilenet_v2(tmp_path / part) for part in ("one", "two")]
+        bert = write_bert(tmp_path / "bert", vocabulary=6)
+        (bert / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\n")
+        (bert / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
+        named = preset.with_backbone("+".join(map(str, networks))).with_text_backbone(str(bert))
+        assert named.checkpoints == [*map(str, networks), str(bert)]
+        named.image_preprocessor.update(height=32, width=32)
+    with pytest.raises(MmkerasError, match="Expected a published model"):
+        preset.build_text_preprocessor(["a"])
+    tokenizer = named.build_text_preprocessor(["a b", "b"])
+    model = getattr(mmkeras.models, named.model).from_preset(named, text_preprocessor=tokenizer)
+    side = model.image_preprocessor.height
+    pixels = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), "uint8")
+    for embedding in (model.encode_text(["a", "b a"]), model.encode_image(pixels)):
+        np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, rtol=1e-4)
 
 
 def test_the_large_preset_is_as_albef():
@@ -87,7 +120,7 @@ def test_a_file_that_is_no_preset_is_refused(tmp_path, text, message):
 
 def test_arguments_that_the_system_or_its_part_does_not_take_are_named():
     for arguments, told in (
-        ({"initial_temperature": 0.1}, "DualEncoder takes temperature. Received: initial_temperature"),
+        ({"initial_temperature": 0.1}, "DualEncoder takes temperature, .*. Received: initial_temperature"),
         ({"temperature": {"least": 0.1}}, "Expected arguments of LearntTemperature: initial, lowest, highest"),
     ):
         with pytest.raises(MmkerasError, match=told):
@@ -127,7 +160,7 @@ def test_the_text_preprocessor_learns_a_tokenizer_unless_it_hands_strings_on():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kind": "string"}, "kind of sentencepiece or strings. Received: kind='string'"),
+        ({"kind": "string"}, "kind of sentencepiece, strings, published. Received: kind='string'"),
         ({"kind": "strings", "vocabulary_size": 60}, "text_preprocessor does not take these settings: .*vocabulary"),
         ({"vocabulary_size": 60, "lower": True}, "text_preprocessor does not take these settings: "),
         ({"kind": "strings", "strip": "yes"}, "Expected a bool. Received: strip='yes'"),
@@ -157,3 +190,12 @@ def test_a_preset_of_a_sentence_encoder_takes_strings(tmp_path):
     token_ids = {**preset, "text_preprocessor": PRESET["text_preprocessor"]}
     with pytest.raises(MmkerasError, match="Expected a StringPreprocessor before a text encoder of kind 'hub'"):
         mmkeras.models.DualEncoder.from_preset(token_ids, texts=TEXTS)
+
+
+def test_a_tokenizer_that_pads_otherwise_is_for_its_own_tower():
+    class Other:
+        vocabulary_size, sequence_length, pad_id = 40, 8, 1
+
+    preset = Preset.load("dual_encoder_glyphs")
+    with pytest.raises(MmkerasError, match="Expected a tokenizer that pads with id 0: .* Other that pads with 1"):
+        preset.build_text_encoder(Other())

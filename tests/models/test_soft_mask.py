@@ -9,6 +9,7 @@ from mmkeras.encoders import build_image_encoder, build_text_encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.layers import word_attention
 from mmkeras.models import SoftMask, soft_mask
+from mmkeras.preprocessing import WordPieceTokenizer
 
 from ..model_checks import check_config
 from .small_soft_mask import BATCH, CONTRAST_ALONE, IMAGES, LOSSES, TOKEN_IDS, build, encoders, measure, train
@@ -226,6 +227,15 @@ def test_match_is_the_probability_of_the_matching_head():
 def test_arguments_out_of_their_range_are_told(arguments, told):
     with pytest.raises(ValueError, match=told):
         build(compiled=False, **arguments)
+
+
+def test_words_are_hidden_by_the_ids_of_the_tokenizer():
+    vocabulary = ["[PAD]", *"abcdefghijklmno", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    model = build(compiled=False, text_preprocessor=WordPieceTokenizer(vocabulary, 4))
+    assert (model.token_masking.mask_id, model.token_masking.special_ids) == (19, (0, 16, 17, 18, 19))
+    assert build(compiled=False).token_masking.special_ids == (0, 1, 2, 3)
+    with pytest.raises(MmkerasError, match="Expected mask_id"):
+        build(compiled=False, text_preprocessor=WordPieceTokenizer(vocabulary[:-1], 4))
 
 
 def test_encoders_without_class_tokens_are_refused():

@@ -49,7 +49,7 @@ def test_a_file_without_a_tokenizer_has_none(tmp_path):
 @pytest.mark.parametrize("length", [0, 100, len(NETWORK), len(NETWORK) + 50, -60, -1])
 def test_a_file_that_is_cut_off_is_told(file, length):
     file.write_bytes(file.read_bytes()[:length])
-    with pytest.raises(MmkerasError, match="no whole text encoder"):
+    with pytest.raises(MmkerasError, match="no whole encoder"):
         ModelFile(file)
 
 
@@ -67,8 +67,8 @@ def test_another_file_or_format_is_told(file, tmp_path):
     other = tmp_path / "other.zip"
     with zipfile.ZipFile(other, "w") as archive:
         archive.writestr("readme", "x")
-    with pytest.raises(MmkerasError, match="no whole text encoder"):
+    with pytest.raises(MmkerasError, match="no whole encoder"):
         ModelFile(other)
     file.write_bytes(file.read_bytes().replace(b'"format": 1', b'"format": 7'))
-    with pytest.raises(MmkerasError, match="no whole text encoder|format 7"):
+    with pytest.raises(MmkerasError, match="no whole encoder|format 7"):
         ModelFile(file)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from mmkeras.errors import MmkerasError
-from mmkeras.on_device import TextEncoder
+from mmkeras.on_device import ModelFile, TextEncoder
 from mmkeras.on_device.model_file import packed
+from mmkeras.preprocessing import WordPieceTokenizer
 
 from ..hard_texts import hard_strings, names
 
@@ -107,6 +108,39 @@ def test_what_is_no_text_is_told(encoder, texts, message):
         encoder.encode_text(texts)
 
 
+def test_ids_of_ones_own_are_taken(encoder, tiny_model):
+    texts = names(5)
+    ids = encoder.token_ids(texts)
+    np.testing.assert_array_equal(encoder.encode_ids(ids.tolist()), encoder.encode_text(texts))
+    assert encoder.encode_ids(np.zeros((0, 12), int)).shape == (0, 16) and encoder.tokenizer_kind == "TextPreprocessor"
+    for given, message in (
+        (ids[:, :5], r"integers of shape \(N, 12\). Received: int32 of shape \(\d+, 5\)"),
+        (ids / 2, "Received: float64"),
+        (ids - 1, "Received: -1 to"),
+        (ids + encoder.vocabulary_size, f"Expected ids of 0 to {tiny_model.text_preprocessor.vocabulary_size - 1}"),
+    ):
+        with pytest.raises(MmkerasError, match=message):
+            encoder.encode_ids(given)
+
+
+def test_a_file_may_carry_another_tokenizer(encoder, tiny_device, tmp_path):
+    model = ModelFile(tiny_device / DYNAMIC)
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "digit", "one", "##s"]
+    tokenizer = WordPieceTokenizer(vocabulary, encoder.sequence_length)
+    config = {"kind": "WordPieceTokenizer", "config": tokenizer.get_config()}
+    file = tmp_path / "other.tflite"
+    file.write_bytes(packed(model.network, model.settings, tokenizer_config=config))
+    assert ModelFile(file).tokenizer_config == config and ModelFile(file).tokenizer is None
+    other, texts = TextEncoder(file), ["Digit ones", "", "what"]
+    ids = tokenizer(texts).numpy()
+    np.testing.assert_array_equal(other.token_ids(texts), ids)
+    np.testing.assert_array_equal(other.encode_text(texts), encoder.encode_ids(ids))
+    assert other.tokenizer_kind == "WordPieceTokenizer"
+    file.write_bytes(packed(model.network, model.settings))
+    with pytest.raises(MmkerasError, match="holds no tokenizer"):
+        TextEncoder(file)
+
+
 def test_bytes_are_read_as_utf8(encoder):
     np.testing.assert_array_equal(encoder.encode_text(["Ω é".encode()]), encoder.encode_text(["Ω é"]))
 
@@ -145,7 +179,7 @@ def test_a_file_that_is_cut_off_is_told(tiny_device, tmp_path):
     cut = tmp_path / "cut.tflite"
     for length in (10, len(content) // 2, len(content) - 1):
         cut.write_bytes(content[:length])
-        with pytest.raises(MmkerasError, match="no whole text encoder"):
+        with pytest.raises(MmkerasError, match="no whole encoder"):
             TextEncoder(cut)
 
 

@@ -1,6 +1,7 @@
 """`model_card`: what somebody who finds an exported model must know, as Markdown."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mmkeras.errors import MmkerasError
@@ -187,9 +188,10 @@ def model_card(
 def _began_with(checkpoint):
     """A published model as the card names it."""
     weights = {name: digest for name, digest in checkpoint["files"].items() if name.endswith((".safetensors", ".npz"))}
+    name = checkpoint["name"]
     at = f" at commit {checkpoint['revision'][:12]}" if checkpoint["revision"] else ""
     return {
-        "name": f"{checkpoint['name']}{at}",
+        "name": f"{Path(name).name if Path(name).exists() else name}{at}",  # a path of somebody's disk tells nobody
         "licence": checkpoint["licence"] or "not stated where it lies; ask its owner",
         "weights": [f"{name}: SHA-256 {digest}" for name, digest in weights.items()],
     }

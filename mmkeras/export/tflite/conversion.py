@@ -13,7 +13,7 @@ from tensorflow.lite.python.convert import mlir_quantize
 
 from mmkeras.errors import MmkerasError
 from mmkeras.export.tflite.eight_bit import float_nodes
-from mmkeras.export.tflite.encoder_input import EncoderInput
+from mmkeras.export.tflite.encoder_input import EncoderInput, Kind
 from mmkeras.export.tflite.execution import rows_of
 from mmkeras.export.tflite.operators import VARIABLES, custom_operators, for_mediapipe, operators, tokenizer_operators
 from mmkeras.export.tflite.pixel_input import PixelInput
@@ -21,7 +21,6 @@ from mmkeras.export.tflite.preparation import prepared_for_devices
 from mmkeras.export.tflite.text_input import TextInput
 from mmkeras.export.tflite.trimming import trimmed
 
-Kind: TypeAlias = Literal["ids", "text", "mediapipe", "pixels"]
 Precision: TypeAlias = Literal["float32", "float16", "dynamic", "int8"]
 PRECISIONS = get_args(Precision)
 
@@ -74,7 +73,7 @@ def convert(
         )
     if reason := source.impossible(kind, precision):
         raise MmkerasError(f"Expected another precision or kind than {precision} of {kind}: {reason}")
-    prepared = prepared_for_devices(encoder, source.batch(examples) if precision == "dynamic" else None)
+    prepared = prepared_for_devices(encoder, precision, source.batch(examples) if precision == "dynamic" else None)
     with tempfile.TemporaryDirectory() as folder:
         _write_saved_model(prepared, source, kind, folder)
         converter = _converter(source, kind, folder, precision)

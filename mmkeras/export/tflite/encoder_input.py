@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import keras
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from mmkeras.tensors import Tensor
+
+Kind: TypeAlias = Literal["ids", "text", "mediapipe", "pixels"]
 
 
 class EncoderInput(abc.ABC):
@@ -31,7 +33,7 @@ class EncoderInput(abc.ABC):
     """
 
     modality: ClassVar[str]
-    kinds: ClassVar[tuple[str, ...]]
+    kinds: ClassVar[tuple[Kind, ...]]
     signature: ClassVar[str]
     examples: ClassVar[str]
 

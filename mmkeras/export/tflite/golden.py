@@ -81,12 +81,13 @@ def write_golden(file: Path, model: ImageTextModel, texts: list[str], pictures: 
         dict from the modality to (what encoders take of the examples: the texts, or pixels, uint8 (N, H, W, C), and
         their embeddings, float32 (N, D)).
     """
-    arrays, found = {}, {}
+    arrays: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     if texts:
         embeddings = model.encode_text(texts)
         # As UTF-8 with a stop behind it: an array of bytes drops zeros at an end.
         arrays["text"] = np.array([text.encode() + b"." for text in texts])
-        arrays["token_ids"] = model.text_preprocessor(texts).numpy()
+        arrays["token_ids"] = model.text_preprocessor(texts).numpy()  # type: ignore[misc]
         arrays["embedding"] = embeddings
         found["text"] = texts, embeddings
     if pictures:

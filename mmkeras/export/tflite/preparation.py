@@ -6,24 +6,25 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
+
 _BATCH = 32  # examples that go through the encoder at a time
 _FIXED_POINT = 2**30  # of the rows' scales, which as floats the converter would round to 8 bits
 
 
-def prepared_for_devices(encoder, examples=None):
+def prepared_for_devices(encoder, precision="float32", examples=None):
     """Return an encoder of the same function as device runtimes compute it best.
 
     The embedding's length is bounded before its root is taken: some kernels of a device make NaN of a vector of zeros.
-    With `examples` its weights also lose less when the converter rounds them to 8 bits. It gives a table of embeddings
-    one scale; here each row has its own, so that rare words, whose vectors are short, keep their 8 bits. And it rounds
-    what a projection multiplies: of the projection's input the mean is taken off before and what it amounts to added
-    behind, in float, so that only what differs from text to text is rounded (the features of a text-CNN are positive,
-    their mean is most of them).
+    In 8 bits a table of tokens loses less than the converter's, which has one scale: here each row has its own, so that
+    rare words, whose vectors are short, keep their 8 bits. The precision `dynamic` rounds what a projection multiplies:
+    of the projection's input the mean is taken off before and what it amounts to added behind, in float, so that only
+    what differs from text to text is rounded (the features of a text-CNN are positive, their mean is most of them).
 
     Args:
         encoder: `Encoder`.
-        examples: array (N, ...) of what it takes, by which the mean is taken; `None` for a network that stays float or
-            is rounded with the ranges of its values.
+        precision: `float32`, `float16`, `dynamic` or `int8`.
+        examples: array (N, ...) of what it takes, by which the mean is taken; for `dynamic` alone.
 
     Returns:
         Functional model on the encoder's own layers, with the output `embedding` alone.
@@ -33,12 +34,13 @@ def prepared_for_devices(encoder, examples=None):
     def call(layer, *arguments, **named):
         if isinstance(layer, keras.layers.UnitNormalization):
             return _step(f"{layer.name}_bounded", _of_unit_length, arguments[0], arguments[0].shape)
-        if examples is None:
+        if precision not in ("dynamic", "int8"):
             return layer(*arguments, **named)
-        if isinstance(layer, keras.layers.Embedding):
-            look_up = functools.partial(_look_up, *_rows_in_eight_bits(layer.embeddings.numpy()))
-            return _step(f"{layer.name}_rows", look_up, arguments[0], (*arguments[0].shape, layer.output_dim))
-        if isinstance(layer, keras.layers.Dense) and layer.activation is keras.activations.linear:
+        # Of exactly this class: one that follows from it may compute something else.
+        if type(layer) in (keras.layers.Embedding, TokenAndPositionEmbedding):
+            return _rows(layer, arguments[0])
+        is_linear = isinstance(layer, keras.layers.Dense) and layer.activation is keras.activations.linear
+        if is_linear and precision == "dynamic":
             mean = _mean(keras.Model(inputs, arguments[0]), examples)
             centred = functools.partial(_centred, layer, mean, mean @ layer.kernel.numpy())
             return _step(f"{layer.name}_centred", centred, arguments[0], (*arguments[0].shape[:-1], layer.units))
@@ -47,6 +49,22 @@ def prepared_for_devices(encoder, examples=None):
     return keras.models.clone_model(
         encoder, input_tensors=inputs, clone_function=lambda layer: layer, call_function=call
     )
+
+
+def _rows(layer, token_ids):
+    """The vectors of ids, of a table in 8 bits; where they have places in the sequence, with the vectors of these."""
+    has_places = isinstance(layer, TokenAndPositionEmbedding)
+    embedding = layer.token_embedding if has_places else layer
+    look_up = functools.partial(_look_up, *_rows_in_eight_bits(embedding.embeddings.numpy()))
+    rows = _step(f"{layer.name}_rows", look_up, token_ids, (*token_ids.shape, embedding.output_dim))
+    if not has_places:
+        return rows
+    places = layer.position_embedding.numpy() + (layer.type_embedding.numpy()[0] if layer.types else 0)
+    return _step(f"{layer.name}_places", functools.partial(_placed, places), rows, rows.shape)
+
+
+def _placed(places, rows):
+    return rows + places[: rows.shape[1]]
 
 
 def _step(name, function, x, shape):

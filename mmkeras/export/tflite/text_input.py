@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mmkeras.errors import MmkerasError
 from mmkeras.export.tflite.encoder_input import EncoderInput
 from mmkeras.export.tflite.operators import TEXT_OPERATORS
+from mmkeras.preprocessing.strings import StringPreprocessor
 from mmkeras.preprocessing.text import TextPreprocessor
 from mmkeras.tensors import Tensor
 
@@ -25,7 +26,8 @@ class TextInput(EncoderInput):
 
     Args:
         encoder: `Encoder` from `token_ids`.
-        preprocessor: the `TextPreprocessor` that makes them.
+        preprocessor: the tokenizer that makes them. As operators of a device there is that of a `TextPreprocessor`;
+            with another one `ids` alone are possible.
 
     Raises:
         MmkerasError: an encoder over features, or one that takes strings or lacks its tokenizer.
@@ -42,9 +44,9 @@ class TextInput(EncoderInput):
                 "Expected a text encoder of texts. Received: one over feature vectors that somebody else computes, "
                 "which takes no text on a device either"
             )
-        if not isinstance(self.preprocessor, TextPreprocessor):
+        if self.preprocessor is None or isinstance(self.preprocessor, StringPreprocessor):
             has = "no text_preprocessor" if self.preprocessor is None else "an encoder that holds its own tokenizer"
-            raise MmkerasError(f"Expected a text encoder over the ids of a TextPreprocessor. Received: {has}")
+            raise MmkerasError(f"Expected a text encoder over the ids of a tokenizer. Received: {has}")
 
     def spec(self, kind: str) -> tf.TensorSpec:
         if kind == "ids":
@@ -71,6 +73,8 @@ class TextInput(EncoderInput):
         return set() if kind == "ids" else TEXT_OPERATORS
 
     def impossible(self, kind: str, precision: str) -> str:
+        if kind != "ids" and not isinstance(self.preprocessor, TextPreprocessor):
+            return f"no device runtime has the operators of a {type(self.preprocessor).__name__}; ids are possible"
         if not has_loop(self.encoder):
             return ""
         if kind == "mediapipe":

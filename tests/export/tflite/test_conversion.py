@@ -83,10 +83,13 @@ def test_strings_go_in_by_two_operators_and_by_mediapipes_name(preprocessor):
         for_mediapipe(renamed)
 
 
-def test_preparing_for_eight_bits_changes_next_to_nothing(preprocessor):
-    encoder = build("text_cnn", preprocessor)
+@pytest.mark.parametrize("precision", ["dynamic", "int8"])
+@pytest.mark.parametrize("kind", ["text_cnn", "bert"])
+def test_preparing_for_eight_bits_changes_next_to_nothing(kind, precision, preprocessor):
+    encoder = build(kind, preprocessor)
     ids = preprocessor(TEXTS)
-    prepared = prepared_for_devices(encoder, ids.numpy())
+    prepared = prepared_for_devices(encoder, precision, ids.numpy())
+    assert any(layer.name.endswith("_rows") for layer in prepared.layers)
     received = prepared(ids, training=False)["embedding"].numpy()
     assert np.sum(received * answers(encoder, preprocessor, TEXTS), axis=1).min() > 0.9999
 
