@@ -82,6 +82,7 @@ def pretrained_image_encoder(
     feature_dropout: float = 0.0,
     scaling: Scaling = "layer",
     stages: bool = False,
+    mirrored: bool = False,
     name: str = "image_encoder",
 ) -> Encoder:
     """The image tower of a published model, or several side by side, and a head.
@@ -106,6 +107,8 @@ def pretrained_image_encoder(
             training data; `root`, the roots of numbers over the training data, see `FeatureScaling`.
         stages: whether the features are also the means of earlier feature maps, of towers that have them, as
             EfficientNet-Lite and MobileNetV2 do.
+        mirrored: whether the features are the means of a picture's and those of its mirror image, which costs as much
+            again; there are no tokens then.
         name: the model's name.
 
     Returns:
@@ -125,7 +128,8 @@ def pretrained_image_encoder(
     alone = len(names) == 1
     towers = [_image_tower(each, height, width, alone) for each in names]
     towers = [_with_stages(tower) for tower in towers] if stages else towers
-    network = _backbone(towers[0] if alone else _side_by_side(towers, height, width), trainable)
+    network = towers[0] if alone else _side_by_side(towers, height, width)
+    network = _backbone(_mirrored(network) if mirrored else network, trainable)
     projection = open_published(names[0]).image_projection if head == "published" and alone else None
     image = keras.Input((height, width, channels), name="image")
     found = network(image)
@@ -243,6 +247,14 @@ def _with_stages(tower):
         return tower
     outputs["embedding"] = layers.Concatenate(dtype="float32", name="all_stages")([outputs["embedding"], stages])
     return Encoder(tower.input, outputs, name=tower.name)
+
+
+def _mirrored(network):
+    """A network whose features are the means of those of pictures and of their mirror images."""
+    image = keras.Input(network.input.shape[1:], name="image")
+    inner = keras.Model(network.input, network.output["embedding"], name="network")
+    features = layers.Average(name="both")([inner(image), inner(ops.flip(image, axis=2))])
+    return keras.Model(image, {"embedding": features})
 
 
 def _application(name, height, width):

@@ -25,7 +25,14 @@ PRESET_FORMAT = 2  # of the settings; raised when an older reader could misread 
 BACKBONE_KEYS = {"backbone": "weights", "hub": "handle", "vit": "weights"}
 # What a head behind a pretrained network takes, whichever network that is.
 HEAD_KEYS = ("hidden", "embedding_dim", "dropout", "feature_dropout")
-PRETRAINED_KEYS = (*HEAD_KEYS, "scaling", "stages", "bag", "bag_dropout")  # what the kind `pretrained` knows besides
+PRETRAINED_KEYS = (
+    *HEAD_KEYS,
+    "scaling",
+    "stages",
+    "mirrored",
+    "bag",
+    "bag_dropout",
+)  # what the kind `pretrained` knows besides
 TEXT_FEATURE_DROPOUT = 0.2
 
 

@@ -9,7 +9,7 @@ from mmkeras.data.paired import PairedData
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.models.image_text_model import ImageTextModel
 
-ITEMS = 50_000  # that statistics are taken of: more change no third digit
+ITEMS = 50_000  # that statistics are taken of: they are in memory at once
 BATCH = 256
 
 
@@ -37,8 +37,11 @@ def _adapt(encoder: Encoder, items) -> None:
     start = encoder.head_input if encoder.is_features(items) else encoder.input
     for layer in layers:
         before = _between(start, layer.input)
-        found = [before(items[rows[start : start + BATCH]], training=False) for start in range(0, len(rows), BATCH)]
-        layer.adapt(np.concatenate([keras.ops.convert_to_numpy(batch) for batch in found]))
+        found = []
+        for first in range(0, len(rows), BATCH):
+            batch = np.asarray(items[rows[first : first + BATCH]])  # pictures that are read on demand, too
+            found.append(keras.ops.convert_to_numpy(before(batch, training=False)))
+        layer.adapt(np.concatenate(found))
 
 
 def _between(start, end):

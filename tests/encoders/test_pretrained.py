@@ -93,6 +93,16 @@ def test_the_means_of_earlier_maps_stand_behind_those_of_the_last(tmp_path):
     )
 
 
+def test_mirror_images_are_one_picture(siglip):
+    encoder = pretrained_image_encoder(16, 16, checkpoint=siglip, mirrored=True, embedding_dim=6)
+    plain = pretrained_image_encoder(16, 16, checkpoint=siglip, embedding_dim=6).frozen_backbone()
+    features = encoder.frozen_backbone()(PIXELS)
+    expected = (plain(PIXELS) + plain(PIXELS[:, :, ::-1])) / 2
+    np.testing.assert_allclose(features, expected, atol=1e-5)
+    assert np.abs(plain(PIXELS) - expected).max() > 1e-3
+    assert set(encoder.output) == {"embedding"} and encoder.pretrained.trainable is False
+
+
 def test_a_bag_of_tokens_is_learnt_beside_a_frozen_text_tower(tmp_path):
     bert = str(write_bert(tmp_path / "bert"))
     settings = {"checkpoint": bert, "scaling": "data", "bag": 5, "embedding_dim": 6}
