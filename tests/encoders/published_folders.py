@@ -7,8 +7,13 @@ from safetensors.numpy import save_file
 
 
 def random_arrays(shapes, seed=0):
+    """Normal arrays about 0, the scales of normalisations about 1: what stands in a text reaches its embedding."""
     rng = np.random.default_rng(seed)
-    return {name: rng.normal(0, 0.1, shape).astype("float32") for name, shape in shapes.items()}
+    scales = ("norm.weight", "norm1.weight", "norm2.weight", "LayerNorm.weight")
+    return {
+        name: np.asarray(rng.normal(float(name.endswith(scales)), 0.1, shape), "float32")
+        for name, shape in shapes.items()
+    }
 
 
 def linear(name, inputs, outputs):
@@ -55,10 +60,14 @@ def siglip_shapes(width=16, depth=2, hidden=32, patches=4, patch=8, vocabulary=1
     }
 
 
-def write_siglip(folder, vocabulary=120, tokenizer=None, seed=0):
+def sizes_of(width):
+    return {"hidden_size": width, "intermediate_size": 2 * width, "num_hidden_layers": 2, "num_attention_heads": 2}
+
+
+def write_siglip(folder, vocabulary=120, tokenizer=None, seed=0, width=16):
     """A SigLIP of 16 px pictures, four patches, and texts of 8 ids, with its tokenizer where its model is given."""
     folder.mkdir(parents=True, exist_ok=True)
-    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes = sizes_of(width)
     config = {
         "model_type": "siglip",
         "vision_config": {**sizes, "image_size": 16, "patch_size": 8},
@@ -69,10 +78,28 @@ def write_siglip(folder, vocabulary=120, tokenizer=None, seed=0):
         (folder / "spiece.model").write_bytes(tokenizer)
         settings = {"tokenizer_class": "SiglipTokenizer", "pad_token": "</s>", "model_max_length": 8}
         (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    arrays = random_arrays(siglip_shapes(vocabulary=vocabulary), seed)
+    arrays = random_arrays(siglip_shapes(width, hidden=2 * width, vocabulary=vocabulary), seed)
     arrays["logit_scale"][:], arrays["logit_bias"][:] = np.log(20.0), -4.0
     save_file(arrays, folder / "model.safetensors")
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\nTiny.\n")
+    return folder
+
+
+def write_clip(folder, vocabulary=120, width=16, positions=8):
+    """The text tower of a CLIP with its projection, without its tokenizer: texts end with the last id."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = {**sizes_of(width), "vocab_size": vocabulary, "max_position_embeddings": positions}
+    config = {"model_type": "clip", "text_config": {**text, "eos_token_id": vocabulary - 1}}
+    (folder / "config.json").write_text(json.dumps(config))
+    shapes = {
+        "text_model.embeddings.token_embedding.weight": (vocabulary, width),
+        "text_model.embeddings.position_embedding.weight": (positions, width),
+        **blocks("text_model", 2, width, 2 * width),
+        **norm("text_model.final_layer_norm", width),
+        "text_projection.weight": (width, width),
+        "logit_scale": (),
+    }
+    save_file(random_arrays(shapes), folder / "model.safetensors")
     return folder
 
 

@@ -22,6 +22,8 @@ _PUBLISHED = ("hub", "backbone")
 def check_preset(preset: str | os.PathLike[str] | dict[str, Any]) -> dict[str, dict[str, int]]:
     """Convert the untrained encoders of a preset, that of texts with a vocabulary of a few words.
 
+    Published networks that it names are read, or downloaded, with their weights and their tokenizer.
+
     Args:
         preset: see `Preset.load`.
 
@@ -31,21 +33,15 @@ def check_preset(preset: str | os.PathLike[str] | dict[str, Any]) -> dict[str, d
         which is converted when it is there.
 
     Raises:
-        MmkerasError: no such preset, or an encoder that cannot be converted, with the operators in the way.
+        MmkerasError: no such preset; one that is to be given a published network and names none; an encoder that cannot
+            be converted, with the operators in the way.
 
     Example:
         >>> sorted(check_preset("dual_encoder_glyphs"))
         ['ids', 'mediapipe', 'pixels', 'text']
     """
     preset = Preset.load(preset)
-    kind = preset.text_encoder["kind"]
-    tokenizer = preset.text_preprocessor
-    if kind == "features" or kind == "hub" or tokenizer.get("kind", "sentencepiece") != "sentencepiece":
-        raise MmkerasError(
-            f"Expected a text encoder over the ids of a TextPreprocessor. Received: kind {kind!r}, which takes "
-            f"{'feature vectors' if kind == 'features' else 'strings and holds its own tokenizer'}"
-        )
-    text_preprocessor = TextPreprocessor.train(_TEXTS, 100, tokenizer.get("sequence_length", 16))
+    text_preprocessor = _tokenizer(preset)
     text_encoder, image_encoder = _encoders(preset, text_preprocessor)
     found = {}
     for encoder, preprocessor in (
@@ -58,6 +54,26 @@ def check_preset(preset: str | os.PathLike[str] | dict[str, Any]) -> dict[str, d
         kinds = [kind for kind in source.kinds if not source.impossible(kind, "float32")]
         found |= {kind: operators(convert(encoder, preprocessor, kind, "float32")) for kind in kinds}
     return found
+
+
+def _tokenizer(preset):
+    """What makes ids: a tokenizer of a few words, or the published one that the preset names."""
+    for encoder in (preset.image_encoder, preset.text_encoder):
+        if encoder["kind"] == "pretrained" and not encoder.get("checkpoint"):
+            raise MmkerasError(
+                f"Preset {preset.name} names no pretrained network: training is given one. Expected a preset of your "
+                "own with the folder or the name of a published model as checkpoint of each encoder and preprocessor"
+            )
+    kind, settings = preset.text_encoder["kind"], preset.text_preprocessor
+    made = settings.get("kind", "sentencepiece")
+    if kind == "features" or made == "strings":
+        raise MmkerasError(
+            f"Expected a text encoder over the ids of a tokenizer. Received: kind {kind!r}, which takes "
+            f"{'feature vectors' if kind == 'features' else 'strings and holds its own tokenizer'}"
+        )
+    if made == "sentencepiece":
+        return TextPreprocessor.train(_TEXTS, 100, settings.get("sequence_length", 16))
+    return preset.build_text_preprocessor(_TEXTS)
 
 
 def _encoders(preset, text_preprocessor):

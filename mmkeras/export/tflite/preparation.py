@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mmkeras.encoders.backbone import Backbone
 from mmkeras.layers.token_and_position_embedding import TokenAndPositionEmbedding
 
 _BATCH = 32  # examples that go through the encoder at a time
@@ -20,6 +21,7 @@ def prepared_for_devices(encoder, precision="float32", examples=None):
     rare words, whose vectors are short, keep their 8 bits. The precision `dynamic` rounds what a projection multiplies:
     of the projection's input the mean is taken off before and what it amounts to added behind, in float, so that only
     what differs from text to text is rounded (the features of a text-CNN are positive, their mean is most of them).
+    The layers of a `Backbone` are laid open, so that all this is done within it too.
 
     Args:
         encoder: `Encoder`.
@@ -29,6 +31,7 @@ def prepared_for_devices(encoder, precision="float32", examples=None):
     Returns:
         Functional model on the encoder's own layers, with the output `embedding` alone.
     """
+    encoder = _laid_open(encoder)
     inputs = keras.Input(encoder.input.shape[1:], dtype=encoder.input.dtype, name=encoder.input.name)
 
     def call(layer, *arguments, **named):
@@ -46,6 +49,19 @@ def prepared_for_devices(encoder, precision="float32", examples=None):
             return _step(f"{layer.name}_centred", centred, arguments[0], (*arguments[0].shape[:-1], layer.units))
         return layer(*arguments, **named)
 
+    return _on_the_same_layers(encoder, inputs, call)
+
+
+def _laid_open(encoder):
+    """An encoder with the layers of a `Backbone` in the place of it."""
+
+    def call(layer, *arguments, **named):
+        return (layer.call if isinstance(layer, Backbone) else layer)(*arguments, **named)
+
+    return _on_the_same_layers(encoder, None, call)
+
+
+def _on_the_same_layers(encoder, inputs, call):
     return keras.models.clone_model(
         encoder, input_tensors=inputs, clone_function=lambda layer: layer, call_function=call
     )
