@@ -112,7 +112,9 @@ def print_parity(title: str, comparisons: Iterable[ParityComparison], names: str
 
 
 def print_device(folder: str | os.PathLike[str], described: Mapping[str, Any]) -> None:
-    """Print what `export_tflite` wrote as a table, and what it left out."""
+    """Print what `export_tflite` wrote as a table, what it left out, and which files are far from Keras."""
+    from mmkeras.export.tflite.card import far_from_keras
+
     rows = [
         (
             name,
@@ -131,6 +133,8 @@ def print_device(folder: str | os.PathLike[str], described: Mapping[str, Any]) -
         )
     for name, reason in described["left_out"].items():
         print(f"Left out: {name}: {reason}")
+    for sentence in far_from_keras(described):
+        print(sentence)
 
 
 def print_comparison(comparison: Comparison) -> None:

@@ -25,7 +25,7 @@ class DeviceSearch:
 
     Raises:
         MmkerasError: neither encoder, an index of another space than an encoder's, a file that is damaged.
-        ImportError: LiteRT or SentencePiece is not installed.
+        MissingPartError: LiteRT, or the library that makes the ids, is not installed.
 
     Example:
         >>> search = DeviceSearch(

@@ -11,7 +11,7 @@ _CARD = """# Encoders for devices
 
 The cosines are over {examples}. The times are of one {one} and one thread of the machine that wrote this, on
 TensorFlow's interpreter; {apart}.
-{index}
+{far}{index}
 ## Operators
 
 {operators}
@@ -37,6 +37,20 @@ _APART = {
     "text": "those of `ids` leave the tokenizer out",
     "image": "those of `pixels` leave decoding and resizing out",
 }
+
+
+def far_from_keras(described):
+    """Return a sentence on each file whose answers are further from Keras than its precision brings about.
+
+    Args:
+        described: dict, what `export_tflite` describes in `device.json`.
+    """
+    return [
+        f"Do not take {name}: its least cosine with Keras is {file['cosine']['least']:.3f}, below "
+        f"{file['least_cosine_expected']}. Another precision is closer"
+        for name, file in described["files"].items()
+        if file["cosine"]["least"] < file["least_cosine_expected"]
+    ]
 
 
 def device_card(described):
@@ -66,6 +80,7 @@ def device_card(described):
         one=" or ".join(names),
         apart=", ".join(_APART[name] for name in encoders),
         rows="\n".join(rows),
+        far="".join(f"\n{sentence}.\n" for sentence in far_from_keras(described)),
         index=index,
         operators="\n".join(operators),
         left_out="\n".join(["", "## Left out", "", *left_out, ""]) if left_out else "",

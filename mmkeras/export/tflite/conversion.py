@@ -45,7 +45,7 @@ def convert(
 
     Args:
         encoder: `Encoder` from `token_ids` or from pixels.
-        preprocessor: the `TextPreprocessor` or the `ImagePreprocessor` that feeds it.
+        preprocessor: the tokenizer or the `ImagePreprocessor` that feeds it.
         kind: of a text encoder `ids` takes `token_ids`, int32 (1, L), and has builtin operators only; `text` takes
             `text`, string (1,), with the two operators of tensorflow-text that its tokenizer needs; `mediapipe` is that
             with the name that MediaPipe Tasks gives the tokenizer's. Of an image encoder `pixels` takes `image`, uint8

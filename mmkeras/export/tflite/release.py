@@ -137,6 +137,7 @@ def export_tflite(
                         "precision": precision,
                         "bytes": len(content),
                         **_measured(network, source.preprocessor, *golden[source.modality]),
+                        "least_cosine_expected": LEAST_COSINE[source.modality][precision],
                     }
                 bar.advance()
         if not described["files"]:

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from mmkeras.cli import main
+from mmkeras.console import print_device
 from mmkeras.errors import MmkerasError
 from mmkeras.export.tflite import check_preset, export_tflite
+from mmkeras.export.tflite.card import device_card
 from mmkeras.export.tflite.golden import EDGES
 from mmkeras.export.tflite.release import _index_measured
 from mmkeras.models import Preset, list_presets
@@ -32,6 +34,16 @@ def test_the_folder_is_whole(tiny_device, tiny_version, tiny_model):
         assert file["cosine"]["least"] > 0.998 and file["median_milliseconds"] > 0 and file["operators"]
     assert (tiny_device / "tokenizer.model").read_bytes() == tiny_model.text_preprocessor.model
     assert ModelFile(tiny_device / "text_encoder_dynamic_ids.tflite").tokenizer == tiny_model.text_preprocessor.model
+
+
+def test_a_file_that_answers_otherwise_is_not_recommended(tiny_device, capsys):
+    described = json.loads((tiny_device / "device.json").read_text())
+    assert "Do not take" not in device_card(described)
+    described["files"]["text_encoder_dynamic_ids.tflite"]["cosine"]["least"] = 0.856
+    told = "Do not take text_encoder_dynamic_ids.tflite: its least cosine with Keras is 0.856, below 0.99."
+    assert told in device_card(described)
+    print_device(tiny_device, described)
+    assert told in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_index_is_described(tiny_device):

@@ -8,6 +8,7 @@ import pytest
 
 from mmkeras.encoders import Encoder
 from mmkeras.encoders.image import build_image_encoder
+from mmkeras.encoders.pretrained import picture_settings
 from mmkeras.errors import MmkerasError
 from mmkeras.export.tflite.conversion import convert
 from mmkeras.export.tflite.execution import NetworkRunner
@@ -103,20 +104,47 @@ def test_smaller_weights_answer_nearly_as_keras(precision):
     assert convert(encoder, preprocessor_of(encoder), "pixels", precision, training) == network
 
 
+def flickr(real_data, preprocessor):
+    """Pixels of photographs: 150 by which precisions are set up, and 40 others."""
+    with zipfile.ZipFile(real_data / "flickr8k" / "images_160.zip") as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))
+        pixels = preprocessor.load([archive.read(name) for name in [*names[:150], *names[-40:]]])
+    return pixels[:150], pixels[150:]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", LEAST_COSINE["image"])
 def test_a_published_network_answers_nearly_as_keras(precision, real_data):
     keras.utils.set_random_seed(1)
     encoder = build_image_encoder("backbone", height=224, width=224, hidden=[], embedding_dim=256)
     fill(encoder.pretrained, real_data / "mobilenet_v2" / "weights.npz")
-    with zipfile.ZipFile(real_data / "flickr8k" / "images_160.zip") as archive:
-        names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))
-        files = [archive.read(name) for name in [*names[:150], *names[-40:]]]
-    pixels = ImagePreprocessor(224, 224, method="bicubic").load(files)
-    settle(encoder, pixels[:150])
-    network = convert(encoder, preprocessor_of(encoder), "pixels", precision, pixels[:150])
+    training, pixels = flickr(real_data, ImagePreprocessor(224, 224, method="bicubic"))
+    settle(encoder, training[::3])
+    network = convert(encoder, preprocessor_of(encoder), "pixels", precision, training)
     assert custom_operators(network) == set()
-    assert cosines(network, encoder, pixels[150:]).min() > LEAST_COSINE["image"][precision]
+    assert cosines(network, encoder, pixels).min() > LEAST_COSINE["image"][precision]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision, least, most_bytes", [("dynamic", 0.975, 5.5e6), ("int8", 0.98, 5.7e6)])
+@pytest.mark.parametrize("scaling", ["layer", "root"])
+def test_efficientnet_lite2_behind_an_untrained_head_is_close_to_keras(
+    scaling, precision, least, most_bytes, real_data
+):
+    keras.utils.set_random_seed(1)
+    folder = str(real_data / "efficientnet_lite2")
+    preprocessor = ImagePreprocessor(**picture_settings(folder))
+    training, pixels = flickr(real_data, preprocessor)
+    encoder = build_image_encoder("pretrained", height=260, width=260, checkpoint=folder, scaling=scaling)
+    features = encoder.frozen_backbone()
+    for layer in encoder.adapted_layers():
+        layer.adapt(features.predict(training, batch_size=25, verbose=0))
+    settle(encoder, training[::3])
+    network = convert(encoder, preprocessor, "pixels", precision, training)
+    assert custom_operators(network) == set()
+    assert len(network) < most_bytes
+    found = cosines(network, encoder, pixels)
+    assert found.min() > least and found.mean() > 0.99
 
 
 def test_integers_compute_all_but_the_first_layers():

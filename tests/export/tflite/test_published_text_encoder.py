@@ -55,5 +55,4 @@ def test_minilm_is_close_to_keras_within_25_megabytes(real_data):
         received = NetworkRunner(network, tokenizer).encode(texts)
         expected = encoder.predict(tokenizer(texts), verbose=0)["embedding"]
         cosines = np.sum(received * expected, axis=1) / np.linalg.norm(received, axis=1)
-        print(len(network), cosines.min(), cosines.mean())
         assert cosines.min() > least
