@@ -4,7 +4,9 @@ import importlib
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
+from mmkeras.encoders import bert_text_encoder, vit_image_encoder
 from mmkeras.on_device import ModelFile
 
 
@@ -47,3 +49,15 @@ def test_a_step_by_parts_and_one_computed_again_take_less_memory(benchmark):
     plain, again, parts = (row["value"] for row in rows)
     assert parts < 0.7 * plain and again < 0.9 * plain
     assert rows[1]["loss"] == pytest.approx(rows[0]["loss"], rel=1e-4)  # the same numbers are dropped
+
+
+def test_arithmetic_of_towers_is_that_of_their_matrix_products(benchmark):
+    module, arithmetic = benchmark("towers"), benchmark("arithmetic")
+    assert module.forward_gflop()[0] == pytest.approx(2 * 17.6, rel=0.005)  # the G multiply-adds of ViT-B/16
+    sizes = {"depth": 1, "heads": module.HEADS, "embedding_dim": module.EMBEDDING}
+    towers = [
+        (vit_image_encoder(module.SIZE, module.SIZE, **sizes), tf.zeros((1, module.SIZE, module.SIZE, 3))),
+        (bert_text_encoder(9, module.LENGTH, class_id=None, **sizes), tf.ones((1, module.LENGTH), "int32")),
+    ]
+    for (tower, batch), counted in zip(towers, module.forward_gflop(depth=1), strict=False):
+        assert arithmetic.count_gflop(tower, batch) == pytest.approx(counted, rel=0.01), tower.name

@@ -12,6 +12,14 @@ def matrix_product():
     return lambda: product().numpy(), 2 * PEAK_SIZE**3 / 1e9
 
 
+def pytorch_matrix_product():
+    """Return the same of PyTorch."""
+    import torch
+
+    a = torch.randn(PEAK_SIZE, PEAK_SIZE)
+    return lambda: a @ a, 2 * PEAK_SIZE**3 / 1e9
+
+
 def count_gflop(function, *arguments):
     """GFLOP of a call, as TensorFlow's profiler counts them on its graph: of what has a known shape."""
     import tensorflow as tf

@@ -4,12 +4,9 @@
 what it leaves in the file of the batch is there for `theirs`.
 """
 
-import collections
 import functools
 
-# The number of parameters that a form trains; a function that takes a step; of ours where they are to be told the name
-# of the form that its time is held against, and the GFLOP of a step, which are held against a matrix product's.
-Form = collections.namedtuple("Form", "parameters step over gflop", defaults=(None, None))
+from benchmarks.sides import Form
 
 
 class ModalityInvariant:
@@ -128,7 +125,7 @@ class SoftMask:
     @classmethod
     def ours(cls, batch_file):
         import numpy as np
-        from arithmetic import count_gflop
+        from benchmarks.arithmetic import count_gflop
 
         from mmkeras.data import Glyphs, training_batches
         from mmkeras.models import SoftMask
