@@ -48,7 +48,7 @@ def published_model(checkpoint: Checkpoint) -> PublishedModel:
         ('siglip', (None, 768))
     """
     kind = checkpoint.config.get("model_type")
-    if kind is None and (NUMBERED in checkpoint.weights or "lite" in checkpoint.config.get("architecture", "")):
+    if kind is None and (NUMBERED in checkpoint.weights or _is_of_timm(checkpoint.config)):
         return InvertedResidual(checkpoint)
     if kind not in FAMILIES:
         reason = NOT_READ.get(str(kind))
@@ -57,3 +57,8 @@ def published_model(checkpoint: Checkpoint) -> PublishedModel:
             f"Received: model_type={kind!r}" + (f": {reason}" if reason else "")
         )
     return FAMILIES[kind](checkpoint)
+
+
+def _is_of_timm(config):
+    """Whether timm converted it of TensorFlow's EfficientNet-Lite: its own of the same names pads pictures otherwise."""
+    return str(config.get("architecture", "")).startswith("tf_efficientnet_lite")
