@@ -60,5 +60,5 @@ def published_model(checkpoint: Checkpoint) -> PublishedModel:
 
 
 def _is_of_timm(config):
-    """Whether timm converted it of TensorFlow's EfficientNet-Lite: its own of the same names pads pictures otherwise."""
+    """Whether timm converted it of TensorFlow's EfficientNet-Lite; timm's own, of the same names, pads otherwise."""
     return str(config.get("architecture", "")).startswith("tf_efficientnet_lite")
