@@ -1,7 +1,7 @@
 """Packaging of mmkeras: version, dependencies, extras and the `mmkeras` command; and of its client.
 
 There are two distributions of one package. `mmkeras` is all of it. `mmkeras-client` is those of its files that ask a
-server, search an index and run the text encoder on a device, under the same import name and without TensorFlow:
+server, search an index and run encoders on a device, under the same import name and without TensorFlow:
 
     python -m build --outdir dist                                    # mmkeras
     MMKERAS_DISTRIBUTION=mmkeras-client python -m build --outdir dist
@@ -68,7 +68,7 @@ its files under the same import name `mmkeras`.
     mmkeras query "greek small letter omega" --server HOST:8500 --model glyphs --index index
 
 `mmkeras.serving.Client` asks a server, `mmkeras.search` an index, and with the extra `on-device`
-`mmkeras.on_device.TextEncoder` embeds texts where no server is. To train, evaluate, export and serve, install
+`mmkeras.on_device` embeds texts and photographs where no server is. To train, evaluate, export and serve, install
 `mmkeras`, which has all of this too. An environment takes one of the two.
 """
 
@@ -175,7 +175,7 @@ WHOLE = {
     },
 }
 CLIENT = {
-    "description": "The client of mmkeras: ask a served image-text model, search an index, embed texts on a device",
+    "description": "The client of mmkeras: ask a served image-text model, search an index, embed texts and pictures on a device",
     "long_description": CLIENT_DESCRIPTION,
     "packages": list(CLIENT_MODULES),
     "package_data": {"mmkeras": ["py.typed"]},
