@@ -171,11 +171,11 @@ WHOLE = {
         "benchmark": ["psutil>=6,<8"],
         # For scripts/studies: deep CCA as a baseline, which brings PyTorch, and Wikipedia's raw texts.
         "studies": ["cca-zoo[deep]>=4,<5", *PARQUET_REQUIRES],
-        "pytorch": ["torch>=2.6,<3"],  # what scripts/benchmarks/pytorch.py measures beside; in no lock, for its size
+        "pytorch": ["torch>=2.6,<3", "transformers>=5,<6"],  # what scripts/benchmarks/pytorch.py measures beside; in no lock, for its size
     },
 }
 CLIENT = {
-    "description": "The client of mmkeras: ask a served image-text model, search an index, embed texts and pictures on a device",
+    "description": "The client of mmkeras: ask a served image-text model, search an index, embed on a device",
     "long_description": CLIENT_DESCRIPTION,
     "packages": list(CLIENT_MODULES),
     "package_data": {"mmkeras": ["py.typed"]},
