@@ -171,7 +171,8 @@ WHOLE = {
         "benchmark": ["psutil>=6,<8"],
         # For scripts/studies: deep CCA as a baseline, which brings PyTorch, and Wikipedia's raw texts.
         "studies": ["cca-zoo[deep]>=4,<5", *PARQUET_REQUIRES],
-        "pytorch": ["torch>=2.6,<3", "transformers>=5,<6"],  # what scripts/benchmarks/pytorch.py measures beside; in no lock, for its size
+        # What scripts/benchmarks/pytorch.py and towers.py measure beside; in no lock, for its size.
+        "pytorch": ["torch>=2.6,<3", "transformers>=5,<6"],
     },
 }
 CLIENT = {
