@@ -204,15 +204,13 @@ class StageRunner:
 
     def _measure_start(self, stage):
         """Measure what the model retrieves before its first step, tell it, and keep it in `run.json`."""
-        _, dev = self.data.splits(pixels="image_backbone" in stage.trains)
+        _, dev = self._splits(stage)
         measured = measure_before_training(self.model, dev)
         self.run.update(before_training=measured)
         tell((before_training_line(measured), 0))
 
     def _fit(self, stage, lasting, first_step, end):
-        train, dev = self.data.splits(
-            pixels=self._has_trained("image_backbone", stage), strings=self._has_trained("text_backbone", stage)
-        )
+        train, dev = self._splits(stage)
         callbacks = self._callbacks(stage, *lasting, first_step, dev)
         try:
             self._fit_to(stage, callbacks, train, first_step, end)
@@ -223,6 +221,11 @@ class StageRunner:
                 f"A picture changed while the run was training on it: {reason}. Restore it, then go on with: "
                 f"{mmkeras_command('train', '--resume', self.run.folder)}"
             ) from error
+
+    def _splits(self, stage):
+        """Training and dev split as a stage takes them: no features of a network stand for what it is trained on."""
+        pixels, strings = (self._has_trained(f"{modality}_backbone", stage) for modality in ("image", "text"))
+        return self.data.splits(pixels, strings)
 
     def _has_trained(self, part, stage):
         """Whether a stage or one before it trains a part: what that made of the data before does not hold any more."""

@@ -148,3 +148,27 @@ def write_mobilenet_v2(folder, seed=0):
         arrays[f"{index:02d}_b"] = np.zeros(one.shape[2 if one.depthwise else 3], "float32")
     np.savez(folder / "weights.npz", **arrays)
     return folder
+
+
+def write_vit(folder, width=16, depth=2):
+    """A ViT of 16 px pictures, a class token and four patches."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sizes = {"hidden_size": width, "intermediate_size": 2 * width, "num_hidden_layers": depth, "num_attention_heads": 2}
+    (folder / "config.json").write_text(json.dumps({"model_type": "vit", **sizes, "image_size": 16, "patch_size": 8}))
+    shapes = {
+        "embeddings.cls_token": (1, 1, width),
+        "embeddings.position_embeddings": (1, 5, width),
+        "embeddings.patch_embeddings.projection.weight": (width, 3, 8, 8),
+        "embeddings.patch_embeddings.projection.bias": (width,),
+        **norm("layernorm", width),
+    }
+    for index in range(depth):
+        block = f"encoder.layer.{index}"
+        for part in ("attention.attention.query", "attention.attention.key", "attention.attention.value"):
+            shapes |= linear(f"{block}.{part}", width, width)
+        shapes |= linear(f"{block}.attention.output.dense", width, width)
+        shapes |= norm(f"{block}.layernorm_before", width) | norm(f"{block}.layernorm_after", width)
+        shapes |= linear(f"{block}.intermediate.dense", width, 2 * width)
+        shapes |= linear(f"{block}.output.dense", 2 * width, width)
+    save_file(random_arrays(shapes), folder / "model.safetensors")
+    return folder
