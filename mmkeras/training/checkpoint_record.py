@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mmkeras.encoders.checkpoints import Checkpoint
-from mmkeras.encoders.checkpoints.names import find_checkpoint, revision_of
+from mmkeras.encoders.checkpoints.names import find_checkpoint, is_checkpoint, revision_of
 from mmkeras.errors import MmkerasError
 from mmkeras.models.preset import Preset
 
@@ -27,7 +27,7 @@ def record_checkpoints(run: Run, preset: Preset) -> list[dict[str, Any]]:
     Raises:
         MmkerasError: a model whose files are not those that the run began with.
     """
-    found = [_described(name) for name in preset.checkpoints if not name.isidentifier() or not name[0].isupper()]
+    found = [_described(name) for name in preset.checkpoints if is_checkpoint(name)]  # others are of Keras
     before = {each["name"]: each for each in run.info.get("checkpoints", ())}
     for each in found:
         known = before.get(each["name"], each)["files"]
