@@ -15,6 +15,7 @@ from mmkeras.encoders.hub import HubLayer
 from mmkeras.encoders.published_projection import PublishedProjection
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.attention_pooling import AttentionPooling
+from mmkeras.layers.cell_tokens import CellTokens
 from mmkeras.layers.end_token_pooling import EndTokenPooling
 from mmkeras.layers.fused.fused_layer_normalization import FusedLayerNormalization
 from mmkeras.layers.last_token_pooling import LastTokenPooling
@@ -46,6 +47,8 @@ class Encoder(keras.Model):
     Attributes:
         takes: `"pixels"`, `"token_ids"`, `"strings"` or `"features"`.
         patches: its `PatchEmbedding`, whose `grid` is (rows, columns) of patches; `None` without one.
+        token_grid: (rows, columns) of the tokens that stand behind one class token, patches or cells of a feature map;
+            `None` where tokens are otherwise or there are none.
         token_embedding: its `TokenAndPositionEmbedding` or `keras.layers.Embedding`; `None` without one.
         class_token: the `PrependToken` that puts an id before every text; `None` where nothing does.
         blocks: its `TransformerBlock`s, a list in their order.
@@ -79,6 +82,13 @@ class Encoder(keras.Model):
     @property
     def patches(self) -> PatchEmbedding | None:
         return self._only(PatchEmbedding)
+
+    @property
+    def token_grid(self) -> tuple[int, int] | None:
+        if (cells := self._only(CellTokens)) is not None:
+            return cells.grid
+        patches = self.patches
+        return patches.grid if patches is not None and patches.use_class_token and not patches.registers else None
 
     @property
     def token_embedding(self) -> TokenAndPositionEmbedding | keras.layers.Embedding | None:

@@ -18,6 +18,7 @@ from mmkeras.encoders.hub import HubLayer, check_hub_output
 from mmkeras.encoders.pretrained import pretrained_image_encoder
 from mmkeras.encoders.vit import vit_image_encoder
 from mmkeras.errors import MmkerasError
+from mmkeras.layers.cell_tokens import CellTokens
 
 # Scale and offset that bring 0..255 to what modules of pictures were trained on; those of TensorFlow Hub take 0..1.
 SCALES = {"0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0), "0..255": (1.0, 0.0)}
@@ -114,6 +115,7 @@ def backbone_image_encoder(
     embedding_dim: int | None = 256,
     dropout: float = 0.1,
     feature_dropout: float = 0.0,
+    class_token: bool = False,
     name: str = "image_encoder",
 ) -> Encoder:
     """A network of `keras.applications`, frozen or fine-tuned, with an MLP of its own behind it.
@@ -137,6 +139,8 @@ def backbone_image_encoder(
         dropout: rate after each hidden layer.
         feature_dropout: rate on the normalised features before them; where pairs are few, a high one keeps them from
             being learnt by heart.
+        class_token: whether the mean of the cells stands before them among the tokens, for systems that fuse the
+            modalities, see `CellTokens`.
         name: the model's name.
 
     Returns:
@@ -157,6 +161,7 @@ def backbone_image_encoder(
     image = keras.Input((height, width, channels), name="image")
     feature_map = network(scaled(image, scaling))
     tokens = layers.Reshape((-1, feature_map.shape[-1]), name="tokens")(feature_map)
+    tokens = CellTokens(feature_map.shape[1:3], name="cells")(tokens) if class_token else tokens
 
     # === Functional Model ===
     pooled = layers.GlobalAveragePooling2D(name="pooling")(feature_map)

@@ -17,6 +17,7 @@ from mmkeras.encoders.encoder import Encoder
 from mmkeras.encoders.features_and_ids import FeaturesAndIds
 from mmkeras.encoders.published_projection import PublishedProjection
 from mmkeras.errors import MmkerasError
+from mmkeras.layers.cell_tokens import CellTokens
 from mmkeras.layers.token_bag import TokenBag
 
 Head = Literal["new", "published"]
@@ -83,6 +84,7 @@ def pretrained_image_encoder(
     scaling: Scaling = "layer",
     stages: bool = False,
     mirrored: bool = False,
+    class_token: bool = False,
     name: str = "image_encoder",
 ) -> Encoder:
     """The image tower of a published model, or several side by side, and a head.
@@ -109,6 +111,8 @@ def pretrained_image_encoder(
             EfficientNet-Lite and MobileNetV2 do.
         mirrored: whether the features are the means of a picture's and those of its mirror image, which costs as much
             again; there are no tokens then.
+        class_token: whether the mean of the tokens, cells of a feature map or patches, stands before them, for systems
+            that fuse the modalities, see `CellTokens`; of one tower without a class token of its own.
         name: the model's name.
 
     Returns:
@@ -138,6 +142,14 @@ def pretrained_image_encoder(
         embedding = embedding_head(features, embedding_dim)
     else:
         embedding = _published_head(found["embedding"], projection)
+    if class_token:
+        grid = _grid_of(towers[0]) if alone and "tokens" in found else None
+        if grid is None:
+            raise MmkerasError(
+                "Expected class_token=False: it is for one tower whose tokens are a grid without a class token. "
+                f"Received: class_token={class_token!r} for {', '.join(map(str, names))}"
+            )
+        found = {**found, "tokens": CellTokens(grid, name="cells")(found["tokens"])}
     return _encoder(image, found, embedding, name)
 
 
@@ -263,6 +275,13 @@ def _application(name, height, width):
     feature_map = network(scaled(image, scaling))
     tokens = layers.Reshape((-1, feature_map.shape[-1]), name="tokens")(feature_map)
     return Encoder(image, {"tokens": tokens, "embedding": ops.mean(tokens, axis=1)}, name=name)
+
+
+def _grid_of(tower):
+    """Rows and columns of a tower's tokens; `None` where they are more than a grid."""
+    if (patches := tower.patches) is not None:
+        return None if patches.use_class_token or patches.registers else patches.grid
+    return tower.get_layer("tokens").input.shape[1:3]
 
 
 def _side_by_side(towers, height, width):

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .activations import activation_named as activation_named
     from .attention_pooling import AttentionPooling as AttentionPooling
     from .category_head import CategoryHead as CategoryHead
+    from .cell_tokens import CellTokens as CellTokens
     from .cross_modal_autoencoder import CrossModalAutoencoder as CrossModalAutoencoder
     from .cross_modal_discriminators import CrossModalDiscriminators as CrossModalDiscriminators
     from .discriminator import Discriminator as Discriminator

@@ -30,6 +30,7 @@ PRETRAINED_KEYS = (
     "scaling",
     "stages",
     "mirrored",
+    "class_token",
     "bag",
     "bag_dropout",
 )  # what the kind `pretrained` knows besides

@@ -128,10 +128,10 @@ class SoftMask(ImageTextModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(image_encoder, text_encoder, image_preprocessor, text_preprocessor, **kwargs)
-        patches = image_encoder.patches
-        if patches is None or not patches.use_class_token or patches.registers:
+        if image_encoder.token_grid is None:
             raise MmkerasError(
-                "Expected image_encoder of kind 'vit', with a class token and no registers. Received: another"
+                "Expected image_encoder of kind 'vit' without registers, or of 'backbone' or 'pretrained' with "
+                "class_token = true, whose tokens are a class token and a grid. Received: another"
             )
         if not text_encoder.blocks or not text_encoder.blocks[0].post_norm:
             raise MmkerasError("Expected text_encoder of kind 'bert', with a class token. Received: one without one")

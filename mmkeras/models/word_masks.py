@@ -66,7 +66,7 @@ def word_masks(model: SoftMask, images: Array, texts: str | Iterable[str]) -> li
 def _by_word(model, token_ids, attention, mask, maskable, score):
     """What `word_masks` returns of one pair, of arrays (L,), (T, N), (T, N), (T,) and a number."""
     before = len(maskable) - len(token_ids)  # the class token
-    grid = model.image_encoder.patches.grid
+    grid = model.image_encoder.token_grid
     words, places = [], []
     for word, span in model.text_preprocessor.words(token_ids):
         if masked := [before + place for place in span if maskable[before + place]]:
