@@ -20,6 +20,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 # Tracing makes millions of objects that live on. Python looks for garbage among them less often: 4 % of the time.
 gc.set_threshold(200_000, 20, 100)
+GARBAGE = 2**29  # bytes of memory more than after the last look that a file may leave
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # What takes longest, begun first: at the end of a suite the processes would wait for the one that had it last.
@@ -70,6 +71,36 @@ def offline(monkeypatch):
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect_locally)
+
+
+def resident_bytes():
+    """The memory that this process holds."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # no Linux
+        return 0
+
+
+_after_last_look = [0]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+    """Forget the graphs of a file that left gigabytes.
+
+    TensorFlow keeps the gradient function of each custom gradient that was traced, by its name, and with it the graph,
+    for as long as the process lives: in one with hundreds of models memory runs out.
+    """
+    last = nextitem is None or nextitem.path != item.path
+    if not last or "tensorflow" not in sys.modules or resident_bytes() < _after_last_look[0] + GARBAGE:
+        return
+    from tensorflow.python.framework import ops
+
+    registry = ops.gradient_registry._registry
+    for name in [name for name in registry if name.startswith("CustomGradient-")]:
+        del registry[name]
+    gc.collect()
+    _after_last_look[0] = resident_bytes()
 
 
 @pytest.hookimpl(tryfirst=True)
