@@ -102,7 +102,8 @@ class BatchEncoder:
         Raises:
             MmkerasError: see `ImageTextModel.encode_text`.
         """
-        backbone = self.text_encoder.frozen_backbone() if np.ndim(texts) == 2 else None  # type: ignore[arg-type]
+        are_vectors = isinstance(texts, np.ndarray) and texts.ndim == 2
+        backbone = self.text_encoder.frozen_backbone() if are_vectors else None
         if self.text_encoder.takes == "features" or backbone is not None:
             expected = tuple((self.text_encoder.input if backbone is None else backbone.output).shape[1:])
             if np.ndim(texts) != 2 or np.shape(texts)[1:] != expected:  # type: ignore[arg-type]
