@@ -166,7 +166,7 @@ def _evaluate_pair(options):
     from mmkeras.evaluation.report.run_report import evaluate_run
 
     with showing_progress():
-        evaluation = evaluate_run(run, options.split, templates=options.templates or ())
+        evaluation = evaluate_run(run, options.split, k_test=options.k_test, templates=options.templates or ())
     print_metrics(f"{options.pretrained} on {evaluation.data.name}, without training", evaluation.metrics)
     print(f"Report: {run.file('report.html')}\nNext:   {mmkeras_command('export', run.folder)} --to savedmodels/NAME")
 
@@ -207,6 +207,8 @@ def _export(options):
     from mmkeras.export.model_folder import check_model_folder
 
     check_model_folder(options.to)
+    if not options.pretrained and (options.data or options.image_folder):
+        raise MmkerasError("A run knows its own data: --data and --images go with --from PAIR")
     run = _run_of_pair(options) if options.pretrained else finished_run(options.run or newest_run(RUNS))
     from mmkeras.data.sources import check_source
 

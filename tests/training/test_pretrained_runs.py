@@ -152,6 +152,8 @@ def test_a_checkpoint_that_changed_is_refused_on_resume(place, tmp_path):
     "arguments, told",
     [
         (("evaluate", "--from", "siglip"), "Expected the data with --data SOURCE"),
+        (("export", "--to", "served/x", "--data", "toys"), "--data and --images go with --from PAIR"),
+        (("export", "--to", "served/x", "--from", "siglip"), "Expected the data with --data SOURCE"),
         (("evaluate", "run", "--from", "siglip", "--data", "x"), "Expected a run or --from PAIR"),
         (("evaluate", "--from", "nothing here", "--data", "x"), "Expected the folder of a published pair"),
         (("train", "toys/captions.jsonl", "--from", "siglip", "--text-encoder", "siglip"), "a whole pair, or halves"),
