@@ -1,6 +1,4 @@
-import os
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,12 +69,10 @@ def test_foreign_arrays_are_refused_by_name():
 
 
 @pytest.mark.parametrize("build", [efficientnet_lite_tower, mobilenet_v2_tower])
-def test_published_weights_tell_black_from_noise(build):
+def test_published_weights_tell_black_from_noise(build, real_data):
     """The published files fill their towers, and their features are those of a trained network: sparse and bounded."""
-    if not os.environ.get("MMKERAS_DATA"):
-        pytest.skip("MMKERAS_DATA is unset: it names the folder with the published weights")
     folder = "efficientnet_lite2" if build is efficientnet_lite_tower else "mobilenet_v2"
-    encoder = build(read_weights(Path(os.environ["MMKERAS_DATA"]) / folder / "weights.npz"))
+    encoder = build(read_weights(real_data / folder / "weights.npz"))
     size = encoder.input.shape[1]
     assert size == {"efficientnet_lite2": 260, "mobilenet_v2": 224}[folder]
     image = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), "uint8")

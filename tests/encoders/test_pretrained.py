@@ -1,8 +1,5 @@
 """Encoders upon published networks: what they make of items, frozen, with a head of their own or the published one."""
 
-import os
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
@@ -150,9 +147,8 @@ def test_what_does_not_fit_is_told(siglip, build, told):
         build(siglip)
 
 
-@pytest.mark.skipif("MMKERAS_DATA" not in os.environ, reason="MMKERAS_DATA names no folder of real data")
-def test_a_real_text_network_has_no_pictures():
-    minilm = str(Path(os.environ["MMKERAS_DATA"]) / "all_minilm_l6_v2")
+def test_a_real_text_network_has_no_pictures(real_data):
+    minilm = str(real_data / "all_minilm_l6_v2")
     with pytest.raises(MmkerasError, match="it has no image encoder"):
         pretrained_image_encoder(224, 224, checkpoint=minilm)
     with pytest.raises(MmkerasError, match="Expected a published pair of encoders"):
@@ -161,10 +157,9 @@ def test_a_real_text_network_has_no_pictures():
     assert encoder.frozen_backbone().output.shape == (None, 384) and len(encoder.blocks) == 1
 
 
-@pytest.mark.skipif("MMKERAS_DATA" not in os.environ, reason="MMKERAS_DATA names no folder of real data")
 @pytest.mark.parametrize("name, size", [("efficientnet_lite2", 260), ("mobilenet_v2", 224)])
-def test_a_folder_with_numbered_arrays_is_a_network_of_pictures(name, size):
-    folder = Path(os.environ["MMKERAS_DATA"]) / name
+def test_a_folder_with_numbered_arrays_is_a_network_of_pictures(real_data, name, size):
+    folder = real_data / name
     assert picture_settings(str(folder)) == {"height": size, "width": size, "aspect": "squash", "method": "bicubic"}
     published = published_model(Checkpoint(folder))
     assert published.family == name and list(published.checkpoint.digests) == ["weights.npz"]
