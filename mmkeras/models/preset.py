@@ -236,7 +236,7 @@ class Preset:
         """
         if self.image_encoder.get("head") != "published":
             return copy.deepcopy(self.arguments)
-        from mmkeras.encoders.pretrained import pair_arguments
+        from mmkeras.encoders.published import pair_arguments
 
         return {**pair_arguments(self.image_encoder["checkpoint"]), **copy.deepcopy(self.arguments)}
 
@@ -293,7 +293,7 @@ class Preset:
         settings = dict(self.image_preprocessor)
         try:
             if settings.pop("kind", "") == "published":
-                from mmkeras.encoders.pretrained import picture_settings
+                from mmkeras.encoders.published import picture_settings
 
                 settings = picture_settings(settings.pop("checkpoint")) | settings
             return ImagePreprocessor(**settings)

@@ -6,7 +6,7 @@ import pytest
 
 from mmkeras.encoders import pretrained_image_encoder, pretrained_text_encoder
 from mmkeras.encoders.checkpoints import Checkpoint, published_model
-from mmkeras.encoders.pretrained import pair_arguments, picture_settings
+from mmkeras.encoders.published import pair_arguments, picture_settings
 from mmkeras.errors import MmkerasError
 
 from .published_folders import write_bert, write_mobilenet_v2, write_siglip

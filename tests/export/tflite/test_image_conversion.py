@@ -8,7 +8,7 @@ import pytest
 
 from mmkeras.encoders import Encoder
 from mmkeras.encoders.image import build_image_encoder
-from mmkeras.encoders.pretrained import picture_settings
+from mmkeras.encoders.published import picture_settings
 from mmkeras.errors import MmkerasError
 from mmkeras.export.tflite.conversion import convert
 from mmkeras.export.tflite.execution import NetworkRunner
