@@ -13,7 +13,6 @@ as ratio the median of the pairs' ratios.
 
 import functools
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,9 @@ from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.peak import peak
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES, TEXTS_AN_IMAGE, DIMENSION, CATEGORIES, YARDSTICK_ROWS = 5_000, 5, 256, 80, 1_000
@@ -79,17 +81,9 @@ def calls():
 def peak_memory(name):
     """MiB by which the process grows beyond its inputs while the named call runs."""
     call = calls()[name]
-    before = high_water()
+    before = peak()
     call()
-    return (high_water() - before) / MIB
-
-
-def high_water():
-    """Peak resident bytes of this process; ru_maxrss alone would count a parent's across the fork on Linux."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return (peak() - before) / MIB
 
 
 def seconds(call, clock=time.perf_counter):

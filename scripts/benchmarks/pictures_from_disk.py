@@ -13,7 +13,6 @@ random weights.
 
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,9 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.peak import peak
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDE, BATCH, STEPS, ROUNDS = 224, 64, 40, 9
@@ -139,7 +141,7 @@ def act(action, captions, kind, folder):
         evaluate_run(Run(folder), "train")
     else:
         export_run(Run(folder), f"{folder}-exported")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return peak()
 
 
 def measure(sections=("speed", "memory")):

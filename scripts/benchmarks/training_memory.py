@@ -10,11 +10,13 @@ patches of 8, six blocks of width 192) and a BERT (24 tokens, four blocks of wid
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.peak import peak
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,17 +67,12 @@ def _child(batch, sub_batch, recompute, depth):
         "image_id": ids,
         "text_id": ids,
     }
-    data, before = tf.data.Dataset.from_tensors(pairs).repeat(), _peak()
+    data, before = tf.data.Dataset.from_tensors(pairs).repeat(), peak()
     model.fit(data, steps_per_epoch=1, verbose=0, shuffle=False)
     start = time.perf_counter()
     loss = model.fit(data, steps_per_epoch=STEPS, verbose=0, shuffle=False).history["loss"][0]
     seconds = (time.perf_counter() - start) / STEPS
-    print(json.dumps({"value": _peak() - before, "seconds": seconds, "loss": loss}))
-
-
-def _peak():
-    """The most memory that this process has held, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    print(json.dumps({"value": (peak() - before) / 2**20, "seconds": seconds, "loss": loss}))
 
 
 if __name__ == "__main__":

@@ -110,7 +110,8 @@ def test_an_encoder_is_built_by_its_kind(kind):
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(MmkerasError, match="kind of backbone, conv, features, hub, vit. Received: kind='resnet'"):
+    kinds = "backbone, conv, features, hub, pretrained, vit"
+    with pytest.raises(MmkerasError, match=f"kind of {kinds}. Received: kind='resnet'"):
         build_image_encoder("resnet")
 
 

@@ -15,8 +15,22 @@ from mmkeras.training.run_data import RunData
 from mmkeras.training.stage_runner import StageRunner
 from mmkeras.training.trainer import build_model
 
+from ..encoders.published_folders import write_bert, write_vit
+
 FEATURES = {"kind": "features", "hidden": [], "embedding_dim": 6}
 TOKENS = {"depth": 1, "heads": 2, "embedding_dim": 6, "initializer_range": None}
+
+
+def published(preset, folder):
+    """A preset of the same system over two small published networks, each with a projection of its own."""
+    image, text = write_vit(folder / "vit"), write_bert(folder / "bert", vocabulary=6)
+    (text / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a"]))
+    (text / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
+    own = dict(preset.settings)
+    for side, checkpoint in (("image", str(image)), ("text", str(text))):
+        own[f"{side}_preprocessor"] = {"kind": "published", "checkpoint": checkpoint}
+        own[f"{side}_encoder"] = {"kind": "pretrained", "checkpoint": checkpoint, "embedding_dim": 6}
+    return own
 
 
 def small(preset):
@@ -58,11 +72,12 @@ def runner_of(tmp_path):
     def runner_of(name, *settings):
         recipe = Recipe.load(name, settings)
         preset = Preset.load(recipe.preset)
-        (tmp_path / "preset.json").write_text(json.dumps(small(preset)))
+        pair = name == "pretrained_pair"  # which trains the networks below its projections
+        (tmp_path / "preset.json").write_text(json.dumps(published(preset, tmp_path) if pair else small(preset)))
         write_features(tmp_path / "set.npz")
         changed = {"preset": str(tmp_path / "preset.json"), "batch_size": 2, "backbone": "", "image_folder": ""}
         changed |= {"data": str(tmp_path / "set.npz"), "targets": "category", "limit": 0}
-        if preset.model == "SoftMask":
+        if pair or preset.model == "SoftMask":
             changed |= {"data": "glyphs", "targets": "", "limit": 4}
         else:
             changed |= {"augment_shift": 0}
@@ -96,17 +111,18 @@ def expected_rate(settings, total, step, steps_per_epoch):
 
 @pytest.mark.parametrize("name", list_recipes())
 def test_the_rate_of_each_optimizer_after_some_steps_of_each_stage(runner_of, name):
-    runner = runner_of(name)
+    # A stage that the recipe leaves out is trained where it is told to.
+    runner = runner_of(name, *["stages.towers.epochs=2"] * (name == "pretrained_pair"))
     model = runner.model
     for stage in runner.recipe.training_stages:
         model.set_stage(stage.trains, **stage.arguments)
         runner._compile(stage)
-        assert list(model.optimizers) == list(model.roles)
+        assert list(model.optimizers) == [*model.roles, *{"backbones"}.intersection(stage.optimizers)]
         for role, optimizer in model.optimizers.items():
             settings = stage.of_role(role)
             total = stage.epochs * runner.steps
             for step in (0, 1, runner.steps, total - 1):
-                optimizer.iterations.assign(step * model.roles[role])
+                optimizer.iterations.assign(step * model.roles.get(role, 1))
                 rate = float(optimizer.learning_rate)
                 assert rate == pytest.approx(expected_rate(settings, total, step, runner.steps), rel=1e-4, abs=1e-9)
             assert (optimizer.beta_1, optimizer.beta_2) == (settings.adam_beta_1, settings.adam_beta_2)

@@ -22,7 +22,7 @@ SYSTEMS = {
     "CMGAN": {"autoencoder": {"units": 8}, "discriminators": {"hidden": 8}, "generator_steps": 1},
     "SoftMask": {
         "fusion": {"depth": 2, "heads": 2, "initializer_range": None, "attention_block": 0},
-        "teacher": {"queue_size": 16, "alpha_ramp_steps": 4},
+        "teacher": {"queue_size": 24, "alpha_ramp_steps": 4},
         "token_masking": {"vocabulary_size": len(WORDS), "mask_id": 4, "special_ids": [0, 1, 2, 3, 4]},
     },
 }
