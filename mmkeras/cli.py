@@ -25,6 +25,7 @@ from mmkeras.console import (
     print_answer,
     print_comparison,
     print_device,
+    print_gate,
     print_metrics,
     print_parity,
     print_recipe,
@@ -259,6 +260,21 @@ def _parity(options):
     return 0 if all(comparison.passed for comparison in comparisons) else 1
 
 
+def _gate(options):
+    from mmkeras.gate import compare_versions
+
+    with showing_progress():
+        verdict = compare_versions(
+            *(options.model, options.data, options.images, options.split),
+            candidate=options.version,
+            current=options.against,
+            tolerance=options.tolerance,
+            before_loading=quiet_tensorflow,
+        )
+    print_gate(options.model, verdict)
+    return 0 if verdict.passed else 1
+
+
 def _serve(options):
     from mmkeras.serving.launch import serve
 
@@ -309,6 +325,7 @@ COMMANDS = {
     "export": _export,
     "tflite": _tflite,
     "parity": _parity,
+    "gate": _gate,
     "serve": _serve,
     "query": _query,
 }

@@ -22,6 +22,7 @@ EXAMPLES = """examples:
   mmkeras compare runs/glyphs runs/other                 side by side; --html FILE for a page with curves
   mmkeras export runs/glyphs --to savedmodels/glyphs     the next version for TensorFlow Serving
   mmkeras parity savedmodels/glyphs                      does it answer what Keras answered?
+  mmkeras gate savedmodels/photos --data captions.csv    is the new version no worse than the one before?
   mmkeras tflite runs/glyphs --out device                the encoders for phones and browsers
   mmkeras serve savedmodels/glyphs                       gRPC on 127.0.0.1:8500
   mmkeras query "greek small letter omega with tonos"    ask it; or: mmkeras query picture.png
@@ -213,6 +214,26 @@ def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | N
     parity = command("parity", "Compare an exported model with Keras; exit code 1 where they differ.")
     parity.add_argument("model", type=Path, metavar="savedmodels/NAME", help="the model's folder, a version's, or DIR")
     parity.add_argument("--server", metavar="HOST:PORT", help="compare a running server instead of the files")
+
+    gate = command(
+        "gate",
+        "Compare two exported versions on held-out data, before a label moves; exit code 1 where the new one is worse.",
+    )
+    gate.add_argument("model", type=Path, metavar="savedmodels/NAME", help="the model's folder")
+    gate.add_argument(
+        "--data", required=True, metavar="SOURCE", help="pictures with captions, in any layout; or glyphs"
+    )
+    gate.add_argument("--images", metavar="PLACE", help="where the pictures lie, a folder or an archive")
+    gate.add_argument("--split", default="dev", help="of the data (default dev); none of it may have been trained on")
+    gate.add_argument("--version", type=int, metavar="N", help="the candidate (default: the newest)")
+    gate.add_argument("--against", type=int, metavar="N", help="the version that is served (default: the one before)")
+    gate.add_argument(
+        "--tolerance",
+        type=float,
+        default=2.0,
+        metavar="POINTS",
+        help="by how much the rsum, of 600, may be lower (default 2)",
+    )
 
     serve = command("serve", "Serve a model, or those of a models.config, until interrupted.")
     serve.add_argument("model", type=Path, nargs="?", metavar="savedmodels/NAME", help="the model's folder")

@@ -15,6 +15,7 @@ from mmkeras.printable import printable
 if TYPE_CHECKING:
     from mmkeras.data.checking import DataFindings
     from mmkeras.evaluation.comparison.comparison import Comparison
+    from mmkeras.gate import GateVerdict
     from mmkeras.parity import Comparison as ParityComparison
     from mmkeras.query import Answer
 
@@ -109,6 +110,21 @@ def print_parity(title: str, comparisons: Iterable[ParityComparison], names: str
         figures = str(c.rows), f"{c.max_abs_difference:.1e}", f"{c.min_cosine:.6f}"
         rows.append((name.strip(), c.output, *figures, _verdict(c.passed)))
     print_table(title, (names, "output", "rows", "off by", "cosine", ""), rows)
+
+
+def print_gate(title: str | os.PathLike[str], verdict: GateVerdict) -> None:
+    """Print how a new version compares with the one that is served, and the verdict."""
+    rows = []
+    for name, before, after in verdict.rows:
+        scale, unit = (1, "") if name == "rsum" else (100, " %")
+        rows.append(
+            (name, f"{scale * before:.1f}{unit}", f"{scale * after:.1f}{unit}", f"{scale * (after - before):+.1f}")
+        )
+    versions = f"version {verdict.current}", f"version {verdict.candidate}"
+    print_table(f"{title} on {verdict.measured}", ("", *versions, "difference"), rows, numbers=True)
+    if verdict.same_space:
+        print("Both embed in one space: an index of the one is an index of the other")
+    print(verdict.sentence)
 
 
 def print_device(folder: str | os.PathLike[str], described: Mapping[str, Any]) -> None:

@@ -46,6 +46,22 @@ VARIANTS = {
     "efficientnet": (f"the recipe with EfficientNet-Lite2 alone; {MINILM}", PICTURES[:1], {}, {}),
     "scratch": ("the recipe with a bag of tokens from scratch", PICTURES, {}, None),
     "scratch-mobilenet": ("the same with MobileNetV2 alone", PICTURES[1:], {}, None),
+    "tuned": (f"the recipe, then MiniLM's own weights too, an hour or more; {MINILM}", PICTURES, {}, {}),
+}
+# What a variant has in place of the recipe's own training.
+SETTINGS = {
+    "tuned": {
+        "stages": [
+            {"name": "heads", "epochs": 10, "trains": ["image_encoder", "text_encoder"]},
+            {
+                "name": "words",
+                "epochs": 3,
+                "trains": ["image_encoder", "text_encoder", "text_backbone"],
+                "learning_rate": 3e-4,
+                "optimizers": {"backbones": {"learning_rate": 3e-5}},
+            },
+        ]
+    }
 }
 
 
@@ -73,7 +89,7 @@ def _train(variant, seed, folder):
         "data": str(place / "flickr8k" / "captions.jsonl"),
         "image_folder": str(place / "flickr8k" / "images_160.zip"),
     }
-    return train_preset(variant, seed, folder, RECIPE, preset, data)
+    return train_preset(variant, seed, folder, RECIPE, preset, data | SETTINGS.get(variant, {}))
 
 
 if __name__ == "__main__":
