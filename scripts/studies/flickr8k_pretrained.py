@@ -46,7 +46,7 @@ VARIANTS = {
     "efficientnet": (f"the recipe with EfficientNet-Lite2 alone; {MINILM}", PICTURES[:1], {}, {}),
     "scratch": ("the recipe with a bag of tokens from scratch", PICTURES, {}, None),
     "scratch-mobilenet": ("the same with MobileNetV2 alone", PICTURES[1:], {}, None),
-    "tuned": (f"the recipe, then MiniLM's own weights too, an hour or more; {MINILM}", PICTURES, {}, {}),
+    "tuned": (f"the recipe, then MiniLM's own weights too, half an hour; {MINILM}", PICTURES, {}, {}),
 }
 # What a variant has in place of the recipe's own training.
 SETTINGS = {
@@ -55,7 +55,7 @@ SETTINGS = {
             {"name": "heads", "epochs": 10, "trains": ["image_encoder", "text_encoder"]},
             {
                 "name": "words",
-                "epochs": 3,
+                "epochs": 2,
                 "trains": ["image_encoder", "text_encoder", "text_backbone"],
                 "learning_rate": 3e-4,
                 "optimizers": {"backbones": {"learning_rate": 3e-5}},

@@ -75,7 +75,9 @@ def wait_for(condition, seconds=20):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_tensorflow_model_server_is_preferred(stand_in, toy_path, number):
     stand_in.does(says=["loading", "loaded"])
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # where these tests run under nohup, it is ignored
     process = start(base_path=os.path.relpath(toy_path), name="toy", port=stand_in.port, rest_port=stand_in.rest_port)
+    signal.signal(signal.SIGHUP, before)
     try:
         line, query = process.stdout.readline(), process.stdout.readline()
         wait_for(lambda: stand_in.lines()[1:] == ["open"])
