@@ -10,7 +10,7 @@ cores; they are cached for all others. MiniLM's training saw the captions of Fli
 variants with it say so, `scratch` and `scratch-mobilenet` are free of it.
 """
 
-from ablation import Ablation, recipe_settings, train_preset
+from ablation import Ablation, recipe_settings, train_preset, train_run, write_preset
 from photos import SHOWN, data_folder
 
 RECIPE = "photos_pretrained"
@@ -73,6 +73,7 @@ def main():
 
 def _train(variant, seed, folder):
     from mmkeras.models import Preset
+    from mmkeras.training import Recipe
 
     place = data_folder()
     _, pictures, image_changes, text_changes = VARIANTS[variant]
@@ -89,7 +90,12 @@ def _train(variant, seed, folder):
         "data": str(place / "flickr8k" / "captions.jsonl"),
         "image_folder": str(place / "flickr8k" / "images_160.zip"),
     }
-    return train_preset(variant, seed, folder, RECIPE, preset, data | SETTINGS.get(variant, {}))
+    if variant not in SETTINGS:
+        return train_preset(variant, seed, folder, RECIPE, preset, data)
+    given = {"preset": write_preset(folder, variant, preset), "seed": seed, **data, **SETTINGS[variant]}
+    # The stages have the epochs.
+    own = {name: value for name, value in recipe_settings(RECIPE).items() if name != "epochs"}
+    return train_run(folder, RECIPE, Recipe.from_settings(own | given))
 
 
 if __name__ == "__main__":
