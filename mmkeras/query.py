@@ -12,7 +12,8 @@ from pathlib import Path
 
 from mmkeras.atomic import replacing_file
 from mmkeras.errors import MmkerasError
-from mmkeras.search.index import EmbeddingIndex, Modality
+from mmkeras.search.index import EmbeddingIndex
+from mmkeras.search.item_batch import Modality
 from mmkeras.search.search_result import SearchResult
 from mmkeras.serving.client import Client
 from mmkeras.serving.errors import ServingError

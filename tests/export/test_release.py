@@ -23,7 +23,8 @@ def test_a_version_holds_all_that_belongs_to_it(tiny_version):
     assert tiny_version.name == "1"
     files = {path.relative_to(tiny_version).as_posix() for path in tiny_version.rglob("*") if path.is_file()}
     extra = {"tf_serving_warmup_requests", "golden.npz", "space.json", "model_card.md"}
-    index = {"index.json", "items.jsonl", "image_embeddings.npy", "text_embeddings.npy", "pictures.zip"}
+    segment = {"items.jsonl", "items.offsets.npy", "items.sqlite", "image_embeddings.npy", "text_embeddings.npy"}
+    index = {"index.json", *(f"segment-1/{name}" for name in segment | {"pictures.zip"})}
     assert {"saved_model.pb", "variables/variables.index"} <= files
     assert {f"assets.extra/{name}" for name in extra} | {f"assets.extra/index/{name}" for name in index} <= files
     assert [child.name for child in tiny_version.parent.iterdir()] == ["1"]  # nothing else, hidden or not
