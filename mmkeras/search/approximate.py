@@ -59,6 +59,8 @@ class ApproximateSearch:
             self._stream = open(file, "rb")
         except OSError as error:
             raise MmkerasError(f"{file} is damaged: {error}") from error
+        found = os.fstat(self._stream.fileno())
+        self._stamp = found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
     def close(self) -> None:
         """Close the file; a search before keeps what it read."""
@@ -66,10 +68,7 @@ class ApproximateSearch:
 
     def is_same_file(self, other: ApproximateSearch) -> bool:
         """Say whether another one was opened on the same file of the system, and not on one of its name."""
-        try:
-            return os.path.samestat(os.fstat(self._stream.fileno()), os.fstat(other._stream.fileno()))
-        except ValueError:
-            return False
+        return self._stamp == other._stamp
 
     def candidates(
         self, queries: NDArray[np.float32], count: int, searched: NDArray[np.bool_] | None = None

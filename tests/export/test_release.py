@@ -16,6 +16,7 @@ from mmkeras.export.release import next_version
 from mmkeras.models.adversarial_backprop import AdversarialBackprop
 from mmkeras.parity import golden_of
 from mmkeras.search import EmbeddingIndex
+from mmkeras.search.array_writer import ArrayWriter
 from mmkeras.training import Recipe, Run, train
 
 
@@ -130,7 +131,7 @@ def tensorflow_no_space(*_, **__):
         (ARCHIVE, "write_out", no_space),
         (np, "savez", no_space),
         (tf.io, "TFRecordWriter", tensorflow_no_space),
-        (np, "save", no_space),
+        (ArrayWriter, "append", no_space),
     ],
     ids=["saved-model-tensorflow", "saved-model-system", "golden", "warm-up", "index"],
 )
