@@ -33,6 +33,16 @@ from mmkeras.console import (
 )
 from mmkeras.data_commands import data_check, data_pack
 from mmkeras.errors import MmkerasError
+from mmkeras.index_commands import (
+    index_add,
+    index_build,
+    index_compact,
+    index_info,
+    index_merge,
+    index_remove,
+    index_search,
+    index_update,
+)
 from mmkeras.missing_part_error import MissingPartError
 from mmkeras.printable import mmkeras_command, printable
 from mmkeras.progress import showing_progress
@@ -289,7 +299,9 @@ def _query(options):
         version = latest_version(folder) if options.version is None else version_folder(folder, options.version)
         index = find_index(version, options.query)
     chosen = {"version": options.version, "label": options.label}
-    answer = ask(options.query, index, options.server, model, options.k, rerank=options.rerank, **chosen)
+    answer = ask(
+        options.query, index, options.server, model, options.k, rerank=options.rerank, where=options.where, **chosen
+    )
     if options.html:
         answer.write_html(options.html)
         print(f"Page: {options.html}", file=sys.stderr)
@@ -311,6 +323,14 @@ COMMANDS = {
     "parity": _parity,
     "serve": _serve,
     "query": _query,
+    "index build": index_build,
+    "index add": index_add,
+    "index update": index_update,
+    "index remove": index_remove,
+    "index merge": index_merge,
+    "index compact": index_compact,
+    "index info": index_info,
+    "index search": index_search,
 }
 
 

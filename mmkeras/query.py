@@ -99,6 +99,7 @@ def ask(
     rerank: int | None = None,
     version: int | None = None,
     label: str | None = None,
+    where: str | None = None,
 ) -> Answer:
     """Ask a server for the embedding of a query and search the index with it.
 
@@ -120,6 +121,7 @@ def ask(
             64 pixels on a side JPEGs, so that scores differ a little from those of the originals.
         version: the version that is asked; the server's choice, its newest, where None.
         label: a version label ("stable"), in place of a version.
+        where: find only items for which this expression is true, see `EmbeddingIndex.where`.
 
     Returns:
         `Answer`; its results have a `match` as far as they were re-ranked.
@@ -148,7 +150,7 @@ def ask(
     with reaching(server, model), Client(server, model, version, timeout, label=label) as client:
         client.check_space(index)
         embedding = _encode_picture(client, query) if kind == "image" else client.encode_text([query])
-        results = index.search(embedding, modality, max(k, wanted) if k > 0 else k)[0]
+        results = index.search(embedding, modality, max(k, wanted) if k > 0 else k, where)[0]
         best, others = results[:wanted], results[wanted:]
         if kind == "text" and (blind := next((result for result in best if not result.item.get("picture")), None)):
             if rerank:

@@ -63,8 +63,12 @@ class ApproximateSearch:
         self._stamp = found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
     def close(self) -> None:
-        """Close the file; a search before keeps what it read."""
+        """Close the file, as happens when nobody holds this search any more; what was read is kept."""
         self._stream.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_stream"):
+            self._stream.close()
 
     def is_same_file(self, other: ApproximateSearch) -> bool:
         """Say whether another one was opened on the same file of the system, and not on one of its name."""

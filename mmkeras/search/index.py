@@ -71,7 +71,7 @@ class EmbeddingIndex:
         return self.count
 
     def close(self) -> None:
-        """Close the files; what is mapped goes with the last array of it."""
+        """Close the files, as happens when nobody holds the index any more; embeddings handed out stay."""
         for opened in (*self.segments, *self._approximate.values()):
             opened.close()
 

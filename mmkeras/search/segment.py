@@ -58,6 +58,7 @@ class Segment:
         modalities: Sequence[Modality],
         precision: Precision,
     ) -> None:
+        self._opened = contextlib.ExitStack()
         self.folder = Path(folder)
         self.count = count
         self.dim = dim
@@ -73,21 +74,22 @@ class Segment:
             raise MmkerasError(f"{file} is damaged: {error}") from error
         if len(self._lines) != self._offsets[-1]:
             raise MmkerasError(f"{file}: expected {self._offsets[-1]} bytes. Received: {len(self._lines)}")
-        self.table = ItemTable(self.folder / "items.sqlite")
+        self.table = self._opened.enter_context(contextlib.closing(ItemTable(self.folder / "items.sqlite")))
         self._lock = threading.Lock()
         self._archive: zipfile.ZipFile | None = None
         self._pictures = None
         with contextlib.suppress(FileNotFoundError):
-            self._pictures = open(self.folder / "pictures.zip", "rb")
+            self._pictures = self._opened.enter_context(open(self.folder / "pictures.zip", "rb"))
 
     def __len__(self) -> int:
         return self.count
 
     def close(self) -> None:
-        """Close what was opened but not mapped."""
-        self.table.close()
-        if self._pictures is not None:
-            self._pictures.close()
+        """Close what was opened but not mapped, as happens when nobody holds this segment any more."""
+        self._opened.close()
+
+    def __del__(self) -> None:
+        self._opened.close()
 
     def line(self, row: int) -> bytes:
         """Return an item as its line of `items.jsonl`."""
