@@ -225,11 +225,14 @@ def _export(options):
     check_source(run.recipe.data)
     quiet_tensorflow()
     from mmkeras.export.release import export_run
+    from mmkeras.search.exported import exported_index
 
     with showing_progress():
         version = export_run(run, options.to, max_rows=options.max_rows, max_text_bytes=options.max_text_bytes)
     _tell_change(run)
     print(f"Exported: {version}")
+    if (index := exported_index(version)).parent != version / "assets.extra":
+        print(f"Index:    {index}, beside the versions, for its many items")
     print(f"Next:     {mmkeras_command('parity', options.to)} && {mmkeras_command('serve', options.to)}")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mmkeras.atomic import replacing_file
 from mmkeras.errors import MmkerasError
+from mmkeras.search.exported import exported_index
 from mmkeras.search.index import EmbeddingIndex
 from mmkeras.search.item_batch import Modality
 from mmkeras.search.search_result import SearchResult
@@ -79,14 +80,13 @@ def find_index(version: str | os.PathLike[str], query: str) -> EmbeddingIndex:
     Args:
         version: folder of the version, `savedmodels/NAME/1`.
         query: a text, which finds pictures, or the path of a picture, which finds texts. An export of data with other
-            than one text a picture keeps its texts in an index of their own.
+            than one text a picture keeps its texts in an index of their own; one of many items keeps its index beside
+            the versions.
 
     Raises:
         MmkerasError: the version has no index.
     """
-    exported = Path(version) / "assets.extra"
-    apart = exported / "index_of_texts"
-    return EmbeddingIndex(apart if is_picture(query) and apart.is_dir() else exported / "index")
+    return EmbeddingIndex(exported_index(version, texts=is_picture(query)))
 
 
 def ask(
@@ -166,8 +166,9 @@ def ask(
 
 def _space_of(index):
     """What the export says of itself that the index came with, a dict; empty of an index of its own."""
+    own = index.folder / "space.json"  # of an index beside the versions
     try:
-        space = json.loads((index.folder.parent / "space.json").read_text(encoding="utf-8"))
+        space = json.loads((own if own.exists() else index.folder.parent / "space.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return space if isinstance(space, dict) and space.get("space_id") == index.space_id else {}
