@@ -6,7 +6,7 @@ import errno
 import importlib.util
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -25,7 +25,7 @@ ChosenKind: TypeAlias = Literal["auto"] | Kind
 # An index of more items is searched approximately unless somebody chose, and an export keeps it beside its versions.
 LARGE_INDEX = 200_000
 RECALL, RECALL_AT = 0.98, 10  # that the effort of a search is chosen for
-QUERIES = 200
+QUERIES = 400
 NOISE = 0.5  # norm of what is added to an item's embedding: the cosine of the two is .89
 _CHUNK = 65_536  # rows at a time
 _TRAINED_ON = 48  # rows a list
@@ -51,7 +51,7 @@ def build_approximate(
     """Index all rows of the segments by faiss, and choose the least effort that finds enough.
 
     Asked are embeddings of the items' other modality, where they have one, else those of items with noise: of the ten
-    that are nearest `RECALL` must be found, in the mean over the queries.
+    that are nearest `RECALL` must be found, in the mean over the queries less twice its standard error.
 
     Args:
         kind: `ivf`, inverted lists with codes of 8 bits; or `hnsw`, a graph over such codes.
@@ -87,32 +87,33 @@ def build_approximate(
             search.effort = effort
             found = search.candidates(queries, candidates_for(k))
             best = [best_of(query, parts, rows, k)[0] for query, rows in zip(queries, found, strict=True)]
-            return sum(len(np.intersect1d(one, other)) for one, other in zip(best, expected, strict=True)) / (
-                k * len(queries)
-            )
+            shares = [len(np.intersect1d(one, other)) / k for one, other in zip(best, expected, strict=True)]
+            share = float(np.mean(shares))
+            return share, share - 2 * float(np.std(shares)) / math.sqrt(len(shares))
 
         settings["effort"], settings["recall"] = least_effort(recall, limit)
     return settings | {"queries": f"{len(queries)} {asked}"}
 
 
-def least_effort(recall: Any, limit: int, wanted: float = RECALL) -> tuple[int, float]:
-    """Return the least effort whose recall is as wanted, and that recall; `limit` where no effort up to it is enough.
+def least_effort(recall: Callable[[int], tuple[float, float]], limit: int, wanted: float = RECALL) -> tuple[int, float]:
+    """Return the least effort whose recall is surely as wanted, and that recall; `limit` where no effort is enough.
 
     Args:
-        recall: function from an effort to a share, which grows with it.
+        recall: function from an effort to the share that was found, and to one which it surely is at least: the effort
+            that is chosen would otherwise be one which these queries flatter.
         limit: most effort.
         wanted: share.
     """
     low, high = 0, 1
-    while (reached := recall(high)) < wanted and high < limit:
+    while (reached := recall(high))[1] < wanted and high < limit:
         low, high = high, min(2 * high, limit)
     while high - low > max(1, high // 16):
         middle = (low + high) // 2
-        if (share := recall(middle)) >= wanted:
+        if (share := recall(middle))[1] >= wanted:
             high, reached = middle, share
         else:
             low = middle
-    return high, reached
+    return high, reached[0]
 
 
 def extend_approximate(

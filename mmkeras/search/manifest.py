@@ -85,16 +85,29 @@ class Manifest:
         told = info.pop("count", None)
         try:
             manifest = cls(**info)
-            fits = manifest.count == told and all(OWN.fullmatch(name) for name in manifest.names)
+            fits = manifest.count == told and manifest._fits()
         except (TypeError, KeyError, AttributeError) as error:
             raise MmkerasError(f"{file} is damaged: {error}") from error
         if manifest.precision not in PRECISIONS:
             raise MmkerasError(f"{folder} holds embeddings as {manifest.precision}. This version reads {[*PRECISIONS]}")
         if manifest.kind not in KINDS:
             raise MmkerasError(f"{folder} is searched by {manifest.kind}. This version knows {[*KINDS]}")
-        if not fits or not manifest.modalities or not set(manifest.modalities) <= set(MODALITIES):
+        if not fits:
             raise MmkerasError(f"{file} is damaged: its parts do not fit together")
         return manifest
+
+    def _fits(self):
+        """Whether the parts are of their types and fit together."""
+        efforts = [settings["effort"] for settings in self.approximate.values()]
+        numbers = [self.dim, self.generation, *(segment["count"] for segment in self.segments), *efforts]
+        return (
+            all(isinstance(number, int) and number > 0 for number in numbers)
+            and all(OWN.fullmatch(name) for name in self.names)
+            and isinstance(self.space_id, str)
+            and set(self.approximate) <= set(self.modalities) <= set(MODALITIES)
+            and len(self.modalities) > 0
+            and (self.kind == "exact") == (not self.approximate)
+        )
 
     def write(self, folder: str | os.PathLike[str]) -> None:
         """Replace the manifest of an index folder.

@@ -51,7 +51,7 @@ def test_enough_is_found_and_the_index_says_how_much(folder):
     index = EmbeddingIndex(folder)
     settings = index.manifest.approximate["image"]
     assert settings["recall"] >= 0.98
-    assert settings["queries"] == "200 image embeddings with noise"
+    assert settings["queries"] == "400 image embeddings with noise"
     assert (settings["recall_at"], settings["file"]) == (10, "image-1.faiss")
     assert recall(index, clusters(100, 3)) > 0.95
     assert index.kind in KINDS
@@ -98,8 +98,8 @@ def test_both_modalities_are_searched_and_asked_by_each_other(tmp_path):
     IndexWriter("space", kind="ivf").write(tmp_path / "index", items, values, values)
     index = EmbeddingIndex(tmp_path / "index")
     assert {key: one["queries"] for key, one in index.manifest.approximate.items()} == {
-        "image": "200 text embeddings",
-        "text": "200 image embeddings",
+        "image": "400 text embeddings",
+        "text": "400 image embeddings",
     }
     assert index.search(values[9:10], "text", 1)[0][0].item["id"] == 9
 
@@ -180,9 +180,14 @@ def test_without_faiss_only_an_exact_search_is_left(folder, monkeypatch, tmp_pat
 
 @pytest.mark.parametrize(("wanted", "effort"), [(0.0, 1), (0.5, 50), (0.98, 98), (1.0, 100), (2.0, 100)])
 def test_the_least_effort_is_found(wanted, effort):
-    found, share = least_effort(lambda effort: effort / 100, 100, wanted)
+    found, share = least_effort(lambda effort: (effort / 100, effort / 100), 100, wanted)
     assert effort <= found <= min(100, effort + max(1, effort // 16))
     assert share == found / 100
+
+
+def test_what_is_wanted_is_found_surely():
+    effort, share = least_effort(lambda effort: (effort / 100, effort / 100 - 0.1), 100, 0.5)
+    assert (effort, share) in [(effort, effort / 100) for effort in (60, 61, 62, 63)]
 
 
 def test_lists():

@@ -255,3 +255,22 @@ def test_a_full_disk_of_sqlites_own_is_told_too(folder, monkeypatch):
         IndexEditor(folder).add([batch(names(100, 20_000), 3)])
     monkeypatch.undo()
     assert state(folder) == before
+
+
+@pytest.mark.parametrize("rows", [None, b"", [0, 0], [1, 0], [0], [0, 20], [-1, 0], [0.0, 1.0]])
+def test_damaged_rows_of_removed_items_are_told(folder, rows):
+    IndexEditor(folder).remove(["i0", "i1"])
+    file = folder / "removed-2-0.npy"
+    file.unlink()
+    if isinstance(rows, bytes):
+        file.write_bytes(rows)
+    elif rows is not None:
+        np.save(file, np.array(rows))
+    with pytest.raises(MmkerasError, match=r"removed-2-0.npy is damaged"):
+        EmbeddingIndex(folder)
+
+
+def test_an_index_in_a_folder_of_any_name(folder, tmp_path):
+    odd = folder.rename(tmp_path / "an index?mode=rw#%41 ☃")
+    IndexEditor(odd).add([batch(["x"], 3)])
+    assert EmbeddingIndex(odd).where("id = 'x'").tolist() == [20]
