@@ -34,7 +34,7 @@ class ArrayWriter:
         Args:
             rows: (N, width), or (N,), of the type `dtype`.
         """
-        self._stream.write(memoryview(np.ascontiguousarray(rows, self.dtype)).cast("B") if rows.size else b"")
+        self._stream.write(np.ascontiguousarray(rows, self.dtype).data)
         self.count += len(rows)
 
     def close(self) -> None:
