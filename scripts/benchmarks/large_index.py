@@ -48,6 +48,7 @@ def main():
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=ITEMS, help=f"in the index (default {ITEMS:,})")
+    parser.add_argument("--kind", choices=("ivf", "hnsw"), default="ivf", help="of the search by faiss (default ivf)")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of exact searches (default {ROUNDS})")
     parser.add_argument("--folder", type=Path, help="where the index is written (default: a temporary folder)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures too")
@@ -57,14 +58,14 @@ def main():
         parser.error("MMKERAS_DATA must name the folder of the data sets")
     features = Path(data, "flickr8k", "mobilenet_v2_features.npz")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        rows = measure(features, Path(folder), options.items, options.rounds)
+        rows = measure(features, Path(folder), options.items, options.rounds, options.kind)
     for row in rows:
         print(f"{row['what']}: {row['value']:.4g} {row['unit']}{row['beside']}")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
 
 
-def measure(features, folder, items=ITEMS, rounds=ROUNDS) -> list[dict]:
+def measure(features, folder, items=ITEMS, rounds=ROUNDS, kind="ivf") -> list[dict]:
     """Rows of what, value, unit and beside, a text that says what to compare it with."""
     sys.path.insert(0, str(ROOT))
     from mmkeras.search import EmbeddingIndex, IndexEditor, IndexWriter, ItemBatch
@@ -85,9 +86,9 @@ def measure(features, folder, items=ITEMS, rounds=ROUNDS) -> list[dict]:
         change()
         tell(what, time.process_time() - started, "CPU s")
 
-    timed("building, by faiss", lambda: IndexWriter("0" * 64, kind="ivf").write_batches(place, batches))
+    timed(f"building {kind}", lambda: IndexWriter("0" * 64, kind=kind).write_batches(place, batches))
     settings = EmbeddingIndex(place).manifest.approximate["image"]
-    tell("recall@10 as it was built", settings["recall"], "share", f" (nprobe {settings['effort']})")
+    tell("recall@10 as it was built", settings["recall"], "share", f" (effort {settings['effort']})")
     seconds, grown = _opened(place)
     tell("opening", seconds, "s", " (bound 1)")
     tell("memory of an open index", grown / 1e6, "MB", " (bound 50)")
