@@ -109,7 +109,7 @@ class IndexEditor:
                 more = f" and {len(missing) - 1:,} others" if len(missing) > 1 else ""
                 raise MmkerasError(f"Expected ids of items in {self.folder}. Received: {missing[0]!r}{more}")
             if found:
-                self._without(index, list(found.values())).write(self.folder)
+                self._commit(self._without(index, list(found.values())), index.manifest)
         return len(found)
 
     def merge(self, other: EmbeddingIndex, replace: bool = False) -> tuple[int, int]:
@@ -166,8 +166,7 @@ class IndexEditor:
                         writer.copy(segment, some)
                         bar.advance(len(some))
             now = dataclasses.replace(now, segments=[{"name": name, "count": writer.count}])
-            now = _remembering(with_search(self.folder, now, kind), manifest)
-            now.write(self.folder)
+            self._commit(with_search(self.folder, now, kind), manifest)
         return True
 
     @contextlib.contextmanager
@@ -202,7 +201,7 @@ class IndexEditor:
                     approximate[modality] = settings | {"file": file}
         segments = [*now.segments, {"name": name, "count": writer.count}]
         now = dataclasses.replace(now, segments=segments, approximate=approximate)
-        _remembering(now, manifest).write(self.folder)
+        self._commit(now, manifest)
         return writer.count
 
     def _segment_writer(self, index, name):
@@ -223,7 +222,19 @@ class IndexEditor:
                 one = one | {"removed": file, "removed_count": len(rows)}
             segments.append(one)
             start = end
-        return _remembering(dataclasses.replace(now, segments=segments), index.manifest)
+        return dataclasses.replace(now, segments=segments)
+
+    def _commit(self, manifest, before):
+        """Make a manifest the index's own, once all that it names is on the disk: a machine may stop at any time.
+
+        It remembers what the one before it named alone, whose readers may still be opening it.
+        """
+        for name in sorted(manifest.names - before.names):
+            path = self.folder / name
+            for file in path.iterdir() if path.is_dir() else [path]:
+                with open(file, "rb") as stream:
+                    os.fsync(stream.fileno())
+        dataclasses.replace(manifest, before=sorted(before.names - manifest.names)).write(self.folder)
 
     def _sweep(self, manifest):
         """Delete files of an index that neither a manifest names nor the one before it; others are not touched."""
@@ -239,11 +250,6 @@ class IndexEditor:
 
 def _next(manifest):
     return dataclasses.replace(manifest, generation=manifest.generation + 1, before=[])
-
-
-def _remembering(manifest, before):
-    """A manifest that says what the one before it named alone, whose readers may still be opening it."""
-    return dataclasses.replace(manifest, before=sorted(before.names - manifest.names))
 
 
 def _batches_of(index):

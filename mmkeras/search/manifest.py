@@ -116,5 +116,7 @@ class Manifest:
             MmkerasError: it cannot be written; the old one is whole.
         """
         info = {"format": INDEX_FORMAT, "count": self.count} | dataclasses.asdict(self)
-        with replacing_file(Path(folder) / FILE) as beside:
-            beside.write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+        with replacing_file(Path(folder) / FILE) as beside, open(beside, "w", encoding="utf-8") as stream:
+            stream.write(json.dumps(info, indent=2) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())

@@ -274,3 +274,14 @@ def test_an_index_in_a_folder_of_any_name(folder, tmp_path):
     odd = folder.rename(tmp_path / "an index?mode=rw#%41 ☃")
     IndexEditor(odd).add([batch(["x"], 3)])
     assert EmbeddingIndex(odd).where("id = 'x'").tolist() == [20]
+
+
+def test_what_an_index_names_is_on_the_disk_before_it_is_named(folder, monkeypatch):
+    """The bytes of each new file were brought there before those of `index.json`, and its old ones are whole."""
+    synced = []
+    monkeypatch.setattr("os.fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    IndexEditor(folder).add([batch(["x", "i3"], 3, pictures=["x"])], replace=True)
+    new = [*(folder / "segment-2").iterdir(), folder / "removed-2-0.npy", folder / "index.json"]
+    assert len(new) == 7 + (folder / "segment-1" / "image_scales.npy").exists()
+    assert set(synced[:-1]) == {file.stat().st_ino for file in new[:-1]}
+    assert synced[-1] == new[-1].stat().st_ino
