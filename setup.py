@@ -53,6 +53,7 @@ CLIENT_MODULES = {
     "mmkeras": {
         *("__init__", "_lazy", "archives", "arguments", "atomic", "cli", "console", "errors", "missing_part_error"),
         *("command_options", "data_commands", "limits", "printable", "progress", "progress_display", "query"),
+        *("check_commands", "index_commands", "index_options"),
     },
     "mmkeras.on_device": None,
     "mmkeras.search": None,
@@ -124,6 +125,9 @@ ON_DEVICE_REQUIRES = ["ai-edge-litert>=2.3,<3", "sentencepiece>=0.2.1,<0.3", "to
 # Pictures and captions in Parquet files, and in what `datasets` saves.
 PARQUET_REQUIRES = ["pyarrow>=18,<26"]
 
+# An approximate search of an index of hundreds of thousands; it needs NumPy alone.
+ANN_REQUIRES = ["faiss-cpu>=1.12,<2"]
+
 TEST_REQUIRES = [
     *REST_REQUIRES,
     *ON_DEVICE_REQUIRES,
@@ -166,6 +170,7 @@ WHOLE = {
         "pretrained": PRETRAINED_REQUIRES,
         "on-device": ON_DEVICE_REQUIRES,
         "parquet": PARQUET_REQUIRES,
+        "ann": ANN_REQUIRES,
         "tfds": ["tensorflow-datasets>=4.9.9,<5"],  # one of its packages is no wheel; in no lock
         "mediapipe": ["mediapipe>=1.2,<2"],  # that it reads our file is tested where it is installed; in no lock
         "benchmark": ["psutil>=6,<8"],
@@ -181,7 +186,7 @@ CLIENT = {
     "packages": list(CLIENT_MODULES),
     "package_data": {"mmkeras": ["py.typed"]},
     "install_requires": CLIENT_REQUIRES,
-    "extras_require": {"on-device": ON_DEVICE_REQUIRES},
+    "extras_require": {"on-device": ON_DEVICE_REQUIRES, "ann": ANN_REQUIRES, "parquet": PARQUET_REQUIRES},
     "cmdclass": {"build_py": BuildClient},
     "options": {"build": {"build_base": "build/client"}},  # the other's files lie in build/lib
 }

@@ -20,20 +20,20 @@ from mmkeras.arguments import (
     only_model,
 )
 from mmkeras.atomic import refuse_existing
+from mmkeras.check_commands import check_gate, check_parity
 from mmkeras.command_options import command_parser
 from mmkeras.console import (
     print_answer,
     print_comparison,
     print_device,
-    print_gate,
     print_metrics,
-    print_parity,
     print_recipe,
     print_table,
     quiet_tensorflow,
 )
 from mmkeras.data_commands import data_check, data_pack
 from mmkeras.errors import MmkerasError
+from mmkeras.index_commands import INDEX_COMMANDS
 from mmkeras.missing_part_error import MissingPartError
 from mmkeras.printable import mmkeras_command, printable
 from mmkeras.progress import showing_progress
@@ -216,11 +216,14 @@ def _export(options):
     check_source(run.recipe.data)
     quiet_tensorflow()
     from mmkeras.export.release import export_run
+    from mmkeras.search.exported import exported_index
 
     with showing_progress():
         version = export_run(run, options.to, max_rows=options.max_rows, max_text_bytes=options.max_text_bytes)
     _tell_change(run)
     print(f"Exported: {version}")
+    if (index := exported_index(version)).parent != version / "assets.extra":
+        print(f"Index:    {index}, beside the versions, for its many items")
     print(f"Next:     {mmkeras_command('parity', options.to)} && {mmkeras_command('serve', options.to)}")
 
 
@@ -249,30 +252,6 @@ def _tflite(options):
         )
     print_device(options.out, described)
     print(f"Card: {options.out / 'card.md'}\nNext: {mmkeras_command('parity', options.out)}")
-
-
-def _parity(options):
-    from mmkeras.parity import check_exported, is_for_devices
-
-    checked, comparisons = check_exported(options.model, options.server, before_loading=quiet_tensorflow)
-    names = "*_encoder_*.tflite" if is_for_devices(options.model) else "signature"
-    print_parity(f"{checked} against Keras", comparisons, names)
-    return 0 if all(comparison.passed for comparison in comparisons) else 1
-
-
-def _gate(options):
-    from mmkeras.gate import compare_versions
-
-    with showing_progress():
-        verdict = compare_versions(
-            *(options.model, options.data, options.images, options.split),
-            candidate=options.version,
-            current=options.against,
-            tolerance=options.tolerance,
-            before_loading=quiet_tensorflow,
-        )
-    print_gate(options.model, verdict)
-    return 0 if verdict.passed else 1
 
 
 def _serve(options):
@@ -305,7 +284,9 @@ def _query(options):
         version = latest_version(folder) if options.version is None else version_folder(folder, options.version)
         index = find_index(version, options.query)
     chosen = {"version": options.version, "label": options.label}
-    answer = ask(options.query, index, options.server, model, options.k, rerank=options.rerank, **chosen)
+    answer = ask(
+        options.query, index, options.server, model, options.k, rerank=options.rerank, where=options.where, **chosen
+    )
     if options.html:
         answer.write_html(options.html)
         print(f"Page: {options.html}", file=sys.stderr)
@@ -324,10 +305,11 @@ COMMANDS = {
     "compare": _compare,
     "export": _export,
     "tflite": _tflite,
-    "parity": _parity,
-    "gate": _gate,
+    "parity": check_parity,
+    "gate": check_gate,
     "serve": _serve,
     "query": _query,
+    **INDEX_COMMANDS,
 }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmkeras import __version__
 from mmkeras.arguments import DEFAULT_PRESET, DEFAULT_RECIPE, HALVES_RECIPE, PAIR_RECIPE
+from mmkeras.index_options import INDEX_EXAMPLES, add_index_commands
 from mmkeras.limits import MAX_ROWS, MAX_TEXT_BYTES
 
 DEFAULT_SERVER = "127.0.0.1:8500"
@@ -26,6 +27,7 @@ EXAMPLES = """examples:
   mmkeras tflite runs/glyphs --out device                the encoders for phones and browsers
   mmkeras serve savedmodels/glyphs                       gRPC on 127.0.0.1:8500
   mmkeras query "greek small letter omega with tonos"    ask it; or: mmkeras query picture.png
+  mmkeras index build embeddings --to index              an index that lives; mmkeras index --help has the rest
 """
 
 
@@ -62,8 +64,8 @@ def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | N
         one.set_defaults(command=commands[name])
         return one
 
-    def command_group(name, summary):
-        one = added.add_parser(name, help=summary, description=summary)
+    def command_group(name, summary, **more):
+        one = added.add_parser(name, help=summary, description=summary, **more)
         one.set_defaults(command=lambda options: one.print_help() or 2)
         return one.add_subparsers(title="commands", metavar="COMMAND")
 
@@ -268,6 +270,9 @@ def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | N
     query.add_argument("--index", type=Path, help="index folder (default: that of --version, or of the newest)")
     query.add_argument("-k", type=int, default=5, help="results (default 5)")
     query.add_argument(
+        "--where", metavar="EXPRESSION", help="only items for which this is true: \"category = 'shoe' AND price < 30\""
+    )
+    query.add_argument(
         "--rerank",
         type=int,
         metavar="K",
@@ -275,4 +280,12 @@ def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | N
     )
     query.add_argument("--json", action="store_true", help="print JSON, for programs")
     query.add_argument("--html", type=Path, metavar="FILE", help="write a page with the pictures")
+
+    index = command_group(
+        "index",
+        "Make, change and search an index of what mmkeras embed wrote: mmkeras index build EMBEDDINGS --to INDEX.",
+        epilog=INDEX_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_index_commands(command, index, DEFAULT_SERVER)
     return parser

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from mmkeras.atomic import replacing_file
 from mmkeras.errors import MmkerasError
-from mmkeras.search.index import EmbeddingIndex, Modality
+from mmkeras.search.exported import exported_index
+from mmkeras.search.index import EmbeddingIndex
+from mmkeras.search.item_batch import Modality
 from mmkeras.search.search_result import SearchResult
 from mmkeras.serving.client import Client
 from mmkeras.serving.errors import ServingError
@@ -78,14 +80,13 @@ def find_index(version: str | os.PathLike[str], query: str) -> EmbeddingIndex:
     Args:
         version: folder of the version, `savedmodels/NAME/1`.
         query: a text, which finds pictures, or the path of a picture, which finds texts. An export of data with other
-            than one text a picture keeps its texts in an index of their own.
+            than one text a picture keeps its texts in an index of their own; one of many items keeps its index beside
+            the versions.
 
     Raises:
         MmkerasError: the version has no index.
     """
-    exported = Path(version) / "assets.extra"
-    apart = exported / "index_of_texts"
-    return EmbeddingIndex(apart if is_picture(query) and apart.is_dir() else exported / "index")
+    return EmbeddingIndex(exported_index(version, texts=is_picture(query)))
 
 
 def ask(
@@ -98,6 +99,7 @@ def ask(
     rerank: int | None = None,
     version: int | None = None,
     label: str | None = None,
+    where: str | None = None,
 ) -> Answer:
     """Ask a server for the embedding of a query and search the index with it.
 
@@ -119,6 +121,7 @@ def ask(
             64 pixels on a side JPEGs, so that scores differ a little from those of the originals.
         version: the version that is asked; the server's choice, its newest, where None.
         label: a version label ("stable"), in place of a version.
+        where: find only items for which this expression is true, see `EmbeddingIndex.where`.
 
     Returns:
         `Answer`; its results have a `match` as far as they were re-ranked.
@@ -147,7 +150,7 @@ def ask(
     with reaching(server, model), Client(server, model, version, timeout, label=label) as client:
         client.check_space(index)
         embedding = _encode_picture(client, query) if kind == "image" else client.encode_text([query])
-        results = index.search(embedding, modality, max(k, wanted) if k > 0 else k)[0]
+        results = index.search(embedding, modality, max(k, wanted) if k > 0 else k, where)[0]
         best, others = results[:wanted], results[wanted:]
         if kind == "text" and (blind := next((result for result in best if not result.item.get("picture")), None)):
             if rerank:
@@ -163,8 +166,9 @@ def ask(
 
 def _space_of(index):
     """What the export says of itself that the index came with, a dict; empty of an index of its own."""
+    own = index.folder / "space.json"  # of an index beside the versions
     try:
-        space = json.loads((index.folder.parent / "space.json").read_text(encoding="utf-8"))
+        space = json.loads((own if own.exists() else index.folder.parent / "space.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return space if isinstance(space, dict) and space.get("space_id") == index.space_id else {}

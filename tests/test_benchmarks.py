@@ -3,6 +3,7 @@
 import importlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -28,6 +29,19 @@ def test_search_is_measured_beside_float32(benchmark):
     assert rows[f"search: float16, {name}, recall@10"]["value"] > 0.98
     assert rows[f"search: int8, {name}, recall@10"]["value"] > 0.93
     assert len(rows) == 7
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc, which only Linux has")
+def test_a_large_index_is_opened_searched_and_changed(benchmark, tmp_path):
+    pytest.importorskip("faiss", reason="approximate search needs faiss: pip install 'mmkeras[ann]'")
+    features = np.random.default_rng(0).standard_normal((400, 300), dtype=np.float32)
+    np.savez(tmp_path / "features.npz", features=features)
+    rows = benchmark("large_index").measure(tmp_path / "features.npz", tmp_path, items=3000, rounds=2)
+    found = {row["what"].removesuffix(", 3,000 x 256"): row for row in rows}
+    assert len(found) == len(rows) == 16
+    assert found["recall@10"]["value"] > 0.95
+    assert found["opening"]["value"] < 1
+    assert found["memory of an open index"]["value"] < 50
 
 
 def test_memory_of_a_text_encoder(benchmark, tiny_device, litert, tmp_path):

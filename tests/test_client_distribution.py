@@ -28,7 +28,15 @@ CLIENT = "mmkeras-client"
 # Imported where they are used, by what says what to install where they are missing.
 TOLD = {"ml_dtypes", "tensorflow"}
 # What only the whole package has, imported by the commands that need it.
-COMMANDS = {"mmkeras/cli.py", "mmkeras/arguments.py", "mmkeras/console.py", "mmkeras/data_commands.py"}
+COMMANDS = {
+    f"mmkeras/{name}.py" for name in ("arguments", "check_commands", "cli", "console", "data_commands", "index_commands")
+}
+    "mmkeras/check_commands.py",
+    "mmkeras/cli.py",
+    "mmkeras/arguments.py",
+    "mmkeras/console.py",
+    "mmkeras/data_commands.py",
+}
 
 
 def read_setup(repository, monkeypatch, name):

@@ -86,6 +86,13 @@ def test_help_and_mistakes_in_arguments_load_no_library(arguments, tmp_path):
         (["query", "a"], "Which model?"),
         (["query", "a", "--model", "nothere"], "Expected base_path to be a model's folder"),
         (["query", "a", "--model", "a", "--index", "nothere"], "is no index"),
+        (["index", "build", "nothere", "--to", "new"], "Expected a folder of Parquet files"),
+        (["index", "add", "nothere", "nothere"], "nothere is no index"),
+        (["index", "remove", "nothere"], "Expected ids of items"),
+        (["index", "merge", "nothere", "nothere"], "nothere is no index"),
+        (["index", "compact", "nothere"], "nothere is no index"),
+        (["index", "info", "nothere"], "nothere is no index"),
+        (["index", "search", "nothere", "--id", "a"], "nothere is no index"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

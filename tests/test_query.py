@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from mmkeras.cli import main
 from mmkeras.errors import MmkerasError
 from mmkeras.query import Answer, ask, find_index
 from mmkeras.search import EmbeddingIndex, IndexWriter, SearchResult
@@ -212,3 +213,25 @@ def test_html_that_cannot_be_written(index, tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(MmkerasError, match="answer.html could not be written"):
         Answer("x", "text", [], index).write_html(tmp_path / "file" / "answer.html")
+
+
+def test_only_items_for_which_an_expression_is_true(server, index):
+    assert ids(ask("omega", index, server.address, "toy", where="id <> 'c'")) == ["b", "a"]
+    assert ids(ask("omega", index, server.address, "toy", where="seen = 0")) == ["b"]
+    with pytest.raises(MmkerasError, match="Expected an expression over id, text, picture, seen, score"):
+        ask("omega", index, server.address, "toy", where="colour = 'red'")
+
+
+def test_an_index_is_searched_by_text_and_by_picture_from_the_command_line(server, index, picture, capsys):
+    def found(*arguments):
+        options = ["--server", server.address, "--model", "toy", "--json"]
+        assert main(["index", "search", str(index.folder), *arguments, *options]) == 0
+        return [result["id"] for result in json.loads(capsys.readouterr().out)["results"]]
+
+    assert found("--text", "omega") == ["c", "b", "a"]
+    assert found("--text", "omega", "--in", "text") == ["c", "b", "a"]
+    assert found("--picture", picture) == ["a", "b", "c"]
+    assert found("--picture", picture, "--in", "image", "--where", "id <> 'a'") == ["b", "c"]
+    command = ["query", "omega", "--index", str(index.folder), "--server", server.address, "--model", "toy"]
+    assert main([*command, "--where", "id <> 'c'", "--json"]) == 0
+    assert [result["id"] for result in json.loads(capsys.readouterr().out)["results"]] == ["b", "a"]

@@ -133,7 +133,7 @@ from mmkeras.metrics import find_measure, retrieval_metrics
 from mmkeras.models import CMGAN, DualEncoder, ModalityInvariant, Preset
 from mmkeras.on_device import DeviceSearch, TextEncoder
 from mmkeras.preprocessing import ImagePreprocessor, TextPreprocessor
-from mmkeras.search import EmbeddingIndex, IndexWriter
+from mmkeras.search import EmbeddingIndex, IndexEditor, IndexWriter, ItemBatch, ParquetEmbeddings
 from mmkeras.serving import AsyncClient, Client, EmbeddedServer, TlsFiles
 from mmkeras.training import Recipe, Run, train
 
@@ -181,6 +181,11 @@ index = EmbeddingIndex("index")
 reveal_type(index.search(rows, "image", k=3)[0][0])  # mmkeras.search.search_result.SearchResult
 reveal_type(index.search(rows, "image")[0][0].score)  # float
 reveal_type(index.items)  # list[dict[str, Any]]
+reveal_type(index.refreshed().where("price < 30"))  # numpy.ndarray
+reveal_type(index.embeddings("image"))  # numpy.ndarray
+reveal_type(IndexEditor("index").remove(["a"]))  # int
+reveal_type(IndexEditor("index").add([ItemBatch([{"id": "a", "text": ""}], {"image": rows})]))  # tuple[int, int]
+reveal_type(ParquetEmbeddings("embeddings").space_id)  # str
 reveal_type(IndexWriter("space", "int8").precision)  # Literal['float32'] | Literal['float16'] | Literal['int8']
 reveal_type(TextEncoder("ids.tflite").encode_text(["a"]))  # numpy.ndarray
 reveal_type(DeviceSearch("ids.tflite", index)("a", k=3))  # list[mmkeras.search.search_result.SearchResult]

@@ -24,6 +24,8 @@ from mmkeras.export.saved_model import export_saved_model, written_signatures
 from mmkeras.export.space import preprocessing_settings, space_id
 from mmkeras.limits import MAX_ROWS, MAX_TEXT_BYTES
 from mmkeras.progress import Progress
+from mmkeras.search.approximate_building import LARGE_INDEX
+from mmkeras.search.exported import beside_versions, point_to
 
 if TYPE_CHECKING:
     from mmkeras.models.image_text_model import ImageTextModel
@@ -61,6 +63,9 @@ def export_run(
             index/                                   all items of the data set, unseen ones marked
             index_of_texts/                          only where pictures and texts are not all paired: the texts;
                                                      index/ then holds the pictures alone
+            indexes.json                             in place of both where there are more than 200,000 items: the
+                                                     index is <to>/index-<version> then, which may be changed and
+                                                     copied by itself; servers pass it over
 
     The version is written beside and renamed, so a server that polls the folder never sees half of one.
 
@@ -85,7 +90,7 @@ def export_run(
     load = functools.partial(_read, run, loader)
     metrics = _metrics(run.file("metrics.json"))
     version = to / str(next_version(to))
-    with new_folder(version) as beside:
+    with beside_versions(version) as apart, new_folder(version) as beside:
         export_saved_model(model, beside, max_rows=max_rows, max_text_bytes=max_text_bytes)
         extra = beside / "assets.extra"
         extra.mkdir()
@@ -107,7 +112,10 @@ def export_run(
         (extra / "model_card.md").write_text(_card(run, model, to.name, space, metrics, beside))
         items, seen = load("all"), load("train", unread=True)
         with Progress("Indexing the data set"):
-            write_item_index(extra / "index", model, identity, items, seen)
+            large = max(len(items.images), len(items.texts)) > LARGE_INDEX
+            write_item_index(apart if large else extra / "index", model, identity, items, seen)
+        if large:
+            point_to(apart, extra)
     return version
 
 
@@ -117,8 +125,11 @@ def _read(run, loader, split, **how):
 
 
 def next_version(folder: str | os.PathLike[str]) -> int:
-    """Return one more than the highest version number below a model's folder, 1 where there is none."""
-    names = [child.name for child in Path(folder).glob("*")]
+    """Return one more than the highest version number below a model's folder, 1 where there is none.
+
+    The number of a version that was deleted counts while its index is there.
+    """
+    names = [child.name.removeprefix("index-") for child in Path(folder).glob("*")]
     versions = [int(name) for name in names if name.isascii() and name.isdecimal()]
     return max(versions, default=0) + 1
 

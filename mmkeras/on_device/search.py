@@ -54,12 +54,13 @@ class DeviceSearch:
             if one is not None:
                 self.index.check_space(one.space_id)
 
-    def __call__(self, text: str | bytes, k: int = 5) -> list[SearchResult]:
+    def __call__(self, text: str | bytes, k: int = 5, where: str | None = None) -> list[SearchResult]:
         """Find the pictures nearest to a text.
 
         Args:
             text: str.
             k: results.
+            where: find only items for which this expression is true, see `EmbeddingIndex.where`.
 
         Returns:
             List of `SearchResult`, best first.
@@ -72,14 +73,15 @@ class DeviceSearch:
             raise MmkerasError(
                 "Expected a text_encoder_*_ids.tflite, with which a text is searched by. Received: encoder=None"
             )
-        return self.index.search(self.encoder.encode_text([text]), "image", k)[0]
+        return self.index.search(self.encoder.encode_text([text]), "image", k, where)[0]
 
-    def by_picture(self, picture: DevicePicture, k: int = 5) -> list[SearchResult]:
+    def by_picture(self, picture: DevicePicture, k: int = 5, where: str | None = None) -> list[SearchResult]:
         """Find the pictures nearest to a picture; one that is in the index is the nearest to itself.
 
         Args:
             picture: a path, an encoded picture (bytes), a Pillow image or a uint8 array, see `ImageEncoder.pixels`.
             k: results.
+            where: find only items for which this expression is true, see `EmbeddingIndex.where`.
 
         Returns:
             List of `SearchResult`, best first.
@@ -93,4 +95,4 @@ class DeviceSearch:
                 "Expected an image_encoder_*_pixels.tflite, with which a picture is searched by. "
                 "Received: image_encoder=None"
             )
-        return self.index.search(self.image_encoder.encode_image([picture]), "image", k)[0]
+        return self.index.search(self.image_encoder.encode_image([picture]), "image", k, where)[0]

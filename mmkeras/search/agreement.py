@@ -35,6 +35,6 @@ def recall_of_rounded(
             f"Expected queries, and k from 1 to {len(embeddings)}. Received: {len(queries)} queries, k={k}"
         )
     embeddings, queries = np.asarray(embeddings, np.float32), np.asarray(queries, np.float32)
-    exact, compact = nearest(queries, embeddings, None, k), nearest(queries, *rounded(embeddings, precision), k)
+    exact, compact = nearest(queries, [(embeddings, None)], k), nearest(queries, [rounded(embeddings, precision)], k)
     found = sum(len(np.intersect1d(ours, theirs)) for (ours, _), (theirs, _) in zip(exact, compact, strict=True))
     return found / (k * len(queries))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
+import itertools
 import os
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,30 +14,41 @@ from numpy.typing import ArrayLike
 
 from mmkeras.atomic import new_folder
 from mmkeras.errors import MmkerasError
-from mmkeras.search.index import INDEX_FORMAT
-from mmkeras.search.nearest import check_unit_norm
-from mmkeras.search.precision import PRECISIONS, Precision, rounded
+from mmkeras.search.approximate import import_faiss
+from mmkeras.search.approximate_building import ChosenKind, build_approximate, chosen_kind
+from mmkeras.search.item_batch import ItemBatch
+from mmkeras.search.manifest import KINDS, Manifest
+from mmkeras.search.precision import PRECISIONS, Precision
+from mmkeras.search.segment import Segment
+from mmkeras.search.segment_writer import SegmentWriter
+
+FIRST_SEGMENT = "segment-1"
 
 
 class IndexWriter:
-    """Collects items with their embeddings and writes them as one index folder.
+    """Writes items with their embeddings as one index folder, which `IndexEditor` changes then.
 
     Args:
         space_id: the space of the embeddings, from the model's `describe` signature.
         precision: `float32`; `float16` in half the bytes; `int8`, each row with a scale of its own, in a quarter.
+        kind: how it is searched: `exact`; `ivf` or `hnsw`, approximately by faiss; `auto` is `exact` up to 200,000
+            items and where faiss is not installed, else `ivf`.
 
     Raises:
-        MmkerasError: another precision.
+        MmkerasError: another precision or kind.
+        MissingPartError: `ivf` or `hnsw` where faiss is not installed.
 
     Example:
         >>> IndexWriter(space_id).write("index", items, image_embeddings=image_embeddings, pictures={"a.png": png})
     """
 
-    def __init__(self, space_id: str, precision: Precision = "float32") -> None:
+    def __init__(self, space_id: str, precision: Precision = "float32", kind: ChosenKind = "auto") -> None:
         if precision not in PRECISIONS:
             raise MmkerasError(f"Expected one of {', '.join(PRECISIONS)}. Received: precision={precision!r}")
+        check_kind(kind)
         self.space_id = space_id
         self.precision = precision
+        self.kind = kind
 
     def write(
         self,
@@ -50,59 +62,84 @@ class IndexWriter:
 
         Args:
             folder: must not exist.
-            items: list of dicts, each with `id` and `text`; `picture` names an entry of `pictures`.
+            items: list of dicts, each with `id`, which no other has, and `text`; `picture` names an entry of
+                `pictures`.
             image_embeddings: float (N, D), unit norm; optional.
             text_embeddings: float (N, D), unit norm; optional.
             pictures: dict from name to encoded bytes; optional.
 
         Raises:
             MmkerasError: no items or no embeddings, shapes that do not fit, a row of embeddings that is not finite or
-                not of unit norm, an item without `id` or `text` or whose picture is missing, each named by its row; a
-                folder that exists or cannot be written.
+                not of unit norm, an item without `id` or `text` or whose picture is missing, each named by its row; two
+                items of one id; a folder that exists or cannot be written.
         """
         given = {"image": image_embeddings, "text": text_embeddings}
-        embeddings = {modality: np.asarray(e, np.float32) for modality, e in given.items() if e is not None}
+        embeddings: Any = {modality: np.asarray(e, np.float32) for modality, e in given.items() if e is not None}
         if not embeddings or not items:
             raise MmkerasError("An index needs items, and image_embeddings or text_embeddings of them")
-        dims = next(iter(embeddings.values())).shape[1:]
-        for modality, values in embeddings.items():
-            if values.ndim != 2 or values.shape != (len(items), *dims):
-                raise MmkerasError(
-                    f"Expected {modality}_embeddings of shape ({len(items)}, D), D the same for both modalities. "
-                    f"Received: shape {values.shape}"
-                )
-            finite = np.isfinite(values).all(axis=1)
-            if not finite.all():
-                raise MmkerasError(f"{modality}_embeddings: row {int(finite.argmin())} holds NaN or infinity")
-            check_unit_norm(f"{modality}_embeddings", values)
-        for row, item in enumerate(items):
-            if not {"id", "text"} <= set(item):
-                raise MmkerasError(f"Item {row} needs an id and a text. Received: {item}")
-            if item.get("picture") and item["picture"] not in (pictures or {}):
-                raise MmkerasError(f"Item {row} ({item['id']}): its picture {item['picture']} is missing")
+        self.write_batches(folder, [ItemBatch(items, embeddings, pictures or {})])
+
+    def write_batches(self, folder: str | os.PathLike[str], batches: Iterable[ItemBatch]) -> None:
+        """Write items that come in batches, more than fit into memory, beside `folder` and rename it.
+
+        Args:
+            folder: must not exist.
+            batches: `ItemBatch` of one dimension and the same modalities.
+
+        Raises:
+            MmkerasError: no items at all; see `write`.
+        """
         with new_folder(folder) as beside:
-            for modality, values in embeddings.items():
-                values, scales = rounded(values, self.precision)
-                np.save(beside / f"{modality}_embeddings.npy", values)
-                if scales is not None:
-                    np.save(beside / f"{modality}_scales.npy", scales)
-            with open(beside / "items.jsonl", "w", encoding="utf-8") as stream:
-                stream.writelines(json.dumps(item, ensure_ascii=False, default=_plain) + "\n" for item in items)
-            if pictures:
-                # Stored, with a fixed date: PNG and JPEG are compressed already, and equal items give equal bytes.
-                with zipfile.ZipFile(beside / "pictures.zip", "w", zipfile.ZIP_STORED) as archive:
-                    for name, content in pictures.items():
-                        entry = zipfile.ZipInfo(name)
-                        entry.external_attr = 0o644 << 16  # without it `unzip` leaves files that nobody may read
-                        archive.writestr(entry, content)
-            info = {"format": INDEX_FORMAT, "space_id": self.space_id, "dim": dims[0], "count": len(items)}
-            if self.precision != "float32":
-                info["precision"] = self.precision
-            (beside / "index.json").write_text(json.dumps(info, indent=2) + "\n")
+            batches = iter(batches)
+            first = next(batches, None)
+            if first is None:
+                raise MmkerasError("An index needs items. Received: none that have an embedding")
+            first.check()
+            modalities = list(first.embeddings)
+            with SegmentWriter(beside / FIRST_SEGMENT, first.dim, modalities, self.precision) as writer:
+                for batch in itertools.chain([first], batches):
+                    writer.append(batch)
+            segments = [{"name": FIRST_SEGMENT, "count": writer.count}]
+            manifest = Manifest(self.space_id, first.dim, modalities, segments, self.precision)
+            with_search(beside, manifest, self.kind).write(beside)
 
 
-def _plain(value):
-    """A number or an array of NumPy as JSON has it."""
-    if isinstance(value, (np.generic, np.ndarray)):
-        return value.tolist()
-    raise MmkerasError(f"Expected items of strings, numbers and lists. Received: {value!r}")
+def check_kind(kind: ChosenKind) -> None:
+    """Check that an index can be searched so.
+
+    Raises:
+        MmkerasError: no such kind.
+        MissingPartError: one that faiss searches, which is not installed.
+    """
+    if kind not in ("auto", *KINDS):
+        raise MmkerasError(f"Expected one of auto, {', '.join(KINDS)}. Received: kind={kind!r}")
+    if kind in ("ivf", "hnsw"):
+        import_faiss()
+
+
+def with_search(folder: str | os.PathLike[str], manifest: Manifest, kind: ChosenKind) -> Manifest:
+    """Build what an approximate search needs, and return the manifest that says so.
+
+    Args:
+        folder: the index, in which the files are made.
+        manifest: `Manifest`, of whose rows none was removed.
+        kind: see `IndexWriter`.
+
+    Raises:
+        MissingPartError: faiss is not installed.
+        OSError: a full disk.
+    """
+    found = chosen_kind(kind, manifest.count)
+    if found == "exact":
+        return dataclasses.replace(manifest, kind=found, approximate={})
+    segments = [
+        Segment(Path(folder) / one["name"], one["count"], manifest.dim, manifest.modalities, manifest.precision)
+        for one in manifest.segments
+    ]
+    approximate = {
+        modality: build_approximate(found, segments, modality, Path(folder) / f"{modality}-{manifest.generation}.faiss")
+        for modality in manifest.modalities
+    }
+    for segment in segments:
+        segment.close()
+    return dataclasses.replace(manifest, kind=found, approximate=approximate)

@@ -80,7 +80,7 @@ def of_this_process(threads, items, dimension, rounds):
         for precision in (EXACT, *COMPACT):
             place = Path(folder, precision)
             IndexWriter("0" * 64, precision).write(place, entries, image_embeddings=gallery)
-            sizes[precision] = sum(file.stat().st_size for file in place.glob("*.npy")) / 1e6
+            sizes[precision] = sum(file.stat().st_size for file in place.glob("*/*_*.npy")) / 1e6
             indices[precision] = EmbeddingIndex(place)
             indices[precision].search(queries[:1], "image", k)  # the items are read with the first search
         times = {precision: [] for precision in indices}

@@ -1,8 +1,10 @@
 """A release is a whole version folder or none: numbered up, with all that belongs to it."""
 
+import dataclasses
 import errno
 import json
 import re
+import shutil
 
 import keras
 import numpy as np
@@ -15,7 +17,10 @@ from mmkeras.export import export_run, release, space_id
 from mmkeras.export.release import next_version
 from mmkeras.models.adversarial_backprop import AdversarialBackprop
 from mmkeras.parity import golden_of
+from mmkeras.query import find_index
 from mmkeras.search import EmbeddingIndex
+from mmkeras.search.array_writer import ArrayWriter
+from mmkeras.serving.versions import list_versions
 from mmkeras.training import Recipe, Run, train
 
 
@@ -23,7 +28,8 @@ def test_a_version_holds_all_that_belongs_to_it(tiny_version):
     assert tiny_version.name == "1"
     files = {path.relative_to(tiny_version).as_posix() for path in tiny_version.rglob("*") if path.is_file()}
     extra = {"tf_serving_warmup_requests", "golden.npz", "space.json", "model_card.md"}
-    index = {"index.json", "items.jsonl", "image_embeddings.npy", "text_embeddings.npy", "pictures.zip"}
+    segment = {"items.jsonl", "items.offsets.npy", "items.sqlite", "image_embeddings.npy", "text_embeddings.npy"}
+    index = {"index.json", *(f"segment-1/{name}" for name in segment | {"pictures.zip"})}
     assert {"saved_model.pb", "variables/variables.index"} <= files
     assert {f"assets.extra/{name}" for name in extra} | {f"assets.extra/index/{name}" for name in index} <= files
     assert [child.name for child in tiny_version.parent.iterdir()] == ["1"]  # nothing else, hidden or not
@@ -129,7 +135,7 @@ def tensorflow_no_space(*_, **__):
         (ARCHIVE, "write_out", no_space),
         (np, "savez", no_space),
         (tf.io, "TFRecordWriter", tensorflow_no_space),
-        (np, "save", no_space),
+        (ArrayWriter, "append", no_space),
     ],
     ids=["saved-model-tensorflow", "saved-model-system", "golden", "warm-up", "index"],
 )
@@ -146,6 +152,41 @@ def test_a_full_disk_leaves_no_version_and_no_rest(tiny_run, tiny_model, tmp_pat
     assert re.search(r"\bat 0x|Traceback", str(caught.value)) is None
     assert [child.name for child in to.iterdir()] == ["1"]
     assert list((to / "1").iterdir()) == []
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_large_index_stands_beside_the_versions(tiny_run, tiny_model, tmp_path, monkeypatch, paired):
+    monkeypatch.setattr(release, "export_saved_model", lambda model, folder, **bounds: None)
+    monkeypatch.setattr(release, "written_signatures", lambda folder: {})
+    monkeypatch.setattr(release, "LARGE_INDEX", 10)
+    if not paired:
+        write = release.write_item_index
+
+        def one_text_too_many(folder, model, identity, data, seen):
+            pairs = data.pairs[data.pairs[:, 1] != data.pairs[0, 1]]
+            write(folder, model, identity, dataclasses.replace(data, pairs=pairs), seen)
+
+        monkeypatch.setattr(release, "write_item_index", one_text_too_many)
+    version = export_run(tiny_run, tmp_path / "tiny", model=tiny_model)
+    names = {"1", "index-1"} | (set() if paired else {"index-1_of_texts"})
+    assert {child.name for child in (tmp_path / "tiny").iterdir()} == names
+    assert not (version / "assets.extra" / "index").exists()
+    assert find_index(version, "omega").folder == tmp_path / "tiny" / "index-1"
+    texts = find_index(version, __file__).folder  # a path means a picture
+    assert texts.name == ("index-1" if paired else "index-1_of_texts")
+    space = json.loads((texts / "space.json").read_text())
+    assert space["space_id"] == EmbeddingIndex(texts).space_id
+    assert list_versions(tmp_path / "tiny") == {1: version}
+    shutil.rmtree(version)
+    assert next_version(tmp_path / "tiny") == 2  # the index that is left is nobody else's
+    monkeypatch.setattr(release, "point_to", no_space)
+    with pytest.raises(MmkerasError, match="could not be written"):
+        export_run(tiny_run, tmp_path / "tiny", model=tiny_model)
+    assert {child.name for child in (tmp_path / "tiny").iterdir()} == names - {"1"}
+    (version / "assets.extra").mkdir(parents=True)
+    (version / "assets.extra" / "indexes.json").write_text("[]")
+    with pytest.raises(MmkerasError, match=r"indexes.json is damaged"):
+        find_index(version, "omega")
 
 
 def test_a_release_of_categories(tiny_model, tmp_path):

@@ -58,6 +58,12 @@ def test_a_picture_of_the_index_finds_itself(search, tiny_device):
     assert both("digit one", k=2) == search("digit one", k=2)
 
 
+def test_only_items_for_which_an_expression_is_true(search):
+    found = search("digit one", k=1000, where="text LIKE '%digit%'")
+    assert 0 < len(found) < search.index.count
+    assert all("digit" in result.item["text"].lower() for result in found)
+
+
 def test_what_a_search_lacks_is_told(search, tiny_device):
     pixels = tiny_device / "image_encoder_dynamic_pixels.tflite"
     with pytest.raises(MmkerasError, match="Received: image_encoder=None"):

@@ -124,25 +124,27 @@ def test_pictures(folder):
     assert index.picture(index.items[4]) is None
     with pytest.raises(MmkerasError, match="the picture four.png could not be read"):
         index.picture({"picture": "four.png"})
-    (folder / "pictures.zip").write_bytes(b"no zip")
+    file = folder / "segment-1" / "pictures.zip"
+    file.write_bytes(b"no zip")
     with pytest.raises(MmkerasError, match="pictures.zip: the picture three.png could not be read"):
-        index.picture(index.items[3])
-    (folder / "pictures.zip").unlink()
+        EmbeddingIndex(folder).picture(index.items[3])
+    file.unlink()
     with pytest.raises(MmkerasError, match="pictures.zip"):
-        index.picture(index.items[3])
+        EmbeddingIndex(folder).picture(index.items[3])
 
 
 def test_embeddings_are_mapped_not_loaded(folder):
     index = EmbeddingIndex(folder)
     for modality in ("image", "text"):
-        assert isinstance(index._embeddings[modality][0], np.memmap)
-        assert index._embeddings[modality][0].mode == "r"
+        embeddings = index.embeddings(modality)
+        assert isinstance(embeddings, np.memmap)
+        assert embeddings.mode == "r"
 
 
 @pytest.mark.parametrize("name", ["image_embeddings.npy", "text_embeddings.npy"])
 @pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[:40], lambda b: b[:-4], lambda b: b"\0" * len(b)])
 def test_damaged_embeddings(folder, name, damage):
-    file = folder / name
+    file = folder / "segment-1" / name
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(MmkerasError, match=f"{name} is damaged"):
         EmbeddingIndex(folder)
@@ -152,21 +154,39 @@ def test_damaged_embeddings(folder, name, damage):
     "values", [np.zeros((50, 9), np.float32), np.zeros((49, 8), np.float32), np.zeros((50, 8), np.float64)]
 )
 def test_embeddings_that_do_not_fit(folder, values):
-    np.save(folder / "image_embeddings.npy", values)
+    np.save(folder / "segment-1" / "image_embeddings.npy", values)
     with pytest.raises(MmkerasError, match=r"expected float32 of shape \(50, 8\)"):
         EmbeddingIndex(folder)
 
 
 def test_no_embeddings(folder):
-    for file in folder.glob("*.npy"):
+    for file in folder.glob("segment-1/image_embeddings.npy"):
         file.unlink()
-    with pytest.raises(MmkerasError, match="neither image nor text embeddings"):
+    with pytest.raises(MmkerasError, match="image_embeddings.npy is damaged"):
         EmbeddingIndex(folder)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"format": 2}, "format 2. This version reads 1"), ({"format": None}, "format None"), ({"count": 49}, "expected")],
+    [
+        ({"format": 1}, "format 1. This version reads 2"),
+        ({"format": None}, "format None"),
+        ({"count": 49}, "index.json is damaged"),
+        ({"kind": "tree"}, "is searched by tree"),
+        ({"modalities": ["sound"]}, "index.json is damaged"),
+        ({"segments": [{"name": "../elsewhere", "count": 50}]}, "index.json is damaged"),
+        ({"segments": [{"name": "segment-1"}]}, "index.json is damaged"),
+        ({"colour": "blue"}, "index.json is damaged"),
+        ({"dim": "8"}, "index.json is damaged"),
+        ({"space_id": 3}, "index.json is damaged"),
+        ({"modalities": []}, "index.json is damaged"),
+        ({"segments": [{"name": "segment-1", "count": "50"}]}, "index.json is damaged"),
+        ({"segments": {"name": "segment-1", "count": 50}}, "index.json is damaged"),
+        ({"kind": "ivf"}, "index.json is damaged"),
+        ({"kind": "ivf", "approximate": {"image": {"file": "image-1.faiss"}}}, "index.json is damaged"),
+        ({"kind": "ivf", "approximate": {"image": {"file": "../image", "effort": 1}}}, "index.json is damaged"),
+        ({"segments": [{"name": "segment-1", "count": 49}], "count": 49}, "expected"),
+    ],
 )
 def test_an_index_of_another_kind(folder, change, message):
     info = json.loads((folder / "index.json").read_text())
@@ -175,7 +195,7 @@ def test_an_index_of_another_kind(folder, change, message):
         EmbeddingIndex(folder)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}', '{"format": 1, "space_id": "a", "dim": 8}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 2}', '{"format": 2, "space_id": "a", "dim": 8}'])
 def test_a_damaged_description(folder, text):
     (folder / "index.json").write_text(text)
     with pytest.raises(MmkerasError, match="index"):
@@ -189,7 +209,7 @@ def test_no_index(tmp_path):
 
 @pytest.mark.parametrize("damage", [lambda text: text[: len(text) // 2], lambda text: text + '{"id": 1}\n', None])
 def test_damaged_items(folder, damage):
-    file = folder / "items.jsonl"
+    file = folder / "segment-1" / "items.jsonl"
     if damage:
         file.write_text(damage(file.read_text()))
     else:

@@ -23,7 +23,7 @@ def test_copies_of_points_stand_in_order_with_one_score(precision, rows, dimensi
     queries = unit(random, 270 if rows == 67 else 20, dimension)  # once more than are held at a time
     exact = embeddings.astype(np.float64) * (1 if scales is None else scales[:, None])
     given = embeddings[of_row], None if scales is None else scales[of_row]
-    for query, (found, scores) in zip(queries, nearest(queries, *given, rows), strict=True):
+    for query, (found, scores) in zip(queries, nearest(queries, [given], rows), strict=True):
         expected = (exact @ query.astype(np.float64)).astype(np.float32)[of_row]
         np.testing.assert_allclose(scores, expected[found], rtol=1e-6, atol=1e-7)
         assert len(np.unique(scores)) <= points
@@ -32,8 +32,8 @@ def test_copies_of_points_stand_in_order_with_one_score(precision, rows, dimensi
             assert own.tolist() == np.flatnonzero(of_row == point).tolist()
             assert len(np.unique(scores[of_row[found] == point])) <= 1
     for k in {1, rows // 3 + 1, rows}:
-        whole = nearest(queries, *given, rows)
-        for (some, some_scores), (found, scores) in zip(nearest(queries, *given, k), whole, strict=True):
+        whole = nearest(queries, [given], rows)
+        for (some, some_scores), (found, scores) in zip(nearest(queries, [given], k), whole, strict=True):
             assert some.tolist() == found[:k].tolist()
             assert some_scores.tolist() == scores[:k].tolist()
 

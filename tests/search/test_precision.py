@@ -46,7 +46,7 @@ def test_an_index_is_written_and_read(tmp_path, precision, size):
     IndexWriter("a" * 64, precision).write(tmp_path / "i", items, image_embeddings=embeddings)
     index = EmbeddingIndex(tmp_path / "i")
     assert index.precision == precision
-    assert (tmp_path / "i" / "image_embeddings.npy").stat().st_size == 128 + size * 50 * 16
+    assert (tmp_path / "i" / "segment-1" / "image_embeddings.npy").stat().st_size == 128 + size * 50 * 16
     found = index.search(embeddings[:7], "image", k=1)
     assert [results[0].item["id"] for results in found] == [str(row) for row in range(7)]
     np.testing.assert_allclose([results[0].score for results in found], 1, atol=0.01)
@@ -57,7 +57,7 @@ def test_damage_is_told(tmp_path):
         IndexWriter("a", "int4")
     items = [{"id": "0", "text": ""}]
     IndexWriter("a", "int8").write(tmp_path / "i", items, image_embeddings=unit(1, 4))
-    (tmp_path / "i" / "image_scales.npy").unlink()
+    (tmp_path / "i" / "segment-1" / "image_scales.npy").unlink()
     with pytest.raises(MmkerasError, match=r"image_scales.npy is damaged"):
         EmbeddingIndex(tmp_path / "i")
     info = tmp_path / "i" / "index.json"

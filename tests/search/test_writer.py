@@ -20,33 +20,64 @@ def write(folder, **changes):
     IndexWriter("space").write(folder, **(settings | changes))
 
 
+def names(folder):
+    """The files below a folder, relative to it."""
+    return {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+
+
 def test_layout(tmp_path):
     write(tmp_path / "index", text_embeddings=-EMBEDDINGS)
-    names = {file.name for file in (tmp_path / "index").iterdir()}
-    assert names == {"index.json", "items.jsonl", "image_embeddings.npy", "text_embeddings.npy", "pictures.zip"}
+    always = {"items.jsonl", "items.offsets.npy", "items.sqlite", "pictures.zip"}
+    segment = tmp_path / "index" / "segment-1"
+    assert names(segment) == always | {"image_embeddings.npy", "text_embeddings.npy"}
+    assert names(tmp_path / "index") == {"index.json", *(f"segment-1/{name}" for name in names(segment))}
     info = json.loads((tmp_path / "index" / "index.json").read_text())
-    assert info == {"format": 1, "space_id": "space", "dim": 3, "count": 2}
+    assert info == {
+        "format": 2,
+        "count": 2,
+        "space_id": "space",
+        "dim": 3,
+        "modalities": ["image", "text"],
+        "segments": [{"name": "segment-1", "count": 2}],
+        "precision": "float32",
+        "kind": "exact",
+        "approximate": {},
+        "generation": 1,
+        "before": [],
+    }
     assert EmbeddingIndex(tmp_path / "index").items == ITEMS
-    assert np.array_equal(np.load(tmp_path / "index" / "text_embeddings.npy"), -EMBEDDINGS)
+    assert np.array_equal(np.load(segment / "text_embeddings.npy"), -EMBEDDINGS)
+    # An item is read by its place alone, as another language would.
+    offsets = np.load(segment / "items.offsets.npy")
+    assert json.loads((segment / "items.jsonl").read_bytes()[offsets[1] : offsets[2]]) == ITEMS[1]
 
 
 def test_only_what_there_is(tmp_path):
     items = [{"id": 1, "text": "x"}]
     write(tmp_path / "index", items=items, image_embeddings=None, text_embeddings=np.eye(1, 4), pictures=None)
-    assert {f.name for f in (tmp_path / "index").iterdir()} == {"index.json", "items.jsonl", "text_embeddings.npy"}
-    assert np.load(tmp_path / "index" / "text_embeddings.npy").dtype == np.float32
+    segment = tmp_path / "index" / "segment-1"
+    assert names(segment) == {"items.jsonl", "items.offsets.npy", "items.sqlite", "text_embeddings.npy"}
+    assert np.load(segment / "text_embeddings.npy").dtype == np.float32
 
 
 def test_equal_items_give_equal_bytes(tmp_path):
     for name in ("one", "two"):
         write(tmp_path / name)
-    for file in (tmp_path / "one").iterdir():
-        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
+    for file in names(tmp_path / "one"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+@pytest.mark.parametrize("ids", [("a", "b", "a"), (1, 2, "1")])
+def test_two_items_of_one_id(tmp_path, ids):
+    items = [{"id": item, "text": ""} for item in ids]
+    with pytest.raises(MmkerasError, match=rf"an id of its own for each item. Received: '{ids[0]}' in rows 0 and 2"):
+        write(tmp_path / "index", items=items, image_embeddings=np.eye(3))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unpacked_pictures_can_be_read(tmp_path):
     write(tmp_path / "index")
-    with zipfile.ZipFile(tmp_path / "index" / "pictures.zip") as pictures:
+    with zipfile.ZipFile(tmp_path / "index" / "segment-1" / "pictures.zip") as pictures:
         assert [entry.external_attr >> 16 for entry in pictures.infolist()] == [0o644]
 
 
@@ -73,14 +104,16 @@ def test_what_does_not_fit_is_named_and_nothing_written(tmp_path, changes, messa
 
 def test_an_index_is_never_overwritten(tmp_path):
     write(tmp_path / "index")
-    before = (tmp_path / "index" / "image_embeddings.npy").read_bytes()
+    before = (tmp_path / "index" / "segment-1" / "image_embeddings.npy").read_bytes()
     with pytest.raises(MmkerasError, match="index exists already; nothing was overwritten"):
         write(tmp_path / "index", image_embeddings=-EMBEDDINGS)
-    assert (tmp_path / "index" / "image_embeddings.npy").read_bytes() == before
+    assert (tmp_path / "index" / "segment-1" / "image_embeddings.npy").read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("broken", ["numpy.save", "zipfile.ZipFile.writestr", "json.dumps"])
+@pytest.mark.parametrize(
+    "broken", ["mmkeras.search.array_writer.ArrayWriter.append", "zipfile.ZipFile.writestr", "json.dumps"]
+)
 def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch, broken):
     def full(*arguments, **keywords):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -223,7 +223,7 @@ def test_evaluation_and_export_read_the_features_and_show_the_pictures(finished,
     comparisons = check_parity(golden_of(version), saved_model_predict(version))
     assert {"encode_image", "encode_pixels", "match"} <= {comparison.signature for comparison in comparisons}
     assert all(comparison.passed for comparison in comparisons)
-    with zipfile.ZipFile(version / "assets.extra" / "index" / "pictures.zip") as archive:
+    with zipfile.ZipFile(version / "assets.extra" / "index" / "segment-1" / "pictures.zip") as archive:
         assert len(archive.namelist()) == 28
     with zipfile.ZipFile(place / "toys" / "pictures.zip") as archive:
         content = archive.read("17.jpg")

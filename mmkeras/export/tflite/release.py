@@ -216,9 +216,9 @@ def _index_measured(folder, precision, pictures, queries):
     return {
         "precision": precision,
         "items": len(pictures),
-        "bytes": sum(file.stat().st_size for file in folder.glob("*.npy")),
+        "bytes": sum(file.stat().st_size for file in folder.glob("*/*_*.npy")),
         "float32_bytes": sum(
-            math.prod(np.load(file, mmap_mode="r").shape) * 4 for file in folder.glob("*_embeddings.npy")
+            math.prod(np.load(file, mmap_mode="r").shape) * 4 for file in folder.glob("*/*_embeddings.npy")
         ),
         "k": k,
         "queries": len(queries),

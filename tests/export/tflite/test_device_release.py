@@ -59,7 +59,8 @@ def test_the_index_is_described(tiny_device):
 
 def test_the_recall_of_an_index_is_that_of_its_pictures(tmp_path):
     pictures = np.float32([[1, 0], [0, 1], [0.6, 0.8]])
-    IndexWriter("s", "int8").write(tmp_path / "i", [{"id": "", "text": ""}] * 3, image_embeddings=pictures)
+    items = [{"id": row, "text": ""} for row in range(3)]
+    IndexWriter("s", "int8").write(tmp_path / "i", items, image_embeddings=pictures)
     found = _index_measured(tmp_path / "i", "int8", pictures, pictures[:2])
     sizes = {"bytes": 128 + 3 * 2 + 128 + 3 * 4, "float32_bytes": 3 * 2 * 4}
     assert found == {"precision": "int8", "items": 3, "k": 3, "queries": 2, "recall": 1, **sizes}
