@@ -40,7 +40,7 @@ class ImageFolder(Layout):
         unused: dict[str, None] = {}
         for file in _metadata_files(self.source):
             inside = file.parent.relative_to(self.source).as_posix()
-            layout = METADATA[file.name](file)
+            layout = METADATA[file.name](file, self.corpus)
             for row in layout.rows():
                 rows.append(_moved(row, f"{file.relative_to(self.source)}, {row.where}", inside))
             unused |= dict.fromkeys(layout.unused)

@@ -21,6 +21,8 @@ class Layout(abc.ABC):
 
     Args:
         source: path of the file or folder.
+        corpus: whether it is read to be embedded. Then a picture needs no caption and a caption no picture, and rows
+            carry what stands in other columns, see `Row.metadata`.
 
     Attributes:
         title: what people call the layout, "CSV or TSV".
@@ -31,8 +33,8 @@ class Layout(abc.ABC):
     title: str
     expected: str = '{"image": "name.jpg", "split": "train", "captions": ["..."]}'
 
-    def __init__(self, source: Path) -> None:
-        self.source = source
+    def __init__(self, source: Path, corpus: bool = False) -> None:
+        self.source, self.corpus = source, corpus
         self.unused: list[str] = []
 
     @classmethod
