@@ -26,7 +26,7 @@ from .test_packaging import LEFT_BEHIND
 
 CLIENT = "mmkeras-client"
 # Imported where they are used, by what says what to install where they are missing.
-TOLD = {"ml_dtypes", "tensorflow"}
+TOLD = {"ml_dtypes", "tensorflow", "tensorflow_datasets", "tensorflow_text"}
 # What only the whole package has, imported by the commands that need it.
 COMMANDS = {"mmkeras/cli.py", "mmkeras/arguments.py", "mmkeras/console.py", "mmkeras/data_commands.py"}
 

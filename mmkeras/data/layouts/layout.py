@@ -28,6 +28,7 @@ class Layout(abc.ABC):
         title: what people call the layout, "CSV or TSV".
         expected: a record of it, for messages.
         unused: names of columns or keys of the source that say nothing here; known once the rows were read.
+        untyped: whether numbers stand there as texts do, as in CSV; known once the rows were read.
     """
 
     title: str
@@ -36,6 +37,7 @@ class Layout(abc.ABC):
     def __init__(self, source: Path, corpus: bool = False) -> None:
         self.source, self.corpus = source, corpus
         self.unused: list[str] = []
+        self.untyped = False
 
     @classmethod
     @abc.abstractmethod

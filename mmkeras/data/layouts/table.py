@@ -50,6 +50,7 @@ class Table(Layout):
         names = list(_told_apart(names))
         columns, self.unused = checked_columns(f"{self.source}, line {above + 1}", filter(None, names), self.corpus)
         others = self.unused if self.corpus else []
+        self.untyped = True
         for number, cells, received in _records(lines, separator, above + 1):
             fields, metadata = None, {}
             if cells is None:
