@@ -135,19 +135,19 @@ class _Processes:
         return json.loads(line)
 
 
-def _speed(model, tars, workers):
+def _speed(model, tars, workers, rounds):
     sides = {side: _Processes(side, model, tars, workers) for side in ("embed", "direct")}
     try:
-        rounds = [{side: processes.rate() for side, processes in sides.items()} for _ in range(ROUNDS)]
+        turns = [{side: processes.rate() for side, processes in sides.items()} for _ in range(rounds)]
     finally:
         for processes in sides.values():
             processes.close()
-    ratios = [one["embed"] / one["direct"] for one in rounds]
+    ratios = [one["embed"] / one["direct"] for one in turns]
     low, _, high = statistics.quantiles(ratios, n=4)
-    direct = statistics.median(one["direct"] for one in rounds)
+    direct = statistics.median(one["direct"] for one in turns)
     return {
         "what": f"embed, processes: {workers}, pictures of {SIDE} px in tars",
-        "value": statistics.median(one["embed"] for one in rounds),
+        "value": statistics.median(one["embed"] for one in turns),
         "unit": "images/s",
         "yardstick": f"direct calls {direct:.3g} images/s (half of the ratios {low:.2f} to {high:.2f})",
         "ratio": statistics.median(ratios),
@@ -162,14 +162,14 @@ def _peak(model, tars):
     return int(done.stdout.splitlines()[-1])
 
 
-def measure(sections=("speed", "memory"), pictures=PICTURES, sizes=(FEW, MANY)):
+def measure(sections=("speed", "memory"), pictures=PICTURES, sizes=(FEW, MANY), rounds=ROUNDS):
     """Return one row a measurement, as `scripts/benchmark.py` prints them."""
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         model = write_model(f"{scratch}/model")
         if "speed" in sections:
             tars = write_tars(f"{scratch}/speed", pictures)
-            rows += [_speed(model, tars, workers) for workers in (1, 2)]
+            rows += [_speed(model, tars, workers, rounds) for workers in (1, 2)]
         if "memory" in sections:
             few, many = (_peak(model, write_tars(f"{scratch}/{count}", count)) for count in sizes)
             slope = (many - few) / (sizes[1] - sizes[0])
