@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from mmkeras.embeddings.plan import Shard
+from mmkeras.embeddings.shard import Shard
 from mmkeras.embeddings.shard_worker import ShardWorker
 from mmkeras.errors import MmkerasError
 from mmkeras.missing_part_error import MissingPartError

@@ -199,16 +199,15 @@ def list_parts(folder: str | os.PathLike[str]) -> list[Path]:
     Raises:
         MmkerasError: they are not all of one number of shards, `part-00000-of-00064` beside `part-00000-of-00065`.
     """
-    found = {int(match[1]): file for file in Path(folder).glob("part-*") if (match := PART.fullmatch(file.name))}
-    files = [path for path in Path(folder).glob("part-*") if PART.fullmatch(path.name)]
+    files = sorted(file for file in Path(folder).glob("part-*") if PART.fullmatch(file.name))
     counts = sorted({file.name.rpartition("-")[2] for file in files})
     if len(counts) > 1:
-        told = [next(file.name for file in sorted(files) if file.name.endswith(count)) for count in counts[:2]]
+        told = [next(file.name for file in files if file.name.endswith(count)) for count in counts[:2]]
         raise MmkerasError(
             f"{folder}: expected files of one number of shards. Received: {told[0]} and {told[1]}. Remove those of one "
             "of the two"
         )
-    return [found[number] for number in sorted(found)]
+    return files
 
 
 def _opened(file):

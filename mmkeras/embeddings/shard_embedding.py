@@ -15,7 +15,7 @@ from mmkeras.data.stores import OpenPlaces
 from mmkeras.embeddings.corpus_encoder import CorpusEncoder
 from mmkeras.embeddings.corpus_row import CorpusRow
 from mmkeras.embeddings.part import read_info, writing_part
-from mmkeras.embeddings.plan import Shard
+from mmkeras.embeddings.shard import Shard
 from mmkeras.embeddings.thumbnail import thumbnail
 from mmkeras.errors import MmkerasError
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from mmkeras.embeddings.encoder_settings import EncoderSettings
-from mmkeras.embeddings.plan import Shard, read_rows
+from mmkeras.embeddings.plan import read_rows
+from mmkeras.embeddings.shard import Shard
 from mmkeras.embeddings.shard_embedding import BATCH, embed_shard
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mmkeras.embeddings import EmbeddingJob, EncoderSettings, list_parts
 from mmkeras.embeddings.corpus_row import CorpusRow
-from mmkeras.embeddings.plan import Shard
+from mmkeras.embeddings.shard import Shard
 from mmkeras.embeddings.shard_embedding import batches_of, embed_shard
 from mmkeras.errors import MmkerasError
 

@@ -12,6 +12,7 @@ from mmkeras.embeddings.served_encoder import ServedEncoder
 from mmkeras.errors import MmkerasError
 from mmkeras.serving import Client, EmbeddedServer
 
+from ..test_client_distribution import alone, client_files, client_setup  # noqa: F401
 from .conftest import COUNT
 
 
@@ -111,3 +112,17 @@ def test_a_server_that_went_for_good_is_told_and_the_next_run_goes_on(job, leavi
 def test_a_server_that_restarts_is_waited_for(job, leaving):
     summary = job(leaving(seconds=2).address).run()
     assert (summary.written, summary.rows, summary.failed) == (3, COUNT, 2)
+
+
+def test_the_client_alone_embeds_through_a_server(alone, tiny_server, photos, tmp_path, parquet):  # noqa: F811
+    code = f"""
+import sys
+from mmkeras.cli import main
+command = ["embed", "tiny", {str(photos)!r}, "--to", {str(tmp_path / "to")!r}, "--server", {tiny_server.address!r}]
+code = main(command)
+print(code, sorted({{"tensorflow", "keras"}} & set(sys.modules)))
+"""
+    done = alone("-c", code)
+    assert done.stdout.splitlines()[-1:] == ["0 []"], done.stderr
+    assert "Embedded: 12 rows in 1 file; " in done.stdout
+    assert len(list_parts(tmp_path / "to")) == 1
