@@ -54,6 +54,8 @@ class Corpus:
         modality: Modality = "image",
         outside: bool = False,
     ) -> None:
+        if str(source) == "glyphs" or str(source).endswith(".npz"):
+            raise MmkerasError(f"Expected pictures or texts of a file or a folder. Received: {source}")
         self.layout = find_layout(Path(source), corpus=True)
         self.modality = modality
         self.images, self.outside = images, outside

@@ -113,8 +113,8 @@ class EmbeddingJob:
         try:
             with _unnamed_file() as stream:
                 corpus = Corpus(self.source, self.images, encoder.modality, self.outside)
-                plan = self._plan(corpus, stream)
-                waiting = [shard for shard in plan.shards if not is_finished(shard, encoder, self.to)]
+                plan = self._plan(corpus, stream, tempfile.gettempdir())
+                waiting = [shard for shard in plan.shards if not self._is_finished(shard, encoder)]
                 done = sum(shard.rows for shard in plan.shards) - sum(shard.rows for shard in waiting)
                 started = time.monotonic()
                 unit = "picture" if encoder.modality == "image" else "text"
@@ -150,21 +150,24 @@ class EmbeddingJob:
         corpus = Corpus(self.source, self.images, encoder.modality, self.outside)
         folder = os.path.abspath(self.to)
         with _named_file(folder) as file:
-            with open(file, "wb") as stream:
-                plan = self._plan(corpus, stream)
-            waiting = [shard for shard in plan.shards if not is_finished(shard, encoder, folder)]
+            with _closing(open(file, "wb")) as stream:
+                plan = self._plan(corpus, stream, folder)
+            waiting = [shard for shard in plan.shards if not self._is_finished(shard, encoder)]
             worker = ShardWorker(settings, str(file), folder, plan.columns, self.thumbnails, self.batch)
             started = time.monotonic()
             with Progress("Embedding on Beam"):
                 run_pipeline(waiting, worker, flags)
         return summary_of(folder, plan, corpus, len(waiting), sum(s.rows for s in waiting), started)
 
-    def _plan(self, corpus: Corpus, stream: BinaryIO) -> Plan:
+    def _is_finished(self, shard, encoder):
+        return is_finished(shard, encoder, self.to, self.thumbnails)
+
+    def _plan(self, corpus: Corpus, stream: BinaryIO, place: str) -> Plan:
         try:
             plan = write_plan(corpus, stream, self.rows_per_shard, self.worker, self.workers)
         except OSError as error:
             raise MmkerasError(
-                f"The rows of {self.source} could not be kept in {tempfile.gettempdir()}: {error.strerror or error}"
+                f"The rows of {self.source} could not be kept in {place}: {error.strerror or error}"
             ) from error
         _remove_unfinished(Path(self.to))
         for file in list_parts(self.to):
@@ -180,8 +183,18 @@ class EmbeddingJob:
 @contextlib.contextmanager
 def _unnamed_file() -> Iterator[BinaryIO]:
     """A file that is gone with the process, however it ends."""
-    with tempfile.TemporaryFile(prefix="mmkeras-") as stream:
+    with _closing(tempfile.TemporaryFile(prefix="mmkeras-")) as stream:
         yield stream
+
+
+@contextlib.contextmanager
+def _closing(stream):
+    """Close a file; where the disk is full, what it still holds fails a second time, and was told before."""
+    try:
+        yield stream
+    finally:
+        with contextlib.suppress(OSError):
+            stream.close()
 
 
 @contextlib.contextmanager

@@ -148,6 +148,15 @@ def read_info(file: str | os.PathLike[str]) -> PartInfo:
     return PartInfo.of_metadata(file, _opened(file).schema_arrow.metadata)
 
 
+def has_thumbnails(file: str | os.PathLike[str]) -> bool:
+    """Return whether a file has a column of pictures to be looked at.
+
+    Raises:
+        MmkerasError: it is damaged.
+    """
+    return "thumbnail" in _opened(file).schema_arrow.names
+
+
 def count_rows(file: str | os.PathLike[str]) -> tuple[int, int]:
     """Return how many rows a file has, and how many of them have no embedding; its end alone is read.
 

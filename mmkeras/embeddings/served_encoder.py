@@ -50,7 +50,7 @@ class ServedEncoder(CorpusEncoder):
     ) -> None:
         self.server, self.model = server, model
         where = f"model {model!r} at {server}"
-        with self._telling(), Client(server, model, version, retries=2) as client:
+        with reaching(server, model), Client(server, model, version, retries=2) as client:
             metadata = client.metadata()
         signatures = {name: (list(one["inputs"]), list(one["outputs"])) for name, one in metadata["signatures"].items()}
         super().__init__(signature, signatures, where)
@@ -60,7 +60,7 @@ class ServedEncoder(CorpusEncoder):
         self.dim = int(shape[-1])
         self.version = str(metadata["version"])
         self._client = Client(server, model, metadata["version"], timeout, retries=retries)
-        with self._telling():
+        with reaching(server, model):
             self.space_id = self._client.space_id()
 
     def call(self, signature: str, name: str, values: NDArray[np.object_]) -> dict[str, NDArray[Any]]:

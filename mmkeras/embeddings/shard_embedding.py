@@ -14,7 +14,7 @@ import numpy as np
 from mmkeras.data.stores import OpenPlaces
 from mmkeras.embeddings.corpus_encoder import CorpusEncoder
 from mmkeras.embeddings.corpus_row import CorpusRow
-from mmkeras.embeddings.part import read_info, writing_part
+from mmkeras.embeddings.part import has_thumbnails, read_info, writing_part
 from mmkeras.embeddings.shard import Shard
 from mmkeras.embeddings.thumbnail import thumbnail
 from mmkeras.errors import MmkerasError
@@ -25,13 +25,14 @@ AT_ONCE = 8  # pictures of one task of a reader
 BATCH_BYTES = 16 * 2**20  # of the pictures of a batch, as far as their sizes are known: what goes into one request
 
 
-def is_finished(shard: Shard, encoder: CorpusEncoder, folder: str | os.PathLike[str]) -> bool:
+def is_finished(shard: Shard, encoder: CorpusEncoder, folder: str | os.PathLike[str], thumbnails: bool = False) -> bool:
     """Return whether the file of a shard is there, of the same rows, space, signature and version.
 
     Args:
         shard: `Shard`.
         encoder: what would embed it.
         folder: of the files.
+        thumbnails: whether it must have small pictures; one that has more than it must is finished too.
 
     Raises:
         MmkerasError: there is a file of something else, or a damaged one; it is named, and left as it is.
@@ -40,6 +41,10 @@ def is_finished(shard: Shard, encoder: CorpusEncoder, folder: str | os.PathLike[
     if not file.exists():
         return False
     read_info(file).check(file, encoder.info(shard.source))
+    if thumbnails and not has_thumbnails(file):
+        raise MmkerasError(
+            f"{file} has no thumbnails. Nothing was overwritten; embed into another folder, or remove the file"
+        )
     return True
 
 
@@ -79,7 +84,7 @@ def embed_shard(
         >>> embed_shard(shard, read_rows(stream, shard, plan.columns), plan.columns, encoder, "embeddings")
         True
     """
-    if is_finished(shard, encoder, folder):
+    if is_finished(shard, encoder, folder, thumbnails):
         return False
     file = Path(folder) / shard.name
     with writing_part(file, encoder.info(shard.source), columns, thumbnails) as part:

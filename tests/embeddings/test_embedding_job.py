@@ -165,6 +165,21 @@ def test_thumbnails_are_small_pictures(job, tmp_path, parquet):
     assert none["thumbnail"] is None and none["error"]
 
 
+def test_thumbnails_are_not_added_to_files_that_have_none(job, tmp_path):
+    job(thumbnails=True).run()
+    assert job().run().written == 0
+    job(to=tmp_path / "bare").run()
+    with pytest.raises(MmkerasError, match="part-00000-of-00003.parquet has no thumbnails. Nothing was overwritten"):
+        job(to=tmp_path / "bare", thumbnails=True).run()
+
+
+def test_where_rows_are_kept_meanwhile_there_may_be_no_room(job, tmp_path, monkeypatch):
+    with pytest.raises(MmkerasError, match="The rows of .*captions.csv could not be kept in .*: File too large"):
+        with files_of_at_most(10):
+            job().run()
+    assert not (tmp_path / "to").exists()
+
+
 def test_what_killed_processes_left_goes_after_a_day(job, tmp_path):
     (tmp_path / "to").mkdir()
     old, new = tmp_path / "to" / ".tmp-1.parquet", tmp_path / "to" / ".tmp-2.parquet"
@@ -182,6 +197,7 @@ def test_what_killed_processes_left_goes_after_a_day(job, tmp_path):
         ({"rows_per_shard": 0}, "Expected rows_per_shard to be at least 1"),
         ({"model": "nowhere"}, "Expected base_path to be a model's folder"),
         ({"source": "nowhere.csv"}, "There is no captions file nowhere.csv"),
+        ({"source": "glyphs"}, "Expected pictures or texts of a file or a folder. Received: glyphs"),
         ({"version": 9}, "Expected version to be among"),
     ],
 )
