@@ -1,7 +1,7 @@
 """Packaging of mmkeras: version, dependencies, extras and the `mmkeras` command; and of its client.
 
 There are two distributions of one package. `mmkeras` is all of it. `mmkeras-client` is those of its files that ask a
-server, search an index and run encoders on a device, under the same import name and without TensorFlow:
+server, embed a corpus, search an index and run encoders on a device, under the same import name and without TensorFlow:
 
     python -m build --outdir dist                                    # mmkeras
     MMKERAS_DISTRIBUTION=mmkeras-client python -m build --outdir dist
@@ -52,9 +52,13 @@ def read_readme():
 CLIENT_MODULES = {
     "mmkeras": {
         *("__init__", "_lazy", "archives", "arguments", "atomic", "cli", "console", "errors", "missing_part_error"),
-        *("command_options", "data_commands", "limits", "printable", "progress", "progress_display", "query"),
-        *("check_commands", "index_commands", "index_options"),
+        *("check_commands", "command_options", "data_commands", "embed_commands", "embed_options", "index_commands"),
+        *("index_options", "limits", "printable", "progress", "progress_display", "query", "unreadable_pictures"),
     },
+    "mmkeras.data": {"__init__", "cache", "missing_pictures", "records", "split_names"},
+    "mmkeras.data.layouts": None,
+    "mmkeras.data.stores": None,
+    "mmkeras.embeddings": None,
     "mmkeras.on_device": None,
     "mmkeras.search": None,
     "mmkeras.serving": None,
@@ -128,11 +132,18 @@ PARQUET_REQUIRES = ["pyarrow>=18,<26"]
 # An approximate search of an index of hundreds of thousands; it needs NumPy alone.
 ANN_REQUIRES = ["faiss-cpu>=1.12,<2"]
 
+# A corpus embedded on an engine. Beam takes no protobuf 7, which sentencepiece 0.2.2 and later were made with: a
+# tokenizer could not be trained.
+BEAM_REQUIRES = ["apache-beam>=2.70,<3", "sentencepiece>=0.2.1,<0.2.2", *PARQUET_REQUIRES]
+
 TEST_REQUIRES = [
     *REST_REQUIRES,
     *ON_DEVICE_REQUIRES,
     *PRETRAINED_REQUIRES,
-    *PARQUET_REQUIRES,
+    *ANN_REQUIRES,
+    *BEAM_REQUIRES,
+    "duckdb>=1.4,<3",  # Parquet files of embeddings are handed over to both
+    "qdrant-client>=1.15,<2",
     "pytest>=8,<10",
     "pytest-xdist>=3.6,<4",
     "ruff>=0.9,<0.18",
@@ -171,6 +182,7 @@ WHOLE = {
         "on-device": ON_DEVICE_REQUIRES,
         "parquet": PARQUET_REQUIRES,
         "ann": ANN_REQUIRES,
+        "beam": BEAM_REQUIRES,
         "tfds": ["tensorflow-datasets>=4.9.9,<5"],  # one of its packages is no wheel; in no lock
         "mediapipe": ["mediapipe>=1.2,<2"],  # that it reads our file is tested where it is installed; in no lock
         "benchmark": ["psutil>=6,<8"],
@@ -186,7 +198,12 @@ CLIENT = {
     "packages": list(CLIENT_MODULES),
     "package_data": {"mmkeras": ["py.typed"]},
     "install_requires": CLIENT_REQUIRES,
-    "extras_require": {"on-device": ON_DEVICE_REQUIRES, "ann": ANN_REQUIRES, "parquet": PARQUET_REQUIRES},
+    "extras_require": {
+        "on-device": ON_DEVICE_REQUIRES,
+        "ann": ANN_REQUIRES,
+        "parquet": PARQUET_REQUIRES,
+        "beam": BEAM_REQUIRES,
+    },
     "cmdclass": {"build_py": BuildClient},
     "options": {"build": {"build_base": "build/client"}},  # the other's files lie in build/lib
 }

@@ -32,6 +32,7 @@ from mmkeras.console import (
     quiet_tensorflow,
 )
 from mmkeras.data_commands import data_check, data_pack
+from mmkeras.embed_commands import embed
 from mmkeras.errors import MmkerasError
 from mmkeras.index_commands import INDEX_COMMANDS
 from mmkeras.missing_part_error import MissingPartError
@@ -52,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # argparse ends the list of settings at the first option: train RECIPE --out RUN epochs=2 leaves epochs=2 over.
     if "settings" in options and all("=" in word and not word.startswith("-") for word in rest):
         options.settings += rest
+    elif "others" in options:
+        options.others = rest
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if "command" not in options:
@@ -308,6 +311,7 @@ COMMANDS = {
     "parity": check_parity,
     "gate": check_gate,
     "serve": _serve,
+    "embed": embed,
     "query": _query,
     **INDEX_COMMANDS,
 }

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from mmkeras import __version__
 from mmkeras.arguments import DEFAULT_PRESET, DEFAULT_RECIPE, HALVES_RECIPE, PAIR_RECIPE
+from mmkeras.embed_options import EXAMPLES as EMBED_EXAMPLES
+from mmkeras.embed_options import add_embed_options
 from mmkeras.index_options import INDEX_EXAMPLES, add_index_commands
 from mmkeras.limits import MAX_ROWS, MAX_TEXT_BYTES
 
@@ -26,6 +28,8 @@ EXAMPLES = """examples:
   mmkeras gate savedmodels/photos --data captions.csv    is the new version no worse than the one before?
   mmkeras tflite runs/glyphs --out device                the encoders for phones and browsers
   mmkeras serve savedmodels/glyphs                       gRPC on 127.0.0.1:8500
+  mmkeras embed savedmodels/photos photos --to embeddings
+                                                         all pictures of a folder, as Parquet files
   mmkeras query "greek small letter omega with tonos"    ask it; or: mmkeras query picture.png
   mmkeras index build embeddings --to index              an index that lives; mmkeras index --help has the rest
 """
@@ -260,6 +264,15 @@ def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | N
     serve.add_argument(
         "--allow-reload-config", action="store_true", help="let clients choose what is served of the folders given here"
     )
+
+    embed = command(
+        "embed",
+        "Embed all pictures, or all texts, of a source, as Parquet files.",
+        epilog=EMBED_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # --region is Beam's, and not short for an option of ours
+    )
+    add_embed_options(embed)
 
     query = command("query", "Ask a served model: a text finds pictures, a picture finds texts.")
     query.add_argument("query", help="a text, or the path of a picture")

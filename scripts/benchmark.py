@@ -11,7 +11,8 @@ which `pip install -e ".[pytorch]"` does), input_pipeline (decode and resize, be
 pictures_from_disk (batches of pictures that are not in memory, beside a bare map of the decoder; and what a training on
 them takes of memory), metrics (recall and ranks, beside the bare matrix product), search (an index of float16 or int8,
 beside one of float32), serving (the embedded server, beside direct calls in the same process; on the newest model below
-savedmodels/, or a tiny one trained for the purpose).
+savedmodels/, or a tiny one trained for the purpose), embedding (`mmkeras embed`, beside direct calls of the same
+SavedModel, and what it takes of memory; a quarter of an hour of its own).
 Success is a table; docs/performance.md says what to expect. Absolute values change from machine to machine and from
 hour to hour, the ratios much less.
 """
@@ -26,7 +27,10 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).resolve().parent.parent
-SECTIONS = ("training", "adversary", "pytorch", "input_pipeline", "pictures_from_disk", "metrics", "search", "serving")
+SECTIONS = (
+    *("training", "adversary", "pytorch", "input_pipeline", "pictures_from_disk", "metrics", "search", "serving"),
+    "embedding",
+)
 
 
 def main():

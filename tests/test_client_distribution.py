@@ -26,17 +26,10 @@ from .test_packaging import LEFT_BEHIND
 
 CLIENT = "mmkeras-client"
 # Imported where they are used, by what says what to install where they are missing.
-TOLD = {"ml_dtypes", "tensorflow"}
+TOLD = {"ml_dtypes", "tensorflow", "tensorflow_datasets", "tensorflow_text"}
 # What only the whole package has, imported by the commands that need it.
-COMMANDS = {
-    f"mmkeras/{name}.py" for name in ("arguments", "check_commands", "cli", "console", "data_commands", "index_commands")
-}
-    "mmkeras/check_commands.py",
-    "mmkeras/cli.py",
-    "mmkeras/arguments.py",
-    "mmkeras/console.py",
-    "mmkeras/data_commands.py",
-}
+NAMES = ("arguments", "check_commands", "cli", "console", "data_commands", "embed_commands", "index_commands")
+COMMANDS = {f"mmkeras/{name}.py" for name in NAMES}
 
 
 def read_setup(repository, monkeypatch, name):

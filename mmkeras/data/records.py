@@ -152,7 +152,7 @@ def _record(layout, position, row: Row, targets):
     return Record(
         position if row.number is None else row.number,
         row.where,
-        _picture_name(where, image) if image else None,
+        picture_name(where, image) if image else None,
         captions,
         split,
         own_id,
@@ -160,8 +160,16 @@ def _record(layout, position, row: Row, targets):
     )
 
 
-def _picture_name(where, name):
-    """A picture's name as the shortest path: `./a.png` and `x/../a.png` are `a.png`."""
+def picture_name(where: str, name: str) -> str:
+    """Return a picture's name as the shortest path: `./a.png` and `x/../a.png` are `a.png`.
+
+    Args:
+        where: file and line, for messages.
+        name: as it stands there.
+
+    Raises:
+        MmkerasError: a URL, which is not fetched.
+    """
     if name.partition("://")[0].lower() in ("http", "https", "ftp", "s3", "gs", "data"):
         raise MmkerasError(
             f"{where}: expected the name of a file. Received: {name[:80]!r}; URLs are not fetched. img2dataset fetches "

@@ -17,23 +17,30 @@ class ArrowColumns:
     Args:
         where: the file, for messages.
         schema: `pyarrow.Schema`.
+        corpus: whether it is read to be embedded, see `Layout`.
 
     Attributes:
         columns: dict from a field to its columns, see `named_columns`.
         unused: the columns that say nothing here.
-        picture: the column of the pictures.
+        others: those among them that are read for a corpus: of strings, numbers, times, or lists of strings.
+        picture: the column of the pictures; `None` where a corpus has texts alone.
         kind: `"names"` of files, `"bytes"`, or `"both"` in a struct, as `datasets` has them.
 
     Raises:
         MmkerasError: there are no columns of pictures and of captions or categories.
     """
 
-    def __init__(self, where: Path, schema: Any) -> None:
+    def __init__(self, where: Path, schema: Any, corpus: bool = False) -> None:
         types = import_pyarrow().types
         with telling(where, "is no readable table"):
             inside = {field.name: [one.name for one in field.type] for field in schema if types.is_struct(field.type)}
-        self.columns, self.unused = checked_columns(str(where), schema.names)
-        (self.picture,) = self.columns["image"]
+        self.columns, self.unused = checked_columns(str(where), schema.names, corpus)
+        self.others = [name for name in self.unused if corpus and _is_plain(schema.field(name).type, types)]
+        self.categories = _categories(schema)
+        self.picture = self.columns.get("image", [None])[0]
+        if self.picture is None:
+            self.kind = "names"
+            return
         kind = schema.field(self.picture).type
         if {"bytes", "path"} <= set(inside.get(self.picture, ())):
             self.kind = "both"
@@ -46,7 +53,6 @@ class ArrowColumns:
                 f"{where}: expected the column {self.picture!r} to hold names of files, encoded pictures, or both as "
                 f"`datasets` keeps them. Received: {kind}"
             )
-        self.categories = _categories(schema)
 
     @property
     def names(self) -> list[str]:
@@ -65,6 +71,18 @@ class ArrowColumns:
 def _plain(kind, types):
     """The type of the values of a column, each of which may be kept once, as `pandas` keeps its categories."""
     return kind.value_type if types.is_dictionary(kind) else kind
+
+
+def _is_plain(kind, types):
+    """Whether a column says something that an embedding's row can say too."""
+    kind = _plain(kind, types)
+    if types.is_list(kind) or types.is_large_list(kind):
+        return types.is_string(kind.value_type) or types.is_large_string(kind.value_type)
+    known = (
+        *(types.is_string, types.is_large_string, types.is_integer, types.is_floating, types.is_boolean),
+        *(types.is_decimal, types.is_temporal),
+    )
+    return any(is_kind(kind) for is_kind in known)
 
 
 def _categories(schema):

@@ -40,7 +40,8 @@ class ArrowLayout(Layout):
             unused |= dict.fromkeys(columns.unused)
             inside = self._holds_pictures(name)
             split = self.split_of(name)
-            wanted = columns.names if inside else [*columns.names, columns.picture]
+            pictures = [] if inside or columns.picture is None else [columns.picture]
+            wanted = [*columns.names, *pictures, *columns.others]
             for row, record in enumerate(table.records(wanted)):
                 fields = columns.fields(record)
                 if inside:
@@ -49,7 +50,8 @@ class ArrowLayout(Layout):
                     fields["image"] = record[columns.picture]["path"]
                 if split:
                     fields.setdefault("split", split)
-                yield Row(f"{name}, row {row}", fields, str(record)[:200])
+                metadata = {column: record[column] for column in columns.others}
+                yield Row(f"{name}, row {row}", fields, str(record)[:200], metadata=metadata)
         self.unused = list(unused)
 
     def store(self, place: Path | None, outside: bool = False) -> PictureStore:
@@ -66,7 +68,7 @@ class ArrowLayout(Layout):
 
     @functools.cached_property
     def _columns(self):
-        return {name: ArrowColumns(table.path, table.schema) for name, table in self.tables.items()}
+        return {name: ArrowColumns(table.path, table.schema, self.corpus) for name, table in self.tables.items()}
 
     def _holds_pictures(self, name):
         """Whether a column holds bytes; with paths beside, the first picture that is there says which of the two."""

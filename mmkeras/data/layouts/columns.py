@@ -59,19 +59,21 @@ def _named(names):
     return found, [name for name in by_name.values() if name not in used]
 
 
-def checked_columns(where: str, names: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
+def checked_columns(where: str, names: Iterable[str], corpus: bool = False) -> tuple[dict[str, list[str]], list[str]]:
     """Return what `named_columns` finds.
 
     Args:
         where: file and line, for messages.
         names: column names as they stand in a file.
+        corpus: whether pictures alone are enough, or captions alone.
 
     Raises:
         MmkerasError: no column of pictures, or none of captions or categories.
     """
     names = list(names)
     columns, unused = named_columns(names)
-    if "image" in columns and {"captions", "label", "labels"} & set(columns):
+    said = {"captions", "label", "labels"} & set(columns)
+    if ("image" in columns or "captions" in columns) if corpus else ("image" in columns and said):
         return columns, unused
     known = {re.sub(r"[\s_-]+", "", name.lower()) for name in names}
     hint = ""

@@ -26,18 +26,19 @@ LAYOUTS: tuple[type[Layout], ...] = (
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet", ".tar", ".token", ".tsv", ".txt")
 
 
-def find_layout(source: Path) -> Layout:
+def find_layout(source: Path, corpus: bool = False) -> Layout:
     """Return the reader of a source.
 
     Args:
         source: path of a file or folder; a pattern of tars; or a name, `tfds:NAME`.
+        corpus: whether it is read to be embedded, see `Layout`.
 
     Raises:
         MmkerasError: there is no such file or folder, or none of the layouts is its.
     """
     for layout in LAYOUTS:
         if layout.recognises(source):
-            return layout(source)
+            return layout(source, corpus)
     if not source.exists() and source.suffix.lower() in SUFFIXES:
         raise MmkerasError(f"There is no captions file {source}")
     if reason := why_not_read(source):

@@ -40,10 +40,11 @@ class ImageFolder(Layout):
         unused: dict[str, None] = {}
         for file in _metadata_files(self.source):
             inside = file.parent.relative_to(self.source).as_posix()
-            layout = METADATA[file.name](file)
+            layout = METADATA[file.name](file, self.corpus)
             for row in layout.rows():
                 rows.append(_moved(row, f"{file.relative_to(self.source)}, {row.where}", inside))
             unused |= dict.fromkeys(layout.unused)
+            self.untyped = self.untyped or layout.untyped
         self.unused = list(unused)
         named = [row for row in rows if row.fields and isinstance(row.fields.get("image"), str)]
         paths = [posixpath.normpath(row.fields["image"]) for row in named if row.fields]

@@ -15,6 +15,7 @@ class JsonContent(abc.ABC):
     Args:
         content: what the file holds, of which `holds` is true.
         where: the file, for messages.
+        corpus: whether it is read to be embedded, see `Layout`.
 
     Attributes:
         title: what people call the layout.
@@ -25,8 +26,8 @@ class JsonContent(abc.ABC):
     title: ClassVar[str]
     expected: ClassVar[str]
 
-    def __init__(self, content: Any, where: str) -> None:
-        self.content, self.where = content, where
+    def __init__(self, content: Any, where: str, corpus: bool = False) -> None:
+        self.content, self.where, self.corpus = content, where, corpus
         self.unused: list[str] = []
 
     @classmethod

@@ -42,7 +42,7 @@ class JsonFile(Layout):
                 f"{self.source}: expected {allowed}. Received: {_brief(value)}; records a line stand in a .jsonl file"
             )
         self.title, self.expected = kind.title, kind.expected
-        content = kind(value, str(self.source))
+        content = kind(value, str(self.source), self.corpus)
         yield from content.rows()
         self.unused = content.unused
 

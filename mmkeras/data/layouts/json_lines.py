@@ -37,11 +37,12 @@ class JsonLines(Layout):
                 record = json.loads(line)
             except (ValueError, RecursionError):
                 record = None
-            fields = None
+            fields, metadata = None, {}
             if isinstance(record, dict):
                 fields = {key: record[key] for key in OWN if key in record}
                 columns, others = named_columns(key for key in record if key not in OWN)
                 fields = fields_of(record, columns) | fields
                 unused |= dict.fromkeys(others)
-            yield Row(f"line {number}", fields, line[:200], number)
+                metadata = {key: record[key] for key in others} if self.corpus else {}
+            yield Row(f"line {number}", fields, line[:200], number, metadata)
         self.unused = list(unused)

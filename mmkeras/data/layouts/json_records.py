@@ -29,17 +29,19 @@ class JsonRecords(JsonContent):
         records = [record for of_key in lists.values() for record in of_key if isinstance(record, dict)]
         keys = list(dict.fromkeys(key for record in records for key in record))
         if records:
-            checked_columns(self.where, keys)
+            checked_columns(self.where, keys, self.corpus)
         number, unused = 0, {}
         for key, of_key in lists.items():
             split = {"split": canonical_split(key)} if len(lists) > 1 else {}
             for position, record in enumerate(of_key):
-                fields = None
+                fields, metadata = None, {}
                 if isinstance(record, dict):
                     columns, others = named_columns(record)
                     fields = split | fields_of(record, columns)
                     unused |= dict.fromkeys(others)
-                yield Row(f"{key}[{position}]" if key else f"record {position}", fields, str(record)[:200], number)
+                    metadata = {name: record[name] for name in others} if self.corpus else {}
+                where = f"{key}[{position}]" if key else f"record {position}"
+                yield Row(where, fields, str(record)[:200], number, metadata)
                 number += 1
         self.unused = list(unused)
 

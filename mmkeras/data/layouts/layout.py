@@ -21,19 +21,23 @@ class Layout(abc.ABC):
 
     Args:
         source: path of the file or folder.
+        corpus: whether it is read to be embedded. Then a picture needs no caption and a caption no picture, and rows
+            carry what stands in other columns, see `Row.metadata`.
 
     Attributes:
         title: what people call the layout, "CSV or TSV".
         expected: a record of it, for messages.
         unused: names of columns or keys of the source that say nothing here; known once the rows were read.
+        untyped: whether numbers stand there as texts do, as in CSV; known once the rows were read.
     """
 
     title: str
     expected: str = '{"image": "name.jpg", "split": "train", "captions": ["..."]}'
 
-    def __init__(self, source: Path) -> None:
-        self.source = source
+    def __init__(self, source: Path, corpus: bool = False) -> None:
+        self.source, self.corpus = source, corpus
         self.unused: list[str] = []
+        self.untyped = False
 
     @classmethod
     @abc.abstractmethod

@@ -51,20 +51,22 @@ class PictureFolder(Layout):
         tops = {path.partition("/")[0] if "/" in path else "" for path in pictures}
         is_split = all(canonical_split(top) in SHARES for top in tops)
         classes = {path: _class(path.split("/")[is_split:-1]) for path in pictures if path not in sidecars}
-        if not sidecars and not any(classes.values()):
+        if not self.corpus and not sidecars and not any(classes.values()):
             raise MmkerasError(
                 f"{self.source} holds {len(pictures)} pictures and no captions. Expected {self.expected}, or give a "
                 "file of captions and this folder as --images"
             )
         for path, split in zip(pictures, splits_of_paths(pictures), strict=True):
             where, received = path, "no text beside it" if sidecars else "a picture in no folder of a class"
-            fields = None
+            fields, metadata = {} if self.corpus else None, {}
             if sidecar := sidecars.get(path):
                 where = sidecar
-                fields, received = self._said_beside(sidecar)
+                fields, received, metadata = self._said_beside(sidecar)
             elif not sidecars and (name := classes[path]):
                 fields = {"captions": [_words(name)], "label": name}
-            yield Row(where, fields and {"image": path, "split": split} | fields, received)
+            if fields is not None:
+                fields = {"image": path, "split": split} | fields
+            yield Row(where, fields, received, metadata=metadata if self.corpus else {})
         for folder, reason in unread.items():
             yield Row(folder, None, f"a folder that cannot be opened: {reason}")
 
@@ -72,18 +74,20 @@ class PictureFolder(Layout):
         return super().store(place or self.source, outside)
 
     def _said_beside(self, sidecar):
-        """The captions of a text file, one a line, or of a JSON object; and what is there instead."""
+        """The captions of a text file, one a line, or of a JSON object; what is there instead; and its other keys."""
         try:
             text = read_text(self.source / sidecar)
             if not sidecar.endswith(".json"):
-                return {"captions": [line.strip() for line in text.splitlines() if line.strip()]}, "an empty text"
+                return {"captions": [line.strip() for line in text.splitlines() if line.strip()]}, "an empty text", {}
             record = json.loads(text)
         except (MmkerasError, ValueError, RecursionError) as error:
-            return None, str(error).removeprefix(str(self.source)).strip("/")
-        columns, _ = named_columns(record if isinstance(record, dict) else ())
+            return None, str(error).removeprefix(str(self.source)).strip("/"), {}
+        columns, others = named_columns(record if isinstance(record, dict) else ())
         columns.pop("image", None)
         columns.pop("split", None)
-        return (fields_of(record, columns) if "captions" in columns else None), text[:200]
+        if not isinstance(record, dict) or not (self.corpus or "captions" in columns):
+            return None, text[:200], {}
+        return fields_of(record, columns), text[:200], {key: record[key] for key in others}
 
 
 def _class(folders):

@@ -17,9 +17,11 @@ class Row:
             `label`, `labels` and `id`; `None` where the record cannot be read at all.
         received: the record as it stands in the file, for messages.
         number: position in the file, which tells records apart; `None` takes the place among all rows, from 1.
+        metadata: what else stands in the record, by the names of its columns; empty unless the layout reads a corpus.
     """
 
     where: str
     fields: Mapping[str, Any] | None
     received: str = ""
     number: int | None = None
+    metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)

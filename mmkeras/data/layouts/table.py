@@ -48,17 +48,20 @@ class Table(Layout):
         above = sum(1 for _ in itertools.takewhile(lambda line: re.fullmatch(r"\s*|sep=.\s*", line), lines))
         names, separator = _cells(next(iter(lines[above:]), ""))
         names = list(_told_apart(names))
-        columns, self.unused = checked_columns(f"{self.source}, line {above + 1}", filter(None, names))
+        columns, self.unused = checked_columns(f"{self.source}, line {above + 1}", filter(None, names), self.corpus)
+        others = self.unused if self.corpus else []
+        self.untyped = True
         for number, cells, received in _records(lines, separator, above + 1):
-            fields = None
+            fields, metadata = None, {}
             if cells is None:
                 received = f"{received} (is a quote left open?)"
             elif len(cells) != len(names):
                 quotes = " (no quotes?)" if len(cells) > len(names) else ""
                 received = f"{len(cells)} cells in place of {len(names)}{quotes}: {received}"
             else:
-                fields = fields_of(dict(zip(names, cells, strict=True)), columns)
-            yield Row(f"line {number}", fields, received, number)
+                record = dict(zip(names, cells, strict=True))
+                fields, metadata = fields_of(record, columns), {name: record[name] for name in others}
+            yield Row(f"line {number}", fields, received, number, metadata)
 
 
 def _cells(line):

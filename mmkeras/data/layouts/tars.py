@@ -47,7 +47,7 @@ class Tars(Layout):
             stem, _, suffix = base.partition(".")
             if stem and not base.startswith("._"):
                 samples.setdefault((folder, stem), {}).setdefault(suffix.lower(), name)
-        if not any(set(parts) & {"txt", "json", "cls", "cls.txt"} for parts in samples.values()):
+        if not self.corpus and not any(set(parts) & {"txt", "json", "cls", "cls.txt"} for parts in samples.values()):
             raise MmkerasError(
                 f"{self.source} holds no captions. Expected {self.expected}. Received: {len(samples)} records without "
                 "any; a file of captions and this as image_folder are read too"
@@ -65,7 +65,9 @@ class Tars(Layout):
             unused |= dict.fromkeys(others)
             known = {"image": image, "split": splits.get(folder)}
             fields = {key: value for key, value in known.items() if value is not None} | fields
-            yield Row(where, fields if image else None, ", ".join(parts.values()))
+            metadata = others if self.corpus else {}
+            is_record = image or (self.corpus and "captions" in fields)
+            yield Row(where, fields if is_record else None, ", ".join(parts.values()), metadata=metadata)
         self.unused = list(unused)
 
     def store(self, place: Path | None, outside: bool = False) -> PictureStore:
@@ -78,13 +80,13 @@ class Tars(Layout):
         return TarStore(_files(self.source))
 
     def _said(self, parts):
-        """What the files beside a picture say, and the keys of a `.json` that say nothing here."""
-        fields, others = {}, []
-        if "json" in parts and "txt" not in parts:
+        """What the files beside a picture say, and a dict of the keys of a `.json` that say nothing here."""
+        fields, others = {}, {}
+        if "json" in parts and (self.corpus or "txt" not in parts):
             record = json.loads(self._tars.find(parts["json"]).read_bytes())
-            columns, others = named_columns(record if isinstance(record, dict) else ())
+            columns, unused = named_columns(record if isinstance(record, dict) else ())
             columns.pop("image", None)  # where it lay elsewhere
-            fields = fields_of(record, columns)
+            fields, others = fields_of(record, columns), {key: record[key] for key in unused}
         if "txt" in parts:
             fields["captions"] = [self._text(parts["txt"])]
         if label := next((parts[suffix] for suffix in ("cls", "cls.txt") if suffix in parts), None):

@@ -37,12 +37,13 @@ class Tfds(Layout):
 
     def rows(self) -> Iterator[Row]:
         features = self._builder.info.features
-        columns, self.unused = checked_columns(str(self.source), features)
+        columns, self.unused = checked_columns(str(self.source), features, self.corpus)
         used = [name for field, names in columns.items() for name in names if field != "image"]
         for split, source in self._sources.items():
             for row, example in enumerate(source):
                 fields = fields_of({name: _plain(example[name], features[name]) for name in used}, columns)
-                image = {"image": f"{split}/{row}", "split": canonical_split(split)}
+                image = {"image": f"{split}/{row}"} if self._picture else {}
+                image["split"] = canonical_split(split)
                 yield Row(f"{split}, row {row}", fields | image, str(fields)[:200])
 
     def store(self, place: Path | None, outside: bool = False) -> PictureStore:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mmkeras._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from .open_places import OpenPlaces as OpenPlaces
     from .opening import open_first as open_first
     from .opening import open_store as open_store
     from .picture_store import PictureStore as PictureStore

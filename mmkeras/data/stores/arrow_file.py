@@ -22,7 +22,7 @@ def import_pyarrow() -> Any:
         import pyarrow
         import pyarrow.parquet
     except ModuleNotFoundError as error:
-        raise MissingPartError("Parquet and Arrow files need pyarrow", "parquet", whole=True) from error
+        raise MissingPartError("Parquet and Arrow files need pyarrow", "parquet") from error
     return pyarrow
 
 

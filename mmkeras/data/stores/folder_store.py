@@ -7,6 +7,7 @@ import os
 import stat
 from pathlib import Path
 
+from mmkeras.data.stores.picture_file import PictureFile
 from mmkeras.data.stores.picture_store import PictureStore
 from mmkeras.data.stores.stored_picture import StoredPicture
 from mmkeras.errors import MmkerasError
@@ -58,32 +59,4 @@ class FolderStore(PictureStore):
         if not there:
             what = "a folder" if os.path.isdir(real) else "no file" if os.path.exists(real) else "missing"
             raise MmkerasError(f"the picture {name} is {what} in {self.place}")
-        return _File(path, (real, status.st_size, status.st_mtime_ns))
-
-
-class _File(StoredPicture):
-    """A file; `path` is where it was looked for, the stamp's where it lies."""
-
-    __slots__ = ("_stamp", "path")
-
-    def __init__(self, path, stamp):
-        self.path = path
-        self._stamp = stamp
-
-    def __str__(self):
-        return self.path
-
-    def read_bytes(self):
-        return self.read_beginning(-1)
-
-    def read_beginning(self, size):
-        try:
-            with open(self.path, "rb") as stream:
-                return stream.read(size)
-        except OSError as error:
-            raise MmkerasError(
-                f"Expected a readable picture file. Received: picture {self.path!r} ({error.strerror})"
-            ) from error
-
-    def stamp(self):
-        return self._stamp
+        return PictureFile(path, (real, status.st_size, status.st_mtime_ns))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from mmkeras.data.stores.archive import Archive
 from mmkeras.data.stores.stored_picture import StoredPicture
@@ -45,3 +46,6 @@ class PartOfFile(StoredPicture):
 
     def stamp(self) -> tuple[str, int, int]:
         return f"{self.archive.path}::{self.name}", self.size, self.archive.time
+
+    def place(self) -> list[Any]:
+        return ["part", self.archive.path, self.name, self.offset, self.size]

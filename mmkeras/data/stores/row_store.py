@@ -56,3 +56,10 @@ class _Row(StoredPicture):
         # The bytes are those of the whole table: a picture's own are not known before it is read.
         path, size, time = self.store._stamps[self.table]
         return f"{path}::{self.row}", size, time
+
+    def place(self):
+        kind = "parquet" if isinstance(self.store.tables[self.table], ParquetFile) else "arrow"
+        return [kind, self.store._stamps[self.table][0], self.store.column[self.table], self.row]
+
+    def own_size(self):
+        return None

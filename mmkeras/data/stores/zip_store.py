@@ -91,3 +91,6 @@ class _Member(StoredPicture):
     def stamp(self):
         archive = self.store.archive
         return f"{archive.path}::{self.info.filename}", self.info.file_size, archive.time
+
+    def place(self):
+        return ["zip", self.store.archive.path, self.info.filename]

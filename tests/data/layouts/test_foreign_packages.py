@@ -2,12 +2,14 @@
 
 import importlib.util
 import io
+import json
 import os
 
 import numpy as np
 import pytest
 
 from mmkeras.data import read
+from mmkeras.data.stores import OpenPlaces
 from mmkeras.errors import MmkerasError
 from tests.picture_files import png
 
@@ -83,6 +85,8 @@ def test_tfds_by_name(prepared):
     assert data.train.texts == [text for shade in grey for text in (f"one {shade // 10}", "two")]
     assert data.train.label.tolist() == [shade // 10 % 2 for shade in grey]
     assert read("tfds:tiny_pictures:1.0.0:val").counts == {"dev": 2}
+    picture = data.pictures["train/1"]
+    assert OpenPlaces().read(json.loads(json.dumps(picture.place()))) == picture.read_bytes()
     with pytest.raises(MmkerasError, match="expected one of the splits train, val. Received: 'nothing'"):
         read("tfds:tiny_pictures:nothing")
     with pytest.raises(MmkerasError, match="`tfds build coco_captions --file_format=array_record` downloads"):
