@@ -80,7 +80,7 @@ def test_arithmetic_of_towers_is_that_of_their_matrix_products(benchmark):
 @pytest.mark.slow
 def test_embedding_is_measured_beside_direct_calls(benchmark):
     pytest.importorskip("pyarrow", reason="needs pyarrow: pip install 'mmkeras[parquet]'")
-    one, two, memory = benchmark("embedding").measure(pictures=256, sizes=(128, 512), rounds=3)
+    one, two, memory = benchmark("embedding").measure(pictures=600, sizes=(128, 512), rounds=3)
     assert "processes: 1" in one["what"] and "processes: 2" in two["what"]
     for row in (one, two):
         assert row["unit"] == "images/s" and row["value"] > 0 and row["ratio"] > 0

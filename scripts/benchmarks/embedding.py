@@ -163,7 +163,7 @@ def _peak(model, tars):
 
 
 def measure(sections=("speed", "memory"), pictures=PICTURES, sizes=(FEW, MANY), rounds=ROUNDS):
-    """Return one row a measurement, as `scripts/benchmark.py` prints them."""
+    """Return one row a measurement, as `scripts/benchmark.py` prints them; of more `pictures` than a tar has."""
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         model = write_model(f"{scratch}/model")
