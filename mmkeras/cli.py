@@ -53,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # argparse ends the list of settings at the first option: train RECIPE --out RUN epochs=2 leaves epochs=2 over.
     if "settings" in options and all("=" in word and not word.startswith("-") for word in rest):
         options.settings += rest
-    elif "others" in options:
-        options.others = rest
+    elif "engine_flags" in options:
+        options.engine_flags = rest
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if "command" not in options:

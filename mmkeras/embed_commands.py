@@ -11,8 +11,10 @@ from mmkeras.progress import duration, showing_progress
 
 def embed(options: argparse.Namespace) -> None:
     """Embed a corpus and write it as Parquet files, one a shard."""
-    if options.others and not options.runner:
-        raise MmkerasError(f"Unrecognized arguments: {' '.join(options.others)}. Flags of Apache Beam go with --runner")
+    if options.engine_flags and not options.runner:
+        raise MmkerasError(
+            f"Unrecognized arguments: {' '.join(options.engine_flags)}. Flags of Apache Beam go with --runner"
+        )
     worker, workers = _worker(options.shard)
     from mmkeras.data.stores.arrow_file import import_pyarrow
     from mmkeras.embeddings import EmbeddingJob
@@ -36,7 +38,7 @@ def embed(options: argparse.Namespace) -> None:
     if options.runner:
         from mmkeras.embeddings.beam_pipeline import pipeline_options
 
-        flags = ["--runner", options.runner, *options.others]
+        flags = ["--runner", options.runner, *options.engine_flags]
         pipeline_options(flags)
     if not options.server:
         quiet_tensorflow()

@@ -22,7 +22,7 @@ def add_embed_options(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: of the command.
     """
-    parser.set_defaults(others=())  # what is not known here is Beam's
+    parser.set_defaults(engine_flags=())  # what is not known here is Beam's
     parser.add_argument(
         "model", metavar="savedmodels/NAME", help="the model's folder, or a version's; with --server its name there"
     )

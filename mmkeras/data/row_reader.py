@@ -31,7 +31,7 @@ class RowReader:
         self.rows = rows
         self.stored = isinstance(rows, StoredPictures)
         self.threads = min(os.cpu_count() or 1, MOST_THREADS) if self.stored else 2
-        self.ahead = int(os.environ.get("AH", 2)) if self.stored else 0
+        self.ahead = 2 if self.stored else 0
         self._readers = ThreadPoolExecutor(READERS) if self.stored else None
 
     def fetch(self, rows: Tensor) -> Tensor:
