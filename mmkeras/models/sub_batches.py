@@ -11,6 +11,8 @@ from keras import ops
 
 from mmkeras.encoders.encoder import vectors_of
 from mmkeras.errors import MmkerasError
+from mmkeras.layers.replicas import replica_count
+from mmkeras.models.replicated_step import in_turn
 from mmkeras.tensors import Array, Tensor, Tensors
 
 # From the embeddings of a batch, one tensor a tower, to what is measured and the loss that the gradients are taken of.
@@ -59,7 +61,7 @@ def gradients_by_parts(
 
     Args:
         towers: list of `Tower`.
-        size: rows of a part, 1 or more; the last one may be smaller.
+        size: rows of a part, 1 or more, on each device; the last one may be smaller.
         loss_of: function from the embeddings, one argument a tower, to what is measured and to the scaled loss.
         variables: what the gradients are wanted of.
 
@@ -67,12 +69,18 @@ def gradients_by_parts(
         What `loss_of` measured, and a list of gradients like `variables`, `None` where the loss does not reach one.
 
     Raises:
-        MmkerasError: an encoder with a loss of its own on its activations.
+        MmkerasError: an encoder with a loss of its own on its activations; several devices that do not know beforehand
+            how many rows they get.
 
     Reference:
         Gao et al. 2021 (GradCache, arXiv 2101.06983), section 3.2.
     """
     towers = [tower._replace(rows=tf.convert_to_tensor(tower.rows)) for tower in towers]
+    if replica_count() > 1 and towers[0].rows.shape[0] is None:
+        raise MmkerasError(
+            "Expected batches of a size that is known beforehand, where several devices compute them by parts. "
+            "Received: one that is not. With tf.data: dataset.batch(size, drop_remainder=True)"
+        )
     parted = [_parted(tower.encoder) for tower in towers]
     trunks, heads = [trunk for trunk, _ in parted], [head for _, head in parted]
     moving = [variable for trunk in trunks for variable in trunk.non_trainable_variables if _is_state(variable)]
@@ -101,9 +109,9 @@ def _by_parts(models, towers, size):
 
     def add(part, *arrays):
         made = _part_of(models, towers, part, size)
-        return part + 1, *(array.write(part, each) for array, each in zip(arrays, made, strict=True))
+        return [array.write(part, each) for array, each in zip(arrays, made, strict=True)]
 
-    _, *arrays = tf.while_loop(lambda part, *_: part < count, add, (0, *arrays), parallel_iterations=1)
+    arrays = in_turn(count, add, *arrays)
     return [tf.ensure_shape(array.concat(), [None, *shape]) for array, (_, shape) in zip(arrays, specs, strict=True)]
 
 
@@ -115,13 +123,15 @@ def _summed_gradients(models, towers, size, slopes, variables):
     def add(part, *sums):
         with tf.GradientTape() as tape:
             made = _part_of(models, towers, part, size)
-        theirs = [slope[part * size : (part + 1) * size] for slope in slopes]
-        gradients = tape.gradient(made, variables, theirs, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return part + 1, *(total + tf.convert_to_tensor(each) for total, each in zip(sums, gradients, strict=True))
+            theirs = [slope[part * size : (part + 1) * size] for slope in slopes]
+            # One number to differentiate: of several, the order in which a device meets the others is not theirs.
+            products = [ops.sum(ops.cast(each * slope, "float32")) for each, slope in zip(made, theirs, strict=True)]
+            along = tf.add_n(products)
+        gradients = tape.gradient(along, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return [total + tf.convert_to_tensor(each) for total, each in zip(sums, gradients, strict=True)]
 
     zeros = [tf.zeros_like(variable.value) for variable in variables]
-    _, *sums = tf.while_loop(lambda part, *_: part < count, add, (0, *zeros), parallel_iterations=1)
-    return sums
+    return in_turn(count, add, *zeros)
 
 
 def _part_of(models, towers, part, size):
