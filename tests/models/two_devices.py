@@ -1,7 +1,8 @@
 """A program: each system trains a few steps on one device and on two, and says what it measured and has become.
 
 Devices of a process are set before TensorFlow starts, so the tests run it beside them. Arguments are names of `CASES`;
-it prints a line of JSON for each: `logs` and `weights` by their paths, of one device and of two.
+it prints a line of JSON for each: `logs` and `weights` by their paths, of one device and of two; or with `refusals`
+what several devices are told.
 """
 
 import json
@@ -11,6 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mmkeras.encoders.hub_module import HubModule
+from mmkeras.errors import MmkerasError
 from mmkeras.models import CMGAN, AdversarialBackprop, DualEncoder, FusedAdam, ModalityInvariant
 from mmkeras.models.adapters import add_adapters
 from mmkeras.models.recomputation import recompute_blocks
@@ -141,10 +144,28 @@ def trained(name, strategy):
     return {"logs": logs, "weights": weights}
 
 
+def refusals(strategy):
+    """What is told of XLA, of accumulated gradients and of a hub module."""
+    tries = [
+        lambda: small(DualEncoder).compile(jit_compile=True),
+        lambda: small(DualEncoder).compile(keras.optimizers.SGD(gradient_accumulation_steps=2)),
+        lambda: HubModule("module"),
+    ]
+    for attempt in tries:
+        try:
+            with strategy.scope():
+                attempt()
+        except MmkerasError as error:
+            yield str(error)
+
+
 def main(names):
     halves = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
     pair = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])  # one for the process: two would mix their messages up
+    if names == ["refusals"]:
+        print("\n".join(refusals(pair)))
+        return
     for name in names:
         one, two = trained(name, tf.distribute.get_strategy()), trained(name, pair)
         print(json.dumps({"name": name, "one": one, "two": two}), flush=True)

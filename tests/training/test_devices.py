@@ -1,10 +1,12 @@
 """Several devices of one machine: two logical CPUs, in a process of their own."""
 
+import dataclasses
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mmkeras.errors import MmkerasError
@@ -15,7 +17,7 @@ from mmkeras.training.log import read_log
 from mmkeras.training.one_machine import check_one_machine
 from mmkeras.training.trainer import train
 
-from .interrupted_runs import RANDOM, assert_equal_runs, saved_step
+from .interrupted_runs import RANDOM, arrays, assert_equal_runs, saved_step
 
 
 def train_on(count, *folders, repository):
@@ -46,10 +48,86 @@ def test_a_run_on_two_devices_resumes_exactly_and_measures_what_one_does(
     assert_equal_runs(cut, whole)
     assert [run.info["devices"]["count"] for run in (whole, one, two)] == [2, 1, 2]
     for row, other in zip(*(read_log(run.file("log.csv")) for run in (one, two)), strict=True):
-        assert row == pytest.approx(other, rel=1e-4, abs=1e-6)
+        # What a bias before a batch normalisation has as its gradient is rounding, by which Adam moves it at its rate:
+        # the training's own loss does not see that, moving averages follow it.
+        assert row["loss"] == pytest.approx(other["loss"], rel=1e-4)
+        assert row == pytest.approx(other, rel=2e-3)
     model = two.load_model()  # on one device
     assert model.encode_text(["GREEK SMALL LETTER OMEGA"]).shape[0] == 1
     assert saved_step(two.folder) == saved_step(one.folder)
+
+
+def staged(run, stages, **settings):
+    """The same run with stages; each is a dict."""
+    recipe = dataclasses.asdict(run.recipe) | settings
+    recipe |= {"stages": stages, "epochs": sum(stage["epochs"] for stage in stages)}
+    run.update(settings=dataclasses.asdict(Recipe.from_settings(recipe)))
+    return Run(run.folder)
+
+
+def presets(small_preset, folder):
+    """Files of a small preset of each system but `DualEncoder`, with every random part on."""
+    small = json.loads(Path(small_preset).read_text())
+    block = {"depth": 1, "heads": 2, "embedding_dim": 8, "initializer_range": None, "dropout": 0.1, "batch_norm": True}
+    adversary = {"classifier_hidden": [8], "classifier_dropout": 0.2, "classifier_steps": 2, "objective": "fooling"}
+    systems = {
+        "ModalityInvariant": {"arguments": {"adversary": adversary}},
+        "AdversarialBackprop": {"arguments": {"adversary": adversary}},
+        "CMGAN": {"arguments": {"autoencoder": {"units": 16, "dropout": 0.5}, "discriminators": {"hidden": 8}}},
+        "SoftMask": {
+            "arguments": {
+                "fusion": {"depth": 2, "heads": 2, "attention_block": 0, "initializer_range": None},
+                "teacher": {"queue_size": 96, "alpha_ramp_steps": 24, "momentum": 0.9},
+            },
+            "image_encoder": {"kind": "vit", "patch": 16, "token_width": 8, **block},
+            "text_encoder": {"kind": "bert", "width": 8, **block},
+        },
+    }
+    files = {system: folder / f"{system}.json" for system in systems}
+    for system, own in systems.items():
+        files[system].write_text(json.dumps({**small, "model": system, **own}))
+    return files
+
+
+@pytest.mark.slow
+def test_every_system_resumes_exactly_on_two_devices(create_run, small_preset, tmp_path, repository):
+    """Cut within the last stage: of the game that of the game, of adapters that of the network, read from pixels."""
+    files, pairs = presets(small_preset, tmp_path), {}
+    encoders = ["image_encoder", "text_encoder"]
+    stages = {
+        "CMGAN": [
+            {"name": "features", "epochs": 1, "trains": encoders},
+            {"name": "game", "epochs": 1, "trains": ["autoencoder", "discriminators"]},
+        ],
+        "tuned": [
+            {"name": "heads", "epochs": 1, "trains": encoders},
+            {"name": "network", "epochs": 1, "trains": [*encoders, "image_backbone"]},
+        ],
+    }
+    own = {
+        "CMGAN": ["targets=category", "batch_size=8"],
+        "AdversarialBackprop": ["targets=category", "batch_size=8", "patience=1"],
+        "SoftMask": ["recompute=true", "augment_distortion=colour"],
+        "tuned": ["precision=mixed_float16", "augment_shift=0"],
+    }
+    for system in (*files, "tuned"):
+        given = [*RANDOM, "epochs=2", "devices=2", *own.get(system, ())]
+        given += [f"preset={files[system]}"] if system in files else []
+        pair = [create_run(f"{system}-{name}", *given) for name in ("whole", "cut")]
+        if system in stages:
+            lora = {"lora_rank": 2, "recompute": True} if system == "tuned" else {}
+            pair = [staged(run, stages[system], **lora) for run in pair]
+        pairs[system] = pair
+    steps = {"CMGAN": 6, "AdversarialBackprop": 6}
+    folders = []
+    for system, (whole, cut) in pairs.items():
+        folders += [whole.folder, f"{cut.folder}:{steps.get(system, 19)}", cut.folder]
+    assert train_on(2, *folders, repository=repository) == ["trained", "cut off", "trained"] * len(pairs)
+    for system, (whole, cut) in pairs.items():
+        one, other = (arrays(run.file("checkpoint.npz")) for run in (whole, cut))
+        assert set(one) == set(other)
+        assert [key for key in one if not np.array_equal(one[key], other[key], equal_nan=True)] == [], system
+        assert whole.file("log.csv").read_text() == cut.file("log.csv").read_text(), system
 
 
 def test_without_gpus_all_is_the_one_cpu_that_there_is(create_run, capsys):
