@@ -96,12 +96,12 @@ class DualEncoder(ImageTextModel):
 
     def compute_losses(self, batch: Arrays, outputs: Tensors, training: bool = True) -> Tensors:
         # Of all devices: each pair is contrasted with the whole batch.
-        ids = map(gathered_from_replicas, self.ids_of(batch))
-        embeddings = map(gathered_from_replicas, (outputs["image_embedding"], outputs["text_embedding"]))
+        image_id, text_id = map(gathered_from_replicas, self.ids_of(batch))
+        image, text = map(gathered_from_replicas, (outputs["image_embedding"], outputs["text_embedding"]))
         if self.logit_bias is None:
-            losses = info_nce(*embeddings, self.temperature.value, *ids)
+            losses = info_nce(image, text, self.temperature.value, image_id, text_id)
         else:
-            losses = sigmoid_contrast(*embeddings, self.temperature.value, self.logit_bias.value, *ids)
+            losses = sigmoid_contrast(image, text, self.temperature.value, self.logit_bias.value, image_id, text_id)
         return {"loss": ops.mean(losses) + sum(self.losses)}  # with regularisation that an encoder brings along
 
     def train_step(self, data: Any) -> dict[str, Any]:

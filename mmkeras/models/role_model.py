@@ -249,6 +249,31 @@ class RoleModel(ConfigFromSignature, keras.Model):
         networks = [BACKBONES] if any(id(one) in whole for one in moved.get(BACKBONES, ())) else []
         return {name: self.optimizers[name] for name in (role, *networks)}
 
+    def train_on_batch(self, *arguments: Any, **keywords: Any) -> Any:
+        """Take one step, see `keras.Model.train_on_batch`.
+
+        Raises:
+            MmkerasError: of several devices, among which Keras divides no single batch.
+        """
+        self._check_alone("train_on_batch", "fit")
+        return super().train_on_batch(*arguments, **keywords)
+
+    def test_on_batch(self, *arguments: Any, **keywords: Any) -> Any:
+        """Measure one batch, see `keras.Model.test_on_batch`.
+
+        Raises:
+            MmkerasError: see `train_on_batch`.
+        """
+        self._check_alone("test_on_batch", "evaluate")
+        return super().test_on_batch(*arguments, **keywords)
+
+    def _check_alone(self, method, other):
+        if (devices := self.distribute_strategy.num_replicas_in_sync) > 1:
+            raise MmkerasError(
+                f"Expected {other} where several devices train: {method} would give each the whole batch. "
+                f"Received: {method} on {devices}"
+            )
+
     def train_step(self, data: Any) -> dict[str, Any]:
         """Take the step of a model with one role; a model with several has its own."""
         batch, (role, *_) = batch_of(data), self.roles

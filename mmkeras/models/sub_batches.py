@@ -11,7 +11,6 @@ from keras import ops
 
 from mmkeras.encoders.encoder import vectors_of
 from mmkeras.errors import MmkerasError
-from mmkeras.layers.replicas import replica_count
 from mmkeras.models.replicated_step import in_turn
 from mmkeras.tensors import Array, Tensor, Tensors
 
@@ -69,18 +68,12 @@ def gradients_by_parts(
         What `loss_of` measured, and a list of gradients like `variables`, `None` where the loss does not reach one.
 
     Raises:
-        MmkerasError: an encoder with a loss of its own on its activations; several devices that do not know beforehand
-            how many rows they get.
+        MmkerasError: an encoder with a loss of its own on its activations.
 
     Reference:
         Gao et al. 2021 (GradCache, arXiv 2101.06983), section 3.2.
     """
     towers = [tower._replace(rows=tf.convert_to_tensor(tower.rows)) for tower in towers]
-    if replica_count() > 1 and towers[0].rows.shape[0] is None:
-        raise MmkerasError(
-            "Expected batches of a size that is known beforehand, where several devices compute them by parts. "
-            "Received: one that is not. With tf.data: dataset.batch(size, drop_remainder=True)"
-        )
     parted = [_parted(tower.encoder) for tower in towers]
     trunks, heads = [trunk for trunk, _ in parted], [head for _, head in parted]
     moving = [variable for trunk in trunks for variable in trunk.non_trainable_variables if _is_state(variable)]

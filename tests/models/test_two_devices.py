@@ -49,10 +49,12 @@ def test_what_several_devices_do_not_do_is_refused(repository):
         [sys.executable, "-m", "tests.models.two_devices", "refusals"], cwd=repository, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    jit, accumulation, hub = done.stdout.splitlines()
+    jit, accumulation, hub, rows, single = done.stdout.splitlines()
     assert "Expected jit_compile=False where several devices train" in jit
     assert "Expected no gradient_accumulation_steps where several devices train" in accumulation
     assert "Expected another network than a hub module where several devices train" in hub
+    assert "Expected batches of as many rows on each of 2 devices, of a size that is known beforehand" in rows
+    assert "Expected fit where several devices train: train_on_batch would give each the whole batch" in single
 
 
 def test_devices_of_several_machines_are_refused(text_preprocessor):

@@ -145,11 +145,13 @@ def trained(name, strategy):
 
 
 def refusals(strategy):
-    """What is told of XLA, of accumulated gradients and of a hub module."""
+    """What is told of XLA, accumulated gradients, a hub module, batches of any size and a single one."""
     tries = [
         lambda: small(DualEncoder).compile(jit_compile=True),
         lambda: small(DualEncoder).compile(keras.optimizers.SGD(gradient_accumulation_steps=2)),
         lambda: HubModule("module"),
+        lambda: dual_encoder().fit(tf.data.Dataset.from_tensor_slices(batch()).batch(8), verbose=0),
+        lambda: dual_encoder().train_on_batch(batch()),
     ]
     for attempt in tries:
         try:
