@@ -10,9 +10,7 @@ import pytest
 import tensorflow as tf
 
 from mmkeras.errors import MmkerasError
-from mmkeras.models import DualEncoder
 
-from .conftest import PRESET
 from .two_devices import CASES
 
 QUICK = ("contrast",)
@@ -49,20 +47,14 @@ def test_what_several_devices_do_not_do_is_refused(repository):
         [sys.executable, "-m", "tests.models.two_devices", "refusals"], cwd=repository, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    jit, accumulation, hub, rows, single = done.stdout.splitlines()
+    jit, accumulation, hub, rows, single, machines = done.stdout.splitlines()
     assert "Expected jit_compile=False where several devices train" in jit
     assert "Expected no gradient_accumulation_steps where several devices train" in accumulation
     assert "Expected another network than a hub module where several devices train" in hub
     assert "Expected batches of as many rows on each of 2 devices, of a size that is known beforehand" in rows
     assert "Expected fit where several devices train: train_on_batch would give each the whole batch" in single
-
-
-def test_devices_of_several_machines_are_refused(text_preprocessor):
-    strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    with strategy.scope():
-        model = DualEncoder.from_preset(PRESET, text_preprocessor=text_preprocessor)
-    with pytest.raises(MmkerasError, match=r"Expected a tf.distribute.MirroredStrategy. Received: .*keras#20329"):
-        model.compile()
+    assert "Expected a tf.distribute.MirroredStrategy. Received: CollectiveAllReduce" in machines
+    assert "keras#20329" in machines
 
 
 def test_a_model_from_outside_the_scope_is_refused(model):

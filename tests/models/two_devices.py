@@ -145,17 +145,19 @@ def trained(name, strategy):
 
 
 def refusals(strategy):
-    """What is told of XLA, accumulated gradients, a hub module, batches of any size and a single one."""
+    """What is told of XLA, accumulated gradients, a hub module, batches of any size, a single one, and of
+    a strategy for several machines."""
     tries = [
         lambda: small(DualEncoder).compile(jit_compile=True),
         lambda: small(DualEncoder).compile(keras.optimizers.SGD(gradient_accumulation_steps=2)),
         lambda: HubModule("module"),
         lambda: dual_encoder().fit(tf.data.Dataset.from_tensor_slices(batch()).batch(8), verbose=0),
         lambda: dual_encoder().train_on_batch(batch()),
+        dual_encoder,
     ]
     for attempt in tries:
         try:
-            with strategy.scope():
+            with (tf.distribute.MultiWorkerMirroredStrategy() if attempt is dual_encoder else strategy).scope():
                 attempt()
         except MmkerasError as error:
             yield str(error)
