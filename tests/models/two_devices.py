@@ -145,8 +145,7 @@ def trained(name, strategy):
 
 
 def refusals(strategy):
-    """What is told of XLA, accumulated gradients, a hub module, batches of any size, a single one, and of
-    a strategy for several machines."""
+    """What is told of what several devices do not do, and of a strategy for several machines: a line each."""
     tries = [
         lambda: small(DualEncoder).compile(jit_compile=True),
         lambda: small(DualEncoder).compile(keras.optimizers.SGD(gradient_accumulation_steps=2)),
