@@ -73,7 +73,13 @@ def presets(small_preset, folder):
     systems = {
         "ModalityInvariant": {"arguments": {"adversary": adversary}},
         "AdversarialBackprop": {"arguments": {"adversary": adversary}},
-        "CMGAN": {"arguments": {"autoencoder": {"units": 16, "dropout": 0.5}, "discriminators": {"hidden": 8}}},
+        "CMGAN": {
+            "arguments": {
+                "autoencoder": {"units": 16, "dropout": 0.5},
+                "discriminators": {"hidden": 8},
+                "generator_steps": 2,
+            }
+        },
         "SoftMask": {
             "arguments": {
                 "fusion": {"depth": 2, "heads": 2, "attention_block": 0, "initializer_range": None},
