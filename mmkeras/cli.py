@@ -105,8 +105,10 @@ def _train(options):
             options.what, options.recipe, options.images, settings, options.pretrained
         )
         check_names(recipe)
+    from mmkeras.training.one_machine import check_one_machine
     from mmkeras.training.run import Run
 
+    check_one_machine()
     if options.resume:
         run = Run(options.resume)
         if run.finished:

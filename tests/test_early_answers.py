@@ -56,6 +56,7 @@ def test_help_and_mistakes_in_arguments_load_no_library(arguments, tmp_path):
         (["train", "glyphs_tinny"], "Did you mean glyphs_tiny?"),
         (["train", "glyphs_tiny", "epoch=2"], "Did you mean epochs?"),
         (["train", "glyphs_tiny", "epochs=two"], "Expected epochs to be of type int"),
+        (["train", "glyphs_tiny", "devices=two"], "Expected devices to be one, all or a number of 1 or more"),
         (["train", "glyphs_tiny", "preset=dual"], "Expected a preset"),
         (["train", "glyphs_tiny", "data=nowhere.jsonl"], "There is no captions file nowhere.jsonl"),
         (["train", "glyphs_tiny", "initial_weights=nothere"], "nothere is no run folder"),
@@ -106,6 +107,14 @@ def test_a_mistake_is_told_before_tensorflow_is_loaded(place, arguments, told):
     assert answered["code"] == 2
     assert not {"tensorflow", "keras"} & set(answered["loaded"])
     assert answered["seconds"] < SECONDS
+
+
+def test_a_cluster_of_several_machines_is_refused_before_tensorflow_is_loaded(place, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["one:1", "two:1"]}}')
+    answered = answer("train", "glyphs_tiny", cwd=place)
+    assert answered["code"] == 2
+    assert "Expected one machine" in answered["said"]
+    assert not {"tensorflow", "keras"} & set(answered["loaded"])
 
 
 def test_a_run_that_has_finished_is_not_trained_again_nor_is_tensorflow_loaded(place):

@@ -42,6 +42,11 @@ class HubModule:
         import tensorflow_text  # noqa: F401  registers the operations that many sentence encoders hold
 
         tensorflow_hub = _tensorflow_hub()
+        if (devices := tf.distribute.get_strategy().num_replicas_in_sync) > 1:
+            raise MmkerasError(
+                "Expected another network than a hub module where several devices train, on which TensorFlow does not "
+                f"run its functions: one of keras.applications or a published model. Received: {handle!r} on {devices}"
+            )
         self.handle = handle
         self.folder = Path(folder) if folder else _resolve(handle)
         self._created = []

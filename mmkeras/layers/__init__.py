@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from .discriminator import Discriminator as Discriminator
     from .end_token_pooling import EndTokenPooling as EndTokenPooling
     from .feature_queue import FeatureQueue as FeatureQueue
-    from .feature_queue import gathered_from_replicas as gathered_from_replicas
     from .fused.fused_batch_normalization import FusedBatchNormalization as FusedBatchNormalization
     from .fused.fused_dropout import FusedDropout as FusedDropout
     from .fused.fused_layer_normalization import FusedLayerNormalization as FusedLayerNormalization
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from .patch_embedding import PatchEmbedding as PatchEmbedding
     from .prepend_token import PrependToken as PrependToken
     from .projection_block import ProjectionBlock as ProjectionBlock
+    from .replicas import gathered_from_replicas as gathered_from_replicas
+    from .replicas import replica_count as replica_count
     from .soft_masking import SoftMasking as SoftMasking
     from .soft_masking import masked_image_tokens as masked_image_tokens
     from .soft_masking import normalized_attention as normalized_attention

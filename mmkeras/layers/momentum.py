@@ -7,6 +7,7 @@ from typing import TypeVar
 import keras
 import tensorflow as tf
 
+from mmkeras.layers.replicas import replica_count
 from mmkeras.tensors import TensorLike
 
 LayerOrModel = TypeVar("LayerOrModel", bound=keras.layers.Layer)
@@ -77,8 +78,7 @@ def momentum_update(model: keras.layers.Layer, teacher: keras.layers.Layer, mome
                 f"Expected a call outside of a layer's. Received: {online.path} read as {online.value.dtype.name}"
             )
     pairs = [(online.value, slow.value) for online, slow in zip(model.weights, teacher.weights, strict=True)]
-    replicas = tf.distribute.get_replica_context()
-    if replicas is None or replicas.num_replicas_in_sync == 1:
+    if replica_count() == 1:
         for online, slow in pairs:
             _move(slow, online, momentum)
         return
@@ -87,7 +87,7 @@ def momentum_update(model: keras.layers.Layer, teacher: keras.layers.Layer, mome
         for online, slow in pairs:
             strategy.extended.update(slow, _move, args=(online, momentum))
 
-    replicas.merge_call(on_every_replica)
+    tf.distribute.get_replica_context().merge_call(on_every_replica)
 
 
 def _move(slow, online, momentum):

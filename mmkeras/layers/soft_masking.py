@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from mmkeras._config import ConfigFromSignature
+from mmkeras.layers.replicas import gathered_from_replicas, own_rows, total_rows
 from mmkeras.tensors import Array, Shape, Tensor, TensorLike
 
 MaskMode: TypeAlias = Literal["soft", "hard", "random", "none"]
@@ -141,8 +142,9 @@ class SoftMasking(ConfigFromSignature, keras.layers.Layer):
     def _drawn(self, words):
         """The place of a word in each row, uniform over `words`, int32 (B,)."""
         words = ops.cast(words, "bool")
-        logits = ops.where(words, 0.0, OUT)
+        logits = gathered_from_replicas(ops.where(words, 0.0, OUT))  # as one device draws
         word = keras.random.categorical(logits, 1, dtype="int32", seed=self.seed_generator)
+        word = own_rows(word, ops.shape(words)[0])
         return ops.where(ops.any(words, axis=1), ops.squeeze(word, axis=1), NO_WORD)
 
     def mask_of(self, attention: TensorLike, word: TensorLike, seed: int | None = None) -> Tensor:
@@ -164,7 +166,9 @@ class SoftMasking(ConfigFromSignature, keras.layers.Layer):
             mask = ops.cast(mask >= self.threshold, "float32")
         elif self.mask_mode == "random":
             seed = self.seed_generator if seed is None else seed
-            order = ops.argsort(keras.random.uniform(ops.shape(mask), seed=seed), axis=1)
+            rows, patches = ops.shape(mask)
+            draw = keras.random.uniform((total_rows(rows), patches), seed=seed)
+            order = ops.argsort(own_rows(draw, rows), axis=1)
             mask = ops.take_along_axis(mask, order, axis=1)
         elif self.mask_mode == "none":
             mask = ops.zeros_like(mask)

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from mmkeras._config import ConfigFromSignature
+from mmkeras.layers.replicas import own_rows, total_rows
 from mmkeras.tensors import Shape, Tensor, TensorLike
 
 IGNORED = -1  # the target of a position at which nothing is hidden
@@ -101,10 +102,12 @@ class TokenMasking(ConfigFromSignature, keras.layers.Layer):
 
     def call(self, token_ids: TensorLike) -> tuple[Tensor, Tensor]:
         token_ids = ops.cast(token_ids, "int32")
-        shape = ops.shape(token_ids)
-        draw = keras.random.uniform((2, *shape), dtype="float32", seed=self.seed_generator)
+        rows, length = ops.shape(token_ids)
+        shape = total_rows(rows), length
+        draw = own_rows(keras.random.uniform((2, *shape), dtype="float32", seed=self.seed_generator), rows, axis=1)
         chosen = ops.logical_and(self.is_word(token_ids), draw[0] < self.rate)
         which = keras.random.randint(shape, 0, len(self._ordinary), dtype="int32", seed=self.seed_generator)
+        which = own_rows(which, rows)
         other = ops.take(ops.convert_to_tensor(self._ordinary), which, axis=0)
         hidden = ops.where(draw[1] < self.mask_share + self.random_share, other, token_ids)
         hidden = ops.where(draw[1] < self.mask_share, self.mask_id, hidden)

@@ -30,7 +30,7 @@ def category_crossentropy(label: Array, logits: TensorLike) -> Tensor:
     """
     logits = ops.cast(logits, "float32")
     if len(label.shape) == 1:
-        return ops.sparse_categorical_crossentropy(label, logits, from_logits=True)
+        return ops.sparse_categorical_crossentropy(ops.cast(label, "int32"), logits, from_logits=True)
     return ops.sum(ops.binary_crossentropy(ops.cast(label, "float32"), logits, from_logits=True), axis=-1)
 
 
@@ -57,4 +57,4 @@ class CategoryCrossentropy(keras.losses.Loss):
 
     def call(self, y_true: TensorLike, y_pred: TensorLike) -> Tensor:
         # Keras makes float32 of labels; class numbers are exact in it.
-        return category_crossentropy(ops.cast(y_true, "int32"), y_pred)
+        return category_crossentropy(y_true, y_pred)

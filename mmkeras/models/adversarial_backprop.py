@@ -12,7 +12,8 @@ from keras import ops
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.category_head import CategoryHead
-from mmkeras.losses.category import CategoryCrossentropy
+from mmkeras.layers.replicas import gathered_from_replicas
+from mmkeras.losses.category import category_crossentropy
 from mmkeras.models.batch_checks import batch_of
 from mmkeras.models.checks import not_negative
 from mmkeras.models.image_text_model import ImageTextModel
@@ -97,7 +98,6 @@ class AdversarialBackprop(ImageTextModel):
             len(label_names), category_scale, initial_bias, name="category_head", dtype="float32"
         )
         self.category_head.build((None, self.embedding_dim))
-        self.category_loss = CategoryCrossentropy()
         self.trackers = {name: keras.metrics.Mean(name) for name in ("category_loss", *ModalityAdversary.tracked)}
         self.built = True
 
@@ -113,10 +113,11 @@ class AdversarialBackprop(ImageTextModel):
         return self.category_head(ops.concatenate([image_embedding, text_embedding]))
 
     def compute_losses(self, batch: Arrays, outputs: Tensors, training: bool = True) -> Tensors:
-        image, text = outputs["image_embedding"], outputs["text_embedding"]
-        label = ops.concatenate([batch["image_label"], batch["text_label"]])
+        rows = outputs["image_embedding"], outputs["text_embedding"], batch["image_label"], batch["text_label"]
+        image, text, *labels = map(gathered_from_replicas, rows)  # of all devices
+        label = ops.concatenate(labels)
         # Twice the mean over 2B rows: a mean over the images and one over the texts.
-        category_loss = 2 * self.category_loss(label, self.category_logits(image, text))
+        category_loss = 2 * ops.mean(category_crossentropy(label, self.category_logits(image, text)))
         task_loss = self.category_weight * category_loss
         return {
             "category_loss": category_loss,

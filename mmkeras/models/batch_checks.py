@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.errors import MmkerasError
+from mmkeras.layers.replicas import replica_count
 from mmkeras.tensors import Arrays
 
 BATCH = (
@@ -24,7 +25,8 @@ def batch_of(data: Any) -> Arrays:
         data: a batch, or a tuple of it and of what stands beside it.
 
     Raises:
-        MmkerasError: no dict; targets or weights beside the batch, which no loss of ours would look at.
+        MmkerasError: no dict; targets or weights beside the batch, which no loss of ours would look at; of several
+            devices rows that are not as many on each.
     """
     batch, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
     if not isinstance(batch, dict):
@@ -39,7 +41,19 @@ def batch_of(data: Any) -> Arrays:
             "Expected no sample_weight or class_weight: each pair is compared with all others of its batch, so that no "
             "loss belongs to it alone. Show pairs more often instead"
         )
+    if replica_count() > 1:
+        _check_shares(batch)
     return batch
+
+
+def _check_shares(batch):
+    for name, rows in batch.items():
+        if rows.shape[0] is None:  # so TensorFlow deals out what it cannot divide beforehand
+            raise MmkerasError(
+                f"Expected batches of as many rows on each of {replica_count()} devices, of a size that is known "
+                f"beforehand and a multiple of {replica_count()}. Received: {name} of another. With tf.data: "
+                "dataset.batch(size, drop_remainder=True)"
+            )
 
 
 def check_batch(batch: Any, image_encoder: Encoder) -> None:

@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from mmkeras.errors import MmkerasError
+from mmkeras.layers.replicas import replica_count
 from mmkeras.tensors import Arrays, Tensor, TensorLike
 
 FEWEST_ROWS = "Expected batches of 2 or more pairs: each row is compared with the others. Received: a batch of one"
@@ -31,9 +32,10 @@ def batch_ids(batch: Arrays, text: TensorLike) -> tuple[Tensor, Tensor]:
     Raises:
         MmkerasError: a batch of one. (In a graph that learns its rows only when it runs, an `InvalidArgumentError`.)
     """
-    if text.shape[0] == 1:
+    alone = replica_count() == 1  # a row of each device is a batch too
+    if alone and text.shape[0] == 1:
         raise MmkerasError(FEWEST_ROWS)
-    if text.shape[0] is None:  # where the function is called in a graph, this is run with it
+    if alone and text.shape[0] is None:  # where the function is called in a graph, this is run with it
         tf.debugging.assert_greater(tf.shape(text)[0], 1, f"{FEWEST_ROWS}. A dataset's batch(..., drop_remainder=True)")
     if "text_id" in batch:
         return ops.cast(batch["image_id"], "int64"), ops.cast(batch["text_id"], "int64")

@@ -11,13 +11,14 @@ from mmkeras.errors import MmkerasError
 from mmkeras.layers.cross_modal_autoencoder import CrossModalAutoencoder
 from mmkeras.layers.cross_modal_discriminators import CrossModalDiscriminators
 from mmkeras.layers.initialization import linear
-from mmkeras.losses.category import CategoryCrossentropy
-from mmkeras.losses.discriminator import DiscriminatorCrossentropy, fooling_crossentropy
+from mmkeras.losses.category import category_crossentropy
+from mmkeras.losses.discriminator import discriminator_crossentropy, fooling_crossentropy
 from mmkeras.models.batch_checks import batch_of
 from mmkeras.models.batch_encoder import Pictures, Texts
 from mmkeras.models.checks import at_least_one
 from mmkeras.models.fused_adam import FusedAdam
 from mmkeras.models.image_text_model import ImageTextModel
+from mmkeras.models.replicated_step import in_turn
 from mmkeras.models.staged_model import part, total
 from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, Tokenizer
 from mmkeras.tensors import Arrays, Tensor, Tensors, Vectors
@@ -143,7 +144,6 @@ class CMGAN(ImageTextModel):
         self.use_intra_discriminator = use_intra_discriminator
         self.use_inter_discriminator = use_inter_discriminator
         self.adversarial = adversarial
-        self.category_loss, self.discriminator_loss = CategoryCrossentropy(), DiscriminatorCrossentropy()
         self.trackers = {name: keras.metrics.Mean(name) for name in (*self._of_features, *self._of_game)}
         self.built = True
 
@@ -209,7 +209,7 @@ class CMGAN(ImageTextModel):
         if self._plays:
             return _joined(self._generator_losses(each, features, batch["label"], training) for each in MODALITIES)
         losses = {
-            f"{modality}_feature_loss": self.category_loss(batch["label"], head(features[modality]))
+            f"{modality}_feature_loss": ops.mean(category_crossentropy(batch["label"], head(features[modality])))
             for modality, head in self.feature_heads.items()
         }
         return losses | {"loss": total([*losses.values(), *self.losses])}
@@ -237,7 +237,7 @@ class CMGAN(ImageTextModel):
             terms["reconstruction_loss"] = ops.mean(fooling_crossentropy(logits))
         if self.semantic_constraint:
             logits = self.autoencoder.category_logits(modality, representation)
-            terms["category_loss"] = self.category_loss(label, logits)
+            terms["category_loss"] = ops.mean(category_crossentropy(label, logits))
         loss = total(terms.values())
         return {f"{modality}_{name}": term for name, term in {**terms, "generator_loss": loss}.items()} | {"loss": loss}
 
@@ -248,7 +248,7 @@ class CMGAN(ImageTextModel):
         real, *fakes = (discriminator(modality, *inputs, training=True) for inputs in shown)
         right = ops.mean(ops.cast(real > 0, "float32"))
         right += sum(ops.mean(ops.cast(logits <= 0, "float32")) for logits in fakes) / len(fakes)
-        loss = self.discriminator_loss(real, fakes)
+        loss = ops.mean(discriminator_crossentropy(real, fakes))
         return {f"{role}_discriminator_accuracy": right / 2, f"{role}_discriminator_loss": loss, "loss": loss}
 
     # --- Training ---
@@ -302,10 +302,10 @@ class CMGAN(ImageTextModel):
                 for modality in MODALITIES  # the images' pathway, then the texts'
             ]
             self.track(_joined(losses))
-            return (done + 1,)
+            return ()
 
         # A loop in the graph: of a graph with all rounds in it the first step took three times as long.
-        tf.while_loop(lambda done: done < self.generator_steps, train_generators, (0,), parallel_iterations=1)
+        in_turn(self.generator_steps, train_generators)
 
     def _train_discriminators(self, features, others):
         """Update each discriminator once, on what the pathways make now; no gradient flows into these."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal, TypeAlias, get_args
 
 import keras
+from keras import ops
 
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.errors import MmkerasError
-from mmkeras.losses.contrastive import InfoNCE
-from mmkeras.losses.shared_ids import share_id
-from mmkeras.losses.sigmoid import SigmoidContrast
+from mmkeras.layers.replicas import gathered_from_replicas
+from mmkeras.losses.contrastive import info_nce
+from mmkeras.losses.sigmoid import sigmoid_contrast
 from mmkeras.models.batch_checks import batch_of
 from mmkeras.models.checks import rows
 from mmkeras.models.image_text_model import ImageTextModel
@@ -94,12 +95,14 @@ class DualEncoder(ImageTextModel):
         return {f"{side}_embedding": embedding for side, embedding in zip(sides, embeddings, strict=True)}
 
     def compute_losses(self, batch: Arrays, outputs: Tensors, training: bool = True) -> Tensors:
-        ids, embeddings = self.ids_of(batch), (outputs["image_embedding"], outputs["text_embedding"])
+        # Of all devices: each pair is contrasted with the whole batch.
+        image_id, text_id = map(gathered_from_replicas, self.ids_of(batch))
+        image, text = map(gathered_from_replicas, (outputs["image_embedding"], outputs["text_embedding"]))
         if self.logit_bias is None:
-            loss = InfoNCE()(share_id(*ids), (*embeddings, self.temperature.value))
+            losses = info_nce(image, text, self.temperature.value, image_id, text_id)
         else:
-            loss = SigmoidContrast()(ids, (*embeddings, self.temperature.value, self.logit_bias.value))
-        return {"loss": loss + sum(self.losses)}  # with regularisation that an encoder brings along
+            losses = sigmoid_contrast(image, text, self.temperature.value, self.logit_bias.value, image_id, text_id)
+        return {"loss": ops.mean(losses) + sum(self.losses)}  # with regularisation that an encoder brings along
 
     def train_step(self, data: Any) -> dict[str, Any]:
         if not self.sub_batch:

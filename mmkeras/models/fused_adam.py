@@ -17,7 +17,7 @@ class FusedAdam(keras.optimizers.Adam):
     Keras composes the update of elementwise operations, each of which reads and writes as many numbers as the variable
     has: where layers are wide and batches small, that takes as long as forward and backward pass (docs/performance.md).
     Updates are Keras' own up to rounding, and so are the optimizer's variables, their order included. With
-    `weight_decay` it is AdamW. Under a `tf.distribute` strategy, and with `amsgrad`, Keras' composition is used.
+    `weight_decay` it is AdamW. With `amsgrad` Keras' composition is used.
 
     Args:
         **kwargs: see `keras.optimizers.Adam`.
@@ -31,7 +31,7 @@ class FusedAdam(keras.optimizers.Adam):
     """
 
     def update_step(self, gradient: TensorLike, variable: keras.Variable, learning_rate: TensorLike) -> None:
-        if self.amsgrad or tf.distribute.has_strategy():
+        if self.amsgrad:
             super().update_step(gradient, variable, learning_rate)
             return
         dtype, index = variable.dtype, self._get_variable_index(variable)

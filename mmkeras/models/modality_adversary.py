@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -13,7 +14,8 @@ from mmkeras._config import ConfigFromSignature
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.gradient_reversal import GradientReversal
 from mmkeras.layers.modality_classifier import ModalityClassifier
-from mmkeras.losses.adversarial import ModalityCrossentropy
+from mmkeras.layers.replicas import gathered_from_replicas, replica_count, sum_over_replicas
+from mmkeras.losses.adversarial import modality_crossentropy
 from mmkeras.models.checks import not_negative
 from mmkeras.models.fused_adam import FusedAdam
 from mmkeras.models.staged_model import StagedModel
@@ -122,7 +124,6 @@ class ModalityAdversary(ConfigFromSignature, keras.layers.Layer):
         self.classifier = ModalityClassifier(
             classifier_hidden, classifier_dropout, name="modality_classifier", dtype="float32"
         )
-        self.modality_loss = ModalityCrossentropy()
 
     def build(self, image_shape: Shape, text_shape: Shape | None = None) -> None:
         for layer in (self.gradient_reversal, self.classifier):
@@ -134,12 +135,12 @@ class ModalityAdversary(ConfigFromSignature, keras.layers.Layer):
         # One batch of both, so that nothing in the classifier depends on which modality it is fed with.
         logits = self.classifier(ops.concatenate([reversed_image, reversed_text]), training=training)
         is_image = _is_image(image, text)
-        modality_loss = self.modality_loss(is_image, logits)
+        modality_loss = ops.mean(modality_crossentropy(is_image, logits))
         game_loss = modality_loss
         if self.objective == "fooling":
             # What the reversal turns into a descent on the loss of the wrong answer. The classifier's own update is
             # made elsewhere, from the right ones.
-            game_loss = -self.modality_loss(1 - is_image, logits)
+            game_loss = -ops.mean(modality_crossentropy(1 - is_image, logits))
         accuracy = ops.mean(ops.cast(ops.equal(logits > 0, is_image > 0), "float32"))
         return {"modality_loss": modality_loss, "modality_accuracy": accuracy, "game_loss": game_loss}
 
@@ -207,30 +208,29 @@ class ModalityAdversary(ConfigFromSignature, keras.layers.Layer):
             embeddings = outputs["image_embedding"], outputs["text_embedding"]
             if self.classifier_steps and self.classifier.trainable:
                 with tape.stop_recording():
-                    self._learn(*embeddings, model.optimizers["classifier"])
+                    self._learn(model, *map(gathered_from_replicas, embeddings))
             losses = model.compute_losses(batch, outputs, training=True)
             scaled_loss = model.scale_loss("encoders", losses["encoders_loss"])
         model.descend("encoders", lambda variables: tape.gradient(scaled_loss, variables))
         task, game = (_norm(tape.gradient(losses[name], embeddings)) for name in ("task_loss", "game_loss"))
         return losses | {"gradient_ratio": self.weight * game / ops.maximum(task, 1e-12)}
 
-    def _learn(self, image, text, optimizer):
+    def _learn(self, model, image, text):
         """Update the classifier `classifier_steps` times, on embeddings through which no gradient flows."""
         both = ops.stop_gradient(ops.concatenate([image, text]))
         is_image = _is_image(image, text)
-        variables = self.classifier.trainable_variables
         for _ in range(self.classifier_steps):
             with tf.GradientTape() as tape:
                 with tf.GradientTape() as inner:
                     inner.watch(both)
                     logits = self.classifier(both, training=True)
-                loss = self.modality_loss(is_image, logits)
+                loss = ops.mean(modality_crossentropy(is_image, logits))
                 if self.gradient_penalty:
                     # Each logit depends on its own row only, so the gradient of their sum holds every row's own.
                     slope = inner.gradient(logits, both)
                     loss += self.gradient_penalty * ops.mean(ops.sum(ops.square(slope), axis=-1))
-                scaled_loss = optimizer.scale_loss(loss)
-            optimizer.apply(tape.gradient(scaled_loss, variables), variables)
+                scaled_loss = model.scale_loss("classifier", loss)
+            model.descend("classifier", functools.partial(tape.gradient, scaled_loss))
 
 
 def _is_image(image, text):
@@ -239,4 +239,7 @@ def _is_image(image, text):
 
 def _norm(gradients):
     """The norm of the gradients of all rows together; 0 where the loss does not reach them."""
-    return ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in gradients if gradient is not None))
+    squares = [ops.sum(ops.square(gradient)) for gradient in gradients if gradient is not None]
+    if not squares:
+        return 0.0
+    return ops.sqrt(sum_over_replicas(sum(squares))) / replica_count()  # each replica's loss is that of the batch

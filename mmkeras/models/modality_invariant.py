@@ -9,8 +9,8 @@ from keras import ops
 
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.errors import MmkerasError
-from mmkeras.losses.shared_ids import share_id
-from mmkeras.losses.triplet import NEGATIVES, Negatives, Triplet
+from mmkeras.layers.replicas import gathered_from_replicas
+from mmkeras.losses.triplet import NEGATIVES, Negatives, triplet_loss
 from mmkeras.models.batch_checks import batch_of
 from mmkeras.models.checks import not_negative
 from mmkeras.models.image_text_model import ImageTextModel
@@ -111,12 +111,14 @@ class ModalityInvariant(ImageTextModel):
     # --- Losses ---
 
     def compute_losses(self, batch: Arrays, outputs: Tensors, training: bool = True) -> Tensors:
-        image, text = outputs["image_embedding"], outputs["text_embedding"]
-        related = share_id(*self.ids_of(batch))
-        triplet_loss = Triplet(self.margin, self.negatives)(related, (image, text))
-        task_loss = self.triplet_weight * triplet_loss
+        # Of all devices: negatives are mined in the whole batch.
+        image, text, *ids = map(
+            gathered_from_replicas, (outputs["image_embedding"], outputs["text_embedding"], *self.ids_of(batch))
+        )
+        loss = ops.mean(triplet_loss(image, text, self.margin, self.negatives, *ids))
+        task_loss = self.triplet_weight * loss
         return {
-            "triplet_loss": triplet_loss,
+            "triplet_loss": loss,
             "embedding_spread": ops.minimum(_spread(image), _spread(text)),
             **self.adversary.losses_with(task_loss, image, text, training, self.losses),
         }

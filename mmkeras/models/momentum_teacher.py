@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from mmkeras._config import ConfigFromSignature
 from mmkeras.errors import MmkerasError
-from mmkeras.layers.feature_queue import FeatureQueue, gathered_from_replicas
+from mmkeras.layers.feature_queue import FeatureQueue
 from mmkeras.layers.momentum import momentum_copy, momentum_update
+from mmkeras.layers.replicas import gathered_from_replicas, replica_count
 from mmkeras.models.checks import at_least_one, share
 from mmkeras.tensors import Array, Tensor, TensorLike, Tensors
 
@@ -116,7 +116,7 @@ class MomentumTeacher(ConfigFromSignature, keras.layers.Layer):
         """
         if batch_size is not None:
             try:
-                self.queue.check_batch_size(batch_size * tf.distribute.get_strategy().num_replicas_in_sync)
+                self.queue.check_batch_size(batch_size * replica_count())
             except ValueError as error:
                 raise MmkerasError(f"{error}. Change batch_size, or queue_size of the model's teacher") from error
         momentum = ops.where(self.steps > 0, self.momentum, 0.0)

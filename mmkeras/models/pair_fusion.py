@@ -10,8 +10,9 @@ from mmkeras._config import ConfigFromSignature
 from mmkeras.encoders.fusion import FusionEncoder
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.initialization import kernel_initializer
+from mmkeras.layers.replicas import gathered_from_replicas, weighted_mean
 from mmkeras.layers.soft_masking import word_attention
-from mmkeras.losses.matching import MATCHING, MatchingCrossentropy
+from mmkeras.losses.matching import MATCHING, matching_crossentropy
 from mmkeras.tensors import Arrays, Shape, Tensor, Tensors
 
 
@@ -145,21 +146,22 @@ class PairFusion(ConfigFromSignature, keras.layers.Layer):
             encoded: dict.
             fused: (B, T, W), what the call made of it.
             negatives: dict of int (B,) `text` and `image`, rows of a wrong text for each image and of a wrong image for
-                each text, and bool (B,) `text_found` and `image_found`, whether there is one.
+                each text, in the batch of all devices, and bool (B,) `text_found` and `image_found`, whether there is
+                one.
             training: whether the encoder drops out.
 
         Returns:
             dict of scalars: `matching_loss`; `matching_accuracy`, in [0, 1]; one pair in three belongs together.
         """
-        wrong_image = {**encoded, "image_tokens": ops.take(encoded["image_tokens"], negatives["image"], axis=0)}
+        wrong_image = _with_rows(encoded, ("image_tokens",), negatives["image"])
         wrong = _stacked(wrong_image, _with_texts(encoded, negatives["text"]))
         logits = ops.concatenate([self.matching_head(fused[:, 0]), self.matching_logits(wrong, training)], axis=0)
         found = ops.concatenate([negatives["image_found"], negatives["text_found"]], axis=0)
         matches, weight = _answers(found, ops.shape(fused)[0])
         right = ops.cast(ops.equal(ops.argmax(logits, axis=1), ops.cast(matches, "int32")), "float32")
         return {
-            "matching_loss": MatchingCrossentropy()(matches, logits, weight),
-            "matching_accuracy": ops.sum(right * weight) / ops.sum(weight),
+            "matching_loss": weighted_mean(matching_crossentropy(matches, logits), weight),
+            "matching_accuracy": weighted_mean(right, weight),
         }
 
     def soft_matching_loss(self, encoded: Arrays, image_tokens: Tensor, negatives: Arrays, training: bool) -> Tensor:
@@ -177,7 +179,7 @@ class PairFusion(ConfigFromSignature, keras.layers.Layer):
         encoded = {**encoded, "image_tokens": image_tokens}
         logits = self.matching_logits(_stacked(encoded, _with_texts(encoded, negatives["text"])), training)
         matches, weight = _answers(negatives["text_found"], ops.shape(image_tokens)[0])
-        return MatchingCrossentropy()(matches, logits, weight)
+        return weighted_mean(matching_crossentropy(matches, logits), weight)
 
 
 def _inputs(encoded):
@@ -186,7 +188,11 @@ def _inputs(encoded):
 
 def _with_texts(encoded, rows):
     """The same images with the texts of other rows."""
-    return encoded | {name: ops.take(encoded[name], rows, axis=0) for name in ("text_tokens", "mask")}
+    return _with_rows(encoded, ("text_tokens", "mask"), rows)
+
+
+def _with_rows(encoded, names, rows):
+    return encoded | {name: ops.take(gathered_from_replicas(encoded[name]), rows, axis=0) for name in names}
 
 
 def _stacked(*parts):

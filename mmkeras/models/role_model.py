@@ -5,11 +5,20 @@ from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
+from keras import ops
 
 from mmkeras._config import ConfigFromSignature
 from mmkeras.errors import MmkerasError
+from mmkeras.layers.replicas import mean_over_replicas, replica_count
 from mmkeras.models.batch_checks import batch_of
 from mmkeras.models.fused_adam import FusedAdam
+from mmkeras.models.replicated_step import (
+    check_replicated,
+    check_strategy,
+    summed_gradients,
+    synchronize_statistics,
+    takes_sums,
+)
 from mmkeras.models.role_optimizers import common_scale, loss_scaled, rescaled, role_optimizer
 from mmkeras.tensors import Arrays, Tensor, TensorLike, Tensors
 
@@ -46,6 +55,9 @@ class RoleModel(ConfigFromSignature, keras.Model):
     def compute_losses(self, batch: Arrays, outputs: Tensors, training: bool = True) -> Tensors:
         """Return what a step measures, a dict of scalars: `loss`, what it descends on, and the values of `tracked`.
 
+        Where several devices compute the step, each is given its own rows; the mean of what they return is of the whole
+        batch.
+
         Args:
             batch: dict, as it came from the pipeline.
             outputs: what `call` made of it.
@@ -62,7 +74,7 @@ class RoleModel(ConfigFromSignature, keras.Model):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Tensor:
         batch_of((x, y, sample_weight))
-        return self.compute_losses(x, y_pred, training)["loss"]
+        return self.compute_losses(x, y_pred, training)["loss"] / replica_count()  # Keras adds up those of replicas
 
     def test_step(self, data: Any) -> dict[str, Any]:
         batch = batch_of(data)
@@ -75,13 +87,13 @@ class RoleModel(ConfigFromSignature, keras.Model):
         Args:
             measured: what `compute_losses` returned; names that are not tracked are passed over.
         """
-        # A loss of Keras is divided by the replicas, so that their sum is the mean.
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
         trackers = {"loss": self._loss_tracker, **self.trackers}
-        for name in ("loss", *self.tracked):
-            if name in measured:
-                value = measured[name]
-                trackers[name].update_state(value * replicas if name.endswith("loss") else value)
+        values = {name: measured[name] for name in ("loss", *self.tracked) if name in measured}
+        if replica_count() > 1:  # each then keeps the mean, which a checkpoint holds once
+            means = mean_over_replicas(ops.stack([ops.cast(value, "float32") for value in values.values()]))
+            values = dict(zip(values, ops.unstack(means), strict=True))
+        for name, value in values.items():
+            trackers[name].update_state(value)
 
     def get_metrics_result(self) -> dict[str, Any]:
         """The total and what this stage measures; the other trackers are at 0."""
@@ -126,7 +138,8 @@ class RoleModel(ConfigFromSignature, keras.Model):
 
         Raises:
             MmkerasError: a role that the model does not have, a loss, metrics or their weights; gradients that are
-                accumulated by an optimizer that takes several steps a batch.
+                accumulated by an optimizer that takes several steps a batch; XLA or accumulated gradients where several
+                devices train, or devices of several machines.
         """
         for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
             if kwargs.get(name) is not None:
@@ -146,16 +159,23 @@ class RoleModel(ConfigFromSignature, keras.Model):
             steps = self.roles.get(role, 1)
             return role_optimizer(given, role, steps, optimizer, self.default_optimizer, role == first)
 
-        super().compile(optimizer=made(first), jit_compile=jit_compile, **kwargs)
-        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)  # under mixed_float16, by Keras
-        made_others = {role: made(role) for role in others}
-        self.optimizers = {
-            first: self.optimizer,
-            **{role: loss_scaled(one) if scaled else one for role, one in made_others.items()},
-        }
-        for role, one in self.optimizers.items():
-            if not one.built:  # now: Keras' fit would build the first one for all variables
-                one.build(moved[role])
+        check_strategy(self)
+        with self.distribute_strategy.scope():
+            super().compile(optimizer=made(first), jit_compile=jit_compile, **kwargs)
+            scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)  # under mixed_float16, by Keras
+            made_others = {role: made(role) for role in others}
+            self.optimizers = {
+                first: self.optimizer,
+                **{role: loss_scaled(one) if scaled else one for role, one in made_others.items()},
+            }
+            for role, one in self.optimizers.items():
+                if not one.built:  # now: Keras' fit would build the first one for all variables
+                    one.build(moved[role])
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            check_replicated(self.optimizers.values(), jit_compile)
+            synchronize_statistics(self)
+            for one in self.optimizers.values():
+                takes_sums(one)
 
     def get_compile_config(self) -> dict[str, Any]:
         config = super().get_compile_config()
@@ -190,23 +210,27 @@ class RoleModel(ConfigFromSignature, keras.Model):
     def scale_loss(self, role: str, loss: TensorLike) -> Tensor:
         """Return a role's loss as its gradients are to be taken: scaled, where halves would lose small ones.
 
+        Of several devices each takes its share, so that the sum of their gradients is that of the loss.
+
         Args:
             role: name of `roles`.
             loss: scalar.
         """
-        return loss * common_scale(self._descending(role).values())
+        return loss * (common_scale(self._descending(role).values()) / replica_count())
 
     def descend(self, role: str, gradients_of: GradientsOf) -> None:
         """Let a role's optimizer take one step down, and with it that of the `backbones` among what the role moves.
 
         Args:
             role: name of `roles`.
-            gradients_of: function from the role's variables to their gradients, of a loss that `scale_loss` scaled.
+            gradients_of: function from the role's variables to their gradients, of a loss that `scale_loss` scaled;
+                those of several devices are added up.
         """
         variables = self.variables_of(role)
         if not variables:  # the stage leaves them alone
             return
-        gradients = {id(one): gradient for one, gradient in zip(variables, gradients_of(variables), strict=True)}
+        summed = summed_gradients(gradients_of(variables))
+        gradients = {id(one): gradient for one, gradient in zip(variables, summed, strict=True)}
         optimizers, moved = self._descending(role), self.optimizer_roles(self.optimizers)
         scale = common_scale(optimizers.values())
         steps = []
@@ -224,6 +248,31 @@ class RoleModel(ConfigFromSignature, keras.Model):
         whole = {id(variable) for variable in self.variables_of(role)}
         networks = [BACKBONES] if any(id(one) in whole for one in moved.get(BACKBONES, ())) else []
         return {name: self.optimizers[name] for name in (role, *networks)}
+
+    def train_on_batch(self, *arguments: Any, **keywords: Any) -> Any:
+        """Take one step, see `keras.Model.train_on_batch`.
+
+        Raises:
+            MmkerasError: of several devices, among which Keras divides no single batch.
+        """
+        self._check_alone("train_on_batch", "fit")
+        return super().train_on_batch(*arguments, **keywords)
+
+    def test_on_batch(self, *arguments: Any, **keywords: Any) -> Any:
+        """Measure one batch, see `keras.Model.test_on_batch`.
+
+        Raises:
+            MmkerasError: see `train_on_batch`.
+        """
+        self._check_alone("test_on_batch", "evaluate")
+        return super().test_on_batch(*arguments, **keywords)
+
+    def _check_alone(self, method, other):
+        if (devices := self.distribute_strategy.num_replicas_in_sync) > 1:
+            raise MmkerasError(
+                f"Expected {other} where several devices train: {method} would give each the whole batch. "
+                f"Received: {method} on {devices}"
+            )
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Take the step of a model with one role; a model with several has its own."""

@@ -10,11 +10,11 @@ from mmkeras.data.paired import PairedData
 from mmkeras.encoders.encoder import Encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.layers.masked_language_head import MaskedLanguageHead
+from mmkeras.layers.replicas import weighted_mean
 from mmkeras.layers.soft_masking import SoftMasking
 from mmkeras.layers.token_masking import TokenMasking
-from mmkeras.losses.image_text_contrastive import ImageTextContrastive, candidate_logits, soft_targets
-from mmkeras.losses.masked_language import IGNORED, MaskedLanguageCrossentropy
-from mmkeras.losses.matching import sample_hard_negatives
+from mmkeras.losses.image_text_contrastive import image_text_contrast, soft_targets
+from mmkeras.losses.masked_language import IGNORED, masked_language_crossentropy
 from mmkeras.losses.shared_ids import share_id
 from mmkeras.models.batch_checks import batch_of
 from mmkeras.models.batch_encoder import Pictures, Texts
@@ -26,6 +26,7 @@ from mmkeras.models.pair_fusion import PairFusion
 from mmkeras.models.pair_matcher import PairMatcher
 from mmkeras.models.staged_model import part, total
 from mmkeras.models.word_masks import word_masks
+from mmkeras.models.wrong_pairs import both_ways, wrong_pairs
 from mmkeras.preprocessing import ImagePreprocessor, StringPreprocessor, TextPreprocessor, Tokenizer
 from mmkeras.tensors import Array, Arrays, Tensor, TensorLike, Tensors
 
@@ -266,7 +267,8 @@ class SoftMask(ImageTextModel):
             else:
                 fused, attention = self.fusion(encoded, training=training), None
             if "matching" in weights or "soft_matching" in weights:
-                negatives = self._negatives(share_id(*ids), encoded, taught)
+                temperature = self.negatives_temperature or self.temperature.value
+                negatives = wrong_pairs(ids, encoded, taught, temperature, self.seed_generator)
             if "matching" in weights:
                 measured |= self.fusion.matching_losses(encoded, fused, negatives, training)
             if "soft_matching" in weights:
@@ -282,16 +284,9 @@ class SoftMask(ImageTextModel):
         candidates = self.teacher.candidates(taught, *ids)
         positives = share_id(ids[0], candidates["text_id"]), share_id(ids[1], candidates["image_id"])
         temperature, alpha = self.temperature.value, self.teacher.alpha_now
-        logits, teacher_logits = (_both_ways(each, candidates, temperature) for each in (encoded, taught))
+        logits, teacher_logits = (both_ways(each, candidates, temperature) for each in (encoded, taught))
         targets = [soft_targets(*direction, alpha) for direction in zip(teacher_logits, positives, strict=True)]
-        return ImageTextContrastive(self.gamma)(targets, logits)
-
-    def _negatives(self, related, encoded, taught):
-        """A text for each image, and an image for each text, that is no right answer, by their rows."""
-        to_text, to_image = _both_ways(encoded, taught, self.negatives_temperature or self.temperature.value)
-        text, text_found = sample_hard_negatives(to_text, related, self.seed_generator)
-        image, image_found = sample_hard_negatives(to_image, ops.transpose(related), self.seed_generator)
-        return {"text": text, "text_found": text_found, "image": image, "image_found": image_found}
+        return ops.mean(image_text_contrast(logits, targets, self.gamma))
 
     def _masked(self, encoded, attention):
         """What `soft_masking` makes of the images, for one word of each text."""
@@ -315,8 +310,8 @@ class SoftMask(ImageTextModel):
             tokens = copies["fusion"](tokens, taught["image_tokens"], encoded["mask"], training=False)
             taught_logits = _word_logits(copies["text_encoder"], copies["language_head"], tokens, targets)
             answers = (logits, ops.stop_gradient(taught_logits), self.teacher.alpha_now)
-        # The sum of one number; without a hidden word in the batch Keras hands back none.
-        return ops.sum(MaskedLanguageCrossentropy()(tf.boolean_mask(targets, targets != IGNORED), answers))
+        losses = masked_language_crossentropy(tf.boolean_mask(targets, targets != IGNORED), *answers)
+        return weighted_mean(losses, ops.ones_like(losses))
 
     # --- Training ---
 
@@ -333,12 +328,6 @@ class SoftMask(ImageTextModel):
         self.teacher.remember(taught, *self.ids_of(batch))
         self.track(losses)
         return self.get_metrics_result()
-
-
-def _both_ways(embeddings, candidates, temperature):
-    """Logits of each image with the candidates' texts, and of each text with their images."""
-    directions = ("image_embedding", "text_embedding"), ("text_embedding", "image_embedding")
-    return tuple(candidate_logits(embeddings[one], candidates[other], temperature) for one, other in directions)
 
 
 def _word_logits(text_encoder, head, tokens, targets, training=False):

@@ -11,6 +11,7 @@ from keras import ops
 
 from mmkeras.encoders.encoder import vectors_of
 from mmkeras.errors import MmkerasError
+from mmkeras.models.replicated_step import in_turn
 from mmkeras.tensors import Array, Tensor, Tensors
 
 # From the embeddings of a batch, one tensor a tower, to what is measured and the loss that the gradients are taken of.
@@ -59,7 +60,7 @@ def gradients_by_parts(
 
     Args:
         towers: list of `Tower`.
-        size: rows of a part, 1 or more; the last one may be smaller.
+        size: rows of a part, 1 or more, on each device; the last one may be smaller.
         loss_of: function from the embeddings, one argument a tower, to what is measured and to the scaled loss.
         variables: what the gradients are wanted of.
 
@@ -101,9 +102,9 @@ def _by_parts(models, towers, size):
 
     def add(part, *arrays):
         made = _part_of(models, towers, part, size)
-        return part + 1, *(array.write(part, each) for array, each in zip(arrays, made, strict=True))
+        return [array.write(part, each) for array, each in zip(arrays, made, strict=True)]
 
-    _, *arrays = tf.while_loop(lambda part, *_: part < count, add, (0, *arrays), parallel_iterations=1)
+    arrays = in_turn(count, add, *arrays)
     return [tf.ensure_shape(array.concat(), [None, *shape]) for array, (_, shape) in zip(arrays, specs, strict=True)]
 
 
@@ -115,13 +116,15 @@ def _summed_gradients(models, towers, size, slopes, variables):
     def add(part, *sums):
         with tf.GradientTape() as tape:
             made = _part_of(models, towers, part, size)
-        theirs = [slope[part * size : (part + 1) * size] for slope in slopes]
-        gradients = tape.gradient(made, variables, theirs, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return part + 1, *(total + tf.convert_to_tensor(each) for total, each in zip(sums, gradients, strict=True))
+            theirs = [slope[part * size : (part + 1) * size] for slope in slopes]
+            # One number to differentiate: of several, the order in which a device meets the others is not theirs.
+            products = [ops.sum(ops.cast(each * slope, "float32")) for each, slope in zip(made, theirs, strict=True)]
+            along = tf.add_n(products)
+        gradients = tape.gradient(along, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return [total + tf.convert_to_tensor(each) for total, each in zip(sums, gradients, strict=True)]
 
     zeros = [tf.zeros_like(variable.value) for variable in variables]
-    _, *sums = tf.while_loop(lambda part, *_: part < count, add, (0, *zeros), parallel_iterations=1)
-    return sums
+    return in_turn(count, add, *zeros)
 
 
 def _part_of(models, towers, part, size):

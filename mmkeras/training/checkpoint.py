@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from mmkeras.atomic import replacing_file
@@ -28,7 +29,7 @@ def save_checkpoint(file: str | os.PathLike[str], model: keras.Model, step: int)
         model: a built and compiled `keras.Model`.
         step: the steps trained so far, over all epochs.
     """
-    arrays = {key: variable.numpy() for key, variable in _state(model).items()}
+    arrays = {key: _copies(variable)[0].numpy() for key, variable in _state(model).items()}
     with replacing_file(file) as beside, open(beside, "wb") as stream:
         np.savez(stream, **arrays, step=np.int64(step))
 
@@ -80,18 +81,30 @@ def _restore(file, arrays, state):
     if extra := set(arrays) - set(state) - {"step"}:
         raise MmkerasError(f"{file} is no checkpoint of this model: the model has no {sorted(extra)[0]}")
     for key, variable in state.items():
-        variable.assign(arrays[key])
+        _assign(variable, arrays[key])
 
 
 def metric_states(model: keras.Model) -> list[NDArray[Any]]:
     """Return copies of the metrics' variables, to be put back with `restore_metric_states`."""
-    return [variable.numpy() for variable in model.metrics_variables]
+    return [_copies(variable)[0].numpy() for variable in model.metrics_variables]
 
 
 def restore_metric_states(model: keras.Model, states: Sequence[NDArray[Any]]) -> None:
     """Put back what `metric_states` returned."""
     for variable, value in zip(model.metrics_variables, states, strict=True):
-        variable.assign(value)
+        _assign(variable, value)
+
+
+def _copies(variable):
+    """The variable itself, or of a metric the copy of each device, which have all counted the same."""
+    if variable.synchronization != "on_read":
+        return [variable]
+    return list(tf.distribute.get_strategy().experimental_local_results(variable.value))
+
+
+def _assign(variable, value):
+    for copy in _copies(variable):
+        copy.assign(value)
 
 
 def _weights(model):

@@ -13,12 +13,13 @@ MANY_PAIRS, BATCH, BATCH_OF_MANY = 20_000, 128, 256
 BATCHES = 8  # an epoch has at least, as far as a batch of two allows
 
 
-def sized(recipe: Recipe, pairs: int) -> Recipe:
+def sized(recipe: Recipe, pairs: int, devices: int = 1) -> Recipe:
     """Return a recipe with numbers in place of its zeros.
 
     Args:
         recipe: `Recipe`; a `batch_size` or `epochs` of 0 follows from the data.
         pairs: number of pairs that are trained on.
+        devices: how many train, of which a chosen `batch_size` is a multiple.
 
     Returns:
         `Recipe`; itself where it leaves nothing open.
@@ -32,7 +33,8 @@ def sized(recipe: Recipe, pairs: int) -> Recipe:
     if not recipe.batch_size:
         most = recipe.largest_batch or (BATCH if pairs < MANY_PAIRS else BATCH_OF_MANY)
         largest = min(most, max(2, pairs // BATCHES))
-        sizes["batch_size"] = 2 ** (largest.bit_length() - 1)
+        power = 2 ** (largest.bit_length() - 1)
+        sizes["batch_size"] = max(devices, power - power % devices)
     if not recipe.epochs:
         epochs = round(EPOCHS * (PAIRS / max(1, pairs)) ** POWER)
         sizes["epochs"] = min(max(epochs, FEWEST_EPOCHS), MOST_EPOCHS)

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
@@ -144,6 +145,11 @@ class Recipe(StageSettings):
         " in all of them",
         choices=("float32", "mixed_float16", "mixed_bfloat16"),
     )
+    devices: str = setting(
+        "one",
+        "what shares each step: `one` device, `all` GPUs of the machine, or a number of them; `batch_size` is of all"
+        " together, and a multiple of it",
+    )
     deterministic: bool = setting(
         True, "whether TensorFlow's kernels are deterministic; a resumed run needs that to end with equal weights"
     )
@@ -177,6 +183,8 @@ class Recipe(StageSettings):
         if self.pretrained and (given := self.backbone or self.text_backbone):
             raise MmkerasError(f"Expected a whole pair, or halves. Received: {self.pretrained} and {given}")
         check_augmentation(self)
+        if self.devices not in ("one", "all") and not re.fullmatch("[1-9][0-9]{0,2}", self.devices):
+            raise MmkerasError(f"Expected devices to be one, all or a number of 1 or more. Received: {self.devices!r}")
 
     @property
     def training_stages(self) -> Sequence[Stage]:

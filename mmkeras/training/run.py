@@ -37,10 +37,10 @@ class Run:
     It holds `run.json`, `log.csv`, `tensorboard/`, `checkpoint.npz`, `model.keras`, `metrics.json` and `report.html`.
 
     `run.json` holds the format, the recipe's name and settings, the folder in which the run was started, so that its
-    relative paths are found from elsewhere, the versions of the libraries, digests of the training data and of the
-    whole source, whether the run has finished, `before_training`, what the model retrieved of the dev split before its
-    first step, and for comparisons `training_seconds`, the wall time of its epochs, and in the end the number of
-    `parameters` by part, and their `parameter_bytes`.
+    relative paths are found from elsewhere, the versions of the libraries, the devices that train, digests of the
+    training data and of the whole source, whether the run has finished, `before_training`, what the model retrieved of
+    the dev split before its first step, and for comparisons `training_seconds`, the wall time of its epochs, and in the
+    end the number of `parameters` by part, and their `parameter_bytes`.
 
     Args:
         folder: an existing run folder; see `Run.create` for a new one.
@@ -149,6 +149,25 @@ class Run:
             raise MmkerasError(
                 f"The data {data.name} changed since the run {self.folder} began; resuming would not end with the "
                 "weights of an uninterrupted run. Restore the data, or start a new run"
+            )
+
+    def check_devices(self, described: dict[str, Any]) -> None:
+        """Remember the devices that train, or compare their number with the one remembered.
+
+        Args:
+            described: `Devices.described`.
+
+        Raises:
+            MmkerasError: another number than the run began with.
+        """
+        began = self.info.get("devices", {"count": 1} if self.info["data_digest"] else None)
+        if began is None:
+            self.update(devices=described)
+        elif began["count"] != described["count"]:
+            raise MmkerasError(
+                f"The run {self.folder} began with {began['count']} for its devices, and would go on with "
+                f"{described['count']}: it would not end with the weights of an uninterrupted run. Resume it where "
+                "TensorFlow shows as many (CUDA_VISIBLE_DEVICES=0,1 shows two GPUs), or start a new run"
             )
 
     def changed_data(self) -> str:

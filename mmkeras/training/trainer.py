@@ -23,10 +23,12 @@ from mmkeras.training.adapted_layers import adapt_layers
 from mmkeras.training.checkpoint_record import record_checkpoints
 from mmkeras.training.data_notes import data_notes
 from mmkeras.training.data_sizes import sized
+from mmkeras.training.devices import training_devices
 from mmkeras.training.initial_weights import begin_with, initial_model
 from mmkeras.training.linear_start import begin_linearly
 from mmkeras.training.memorisation import learnt_by_heart
 from mmkeras.training.model_size import model_size
+from mmkeras.training.one_machine import check_one_machine
 from mmkeras.training.run import Run
 from mmkeras.training.run_data import RunData
 from mmkeras.training.stage_runner import StageRunner
@@ -48,13 +50,17 @@ def train(run: Run, verbose: int | Literal["auto"] = "auto") -> ImageTextModel:
 
     Raises:
         MmkerasError: data, a preset or initial weights that do not fit, data that changed since the run began, a
-            checkpoint of another model, a loss that is no number, embeddings that collapse, a full disk.
+            checkpoint of another model, a loss that is no number, embeddings that collapse, a full disk; devices that
+            are not there, or other ones than the run began with.
     """
-    with showing_progress(verbose):
-        return _train(run, verbose)
+    check_one_machine()
+    devices = training_devices(run.recipe.devices)
+    run.check_devices(devices.described)
+    with showing_progress(verbose), devices.scope():
+        return _train(run, verbose, devices)
 
 
-def _train(run, verbose):
+def _train(run, verbose, devices):
     recipe = run.recipe
     start = initial_model(recipe)  # before the seeds are set: it draws some too
     _prepare_process(recipe)
@@ -66,7 +72,7 @@ def _train(run, verbose):
     data = RunData(run, image_encoder, preset.build_image_preprocessor(), frozen_features)
     with Progress("Reading the data"):
         run.check_data(data.train)
-    recipe = _sized(run, data.train)
+    recipe = _sized(run, data.train, devices)
     with Progress("Building the model"):
         model = build_model(preset, data, image_encoder, start, recipe.initial_weights)
         if start is None and not run.file("checkpoint.npz").exists():
@@ -83,8 +89,10 @@ def _train(run, verbose):
     runner = StageRunner(run, model, data)
     if lines and verbose:
         steps = f"{amount(recipe.epochs, 'epoch')} of {amount(runner.steps, 'step')} of {recipe.batch_size:,} pairs"
-        print("\n".join([*lines, f"Training: {run.info['recipe']}, a {type(model).__name__}: {steps}"]), flush=True)
-    notes += runner.notes
+        several = f" on {len(devices.names)} {devices.kind}s" if len(devices.names) > 1 else ""
+        trained = f"Training: {run.info['recipe']}, a {type(model).__name__}{several}: {steps}"
+        print("\n".join([*lines, trained]), flush=True)
+    notes += [*runner.notes, *filter(None, [devices.note])]
     run.update(notes=notes)
     _tell(notes, verbose)
     runner.train()
@@ -106,10 +114,11 @@ def _summary(run, model):
     return summary_lines(check_data(run.source, model.text_preprocessor, decode=False))
 
 
-def _sized(run, train):
+def _sized(run, train, devices):
     """The recipe with what it leaves to the data, which stands in the run's settings from then on."""
     recipe = run.recipe
-    run.recipe = sized(recipe, len(train.pairs) or len(train.images))
+    run.recipe = sized(recipe, len(train.pairs) or len(train.images), len(devices.names))
+    devices.check_batch_size(run.recipe.batch_size)
     if run.recipe is not recipe:
         run.update(settings=dataclasses.asdict(run.recipe))
     return run.recipe

@@ -8,7 +8,7 @@ import tensorflow as tf
 from mmkeras.encoders import build_image_encoder, build_text_encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.layers import word_attention
-from mmkeras.models import SoftMask, soft_mask
+from mmkeras.models import SoftMask, wrong_pairs
 from mmkeras.preprocessing import WordPieceTokenizer
 
 from ..model_checks import check_config
@@ -32,7 +32,7 @@ def next_rows(monkeypatch):
     """The negative of each row is the one two after it, which never shows its picture; the fifth has none."""
     rows, found = np.roll(np.arange(6), -2), np.arange(6) != 4
     negatives = (tf.constant(rows, tf.int32), tf.constant(found))
-    monkeypatch.setattr(soft_mask, "sample_hard_negatives", lambda *arguments: negatives)
+    monkeypatch.setattr(wrong_pairs, "sample_hard_negatives", lambda *arguments: negatives)
     return rows, found
 
 
@@ -69,8 +69,10 @@ def test_matching_is_asked_of_pairs_wrong_pictures_and_wrong_texts(next_rows):
 @pytest.mark.parametrize("temperature, drawn_by", [(0.0, 0.07), (0.3, 0.3)])
 def test_wrong_pairs_are_drawn_by_a_temperature_of_their_own(monkeypatch, temperature, drawn_by):
     model, asked = build(negatives_temperature=temperature), []
-    sample = soft_mask.sample_hard_negatives
-    monkeypatch.setattr(soft_mask, "sample_hard_negatives", lambda *given: (asked.append(given[0]), sample(*given))[1])
+    sample = wrong_pairs.sample_hard_negatives
+    monkeypatch.setattr(
+        wrong_pairs, "sample_hard_negatives", lambda *given: (asked.append(given[0]), sample(*given))[1]
+    )
     measure(model)
     image, text = (np.asarray(model(BATCH, training=False)[f"{name}_embedding"]) for name in ("image", "text"))
     for logits, cosines in zip(asked, (image @ text.T, text @ image.T), strict=True):

@@ -5,14 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mmkeras.encoders import vit_image_encoder
 from mmkeras.errors import MmkerasError
 from mmkeras.models import Preset
 from mmkeras.training import Recipe, Run, train
 from mmkeras.training.loading import load_model
 
-from ..models.small_towers import SIZES, around
 from .interrupted_runs import arrays, interrupt
+from .small_tower import small_tower
 
 ENCODERS = ["image_encoder", "text_encoder"]
 
@@ -21,22 +20,7 @@ ENCODERS = ["image_encoder", "text_encoder"]
 def tower(monkeypatch):
     """The image encoder of every preset is a small vision transformer as a pretrained network."""
 
-    def build(preset):
-        size = preset.build_image_preprocessor()
-        vit = vit_image_encoder(
-            size.height,
-            size.width,
-            size.channels,
-            mean=0.5,
-            deviation=0.5,
-            patch=8,
-            token_width=8,
-            dropout=0.1,
-            **SIZES,
-        )
-        return around(vit, "image_encoder", batch_norm=True, trainable=True, dim=preset.image_encoder["embedding_dim"])
-
-    monkeypatch.setattr(Preset, "build_image_encoder", build)
+    monkeypatch.setattr(Preset, "build_image_encoder", small_tower)
 
 
 def staged(run, **settings):

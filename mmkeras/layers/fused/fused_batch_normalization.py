@@ -17,8 +17,9 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     a quarter of a small convolutional encoder's training step; with the kernel that step is 1.22 times as fast
     (docs/performance.md). Outputs, gradients, weights and
     moving statistics are Keras' own up to rounding, and so is all that the kernel does not do: inference, inputs of
-    another rank than 4, another axis than the last, masks, no scale or no offset, `renorm`, `synchronized`, weights
-    that are no float32.
+    another rank than 4, another axis than the last, masks, no scale or no offset, `renorm`, weights that are no
+    float32. Where several devices compute a step, the kernel's statistics are those of the whole batch, with
+    `synchronized` or not.
 
     Args:
         **kwargs: see `keras.layers.BatchNormalization`.
@@ -48,5 +49,5 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         return ops.cast(outputs, self.compute_dtype)
 
     def _fusible(self, rank):
-        plain = self.scale and self.center and not self.renorm and not self.synchronized
+        plain = self.scale and self.center and not self.renorm
         return rank == 4 and self.axis in (-1, 3) and plain and self.variable_dtype == "float32"
