@@ -110,7 +110,7 @@ INSTALL_REQUIRES = [
     "scipy>=1.14.1,<2",
     "scikit-learn>=1.6,<2",
     "threadpoolctl>=3.5,<4",  # one BLAS thread for the modality probe, which small products slow down with more
-    "sentencepiece>=0.2.1,<0.3",
+    "sentencepiece>=0.2.3,<0.3",
     "matplotlib>=3.10,<4",  # its DejaVu fonts are the embedded data set
     "fonttools>=4.55,<5",  # which characters a font can draw
     "jinja2>=3.1,<4",
@@ -124,7 +124,7 @@ REST_REQUIRES = ["waitress>=3.0.1,<4"]
 PRETRAINED_REQUIRES = ["safetensors>=0.5,<1", "huggingface_hub>=0.34,<3"]
 
 # The encoders and the search where no TensorFlow is; tokenizers makes the ids of WordPiece and byte-level BPE there.
-ON_DEVICE_REQUIRES = ["ai-edge-litert>=2.3,<3", "sentencepiece>=0.2.1,<0.3", "tokenizers>=0.22,<0.24"]
+ON_DEVICE_REQUIRES = ["ai-edge-litert>=2.3,<3", "sentencepiece>=0.2.3,<0.3", "tokenizers>=0.22,<0.24"]
 
 # Pictures and captions in Parquet files, and in what `datasets` saves.
 PARQUET_REQUIRES = ["pyarrow>=18,<26"]
@@ -132,9 +132,8 @@ PARQUET_REQUIRES = ["pyarrow>=18,<26"]
 # An approximate search of an index of hundreds of thousands; it needs NumPy alone.
 ANN_REQUIRES = ["faiss-cpu>=1.12,<2"]
 
-# A corpus embedded on an engine. Beam takes no protobuf 7, which sentencepiece 0.2.2 and later were made with: a
-# tokenizer could not be trained.
-BEAM_REQUIRES = ["apache-beam>=2.70,<3", "sentencepiece>=0.2.1,<0.2.2", *PARQUET_REQUIRES]
+# A corpus embedded on an engine.
+BEAM_REQUIRES = ["apache-beam>=2.70,<3", *PARQUET_REQUIRES]
 
 TEST_REQUIRES = [
     *REST_REQUIRES,

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from mmkeras.errors import MmkerasError
+from mmkeras.preprocessing.sentencepiece_message import model_message
 
 _SPACES = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
 _NAMES = {"unk": "<unk>", "bos": "<bos>", "eos": "<eos>", "pad": "<pad>"}
@@ -24,10 +25,6 @@ def sentencepiece_of_json(described: dict[str, Any], file: str | os.PathLike[str
     Raises:
         MmkerasError: another kind of model, or other steps before it.
     """
-    from sentencepiece import sentencepiece_model_pb2
-
-    messages: Any = sentencepiece_model_pb2  # whose classes protobuf makes when it is imported
-
     model = described.get("model") or {}
     normalizer = described.get("normalizer") or {}
     steps = normalizer.get("normalizers") if normalizer.get("type") == "Sequence" else [normalizer]
@@ -47,7 +44,7 @@ def sentencepiece_of_json(described: dict[str, Any], file: str | os.PathLike[str
     for rank, rule in enumerate(model.get("merges") or ()):
         left, right = rule.split(" ") if isinstance(rule, str) else rule
         ranks.setdefault(left + right, rank)
-    proto = messages.ModelProto()
+    proto = model_message()()
     kinds = proto.SentencePiece
     for piece in pieces:
         kind = kinds.NORMAL

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mmkeras.errors import MmkerasError
 from mmkeras.preprocessing.characters import canonical, lower_characters
+from mmkeras.preprocessing.sentencepiece_message import model_message
 from mmkeras.preprocessing.tokenizer import UNKNOWN_TEXT, Tokenizer, checked_length, framed, in_batches
 from mmkeras.tensors import Tensor, TensorLike
 
@@ -232,11 +233,10 @@ def _as_bytes(model):
 def _parsed(model):
     """A serialised model as its message, or raise."""
     import sentencepiece
-    from sentencepiece import sentencepiece_model_pb2
 
     try:
         # Other bytes would reach a C++ library that reads them as they are.
-        proto = sentencepiece_model_pb2.ModelProto.FromString(model)
+        proto = model_message().FromString(model)
         if len(proto.pieces) and sentencepiece.SentencePieceProcessor(model_proto=model).vocab_size():
             return proto
         problem = None

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from mmkeras.errors import MmkerasError
+from mmkeras.preprocessing.sentencepiece_message import model_message
 from mmkeras.preprocessing.sentencepiece_tokenizer import SentencePieceTokenizer
 
 PAD, UNKNOWN, BEGIN, END = range(4)
@@ -176,8 +177,6 @@ def _training_problem(error, vocabulary_size):
 
 def _without_paths(model):
     """Take the rule file's temporary name out of a model: it would differ at every training."""
-    from sentencepiece import sentencepiece_model_pb2
-
-    proto = sentencepiece_model_pb2.ModelProto.FromString(model)
+    proto = model_message().FromString(model)
     proto.normalizer_spec.ClearField("normalization_rule_tsv")
     return proto.SerializeToString(deterministic=True)

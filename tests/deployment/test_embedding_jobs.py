@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from mmkeras.cli import COMMANDS
 from mmkeras.command_options import command_parser
 
 from ..embeddings.conftest import encoded
@@ -28,11 +29,7 @@ def texts(tmp_path):
 
 def parsed(arguments):
     """The options of an `mmkeras embed` that somebody wrote down."""
-    commands = dict.fromkeys(
-        ["recipes", "train", "data check", "data pack", "evaluate", "compare", "export", "tflite", "parity"]
-        + ["serve", "embed", "query"]
-    )
-    return command_parser(commands).parse_args(arguments)
+    return command_parser(COMMANDS).parse_args(arguments)
 
 
 def test_the_job_fits_its_schema_and_its_pods_share_the_work(job):

@@ -63,9 +63,9 @@ def test_a_client_learns_the_rows_of_a_server_without_limits_from_the_graph(buil
 @pytest.fixture(scope="module")
 def of_letters():
     """A tokenizer that knows "a" at a word's start, and pairs of it."""
-    from sentencepiece import sentencepiece_model_pb2
+    from mmkeras.preprocessing.sentencepiece_message import model_message
 
-    model = sentencepiece_model_pb2.ModelProto.FromString(TextPreprocessor.train(["aa aaa b"] * 9, 12, 4).model)
+    model = model_message().FromString(TextPreprocessor.train(["aa aaa b"] * 9, 12, 4).model)
     del model.pieces[4:]
     for piece, score in (("▁a", -1), ("▁aa", -1), ("aa", -1), ("▁", -100), ("a", -100), ("b", -100)):
         model.pieces.add(piece=piece, score=score)
