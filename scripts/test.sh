@@ -8,7 +8,7 @@
 #     scripts/test.sh -n 0 -s tests/data   # in one process, for a debugger or to see what is printed
 #
 # The suite runs in about as many processes as there are cores, four at most, a test file in one of them.
-# Success ends with pytest's line of passed tests and exit code 0.
+# Success ends with pytest's line of passed tests and exit code 0; --slow alone runs two halves, with a line each.
 set -euo pipefail
 
 # shellcheck source=setup.sh
@@ -65,4 +65,17 @@ print(min(4, cores + (memory >= 6 * (cores + 1))))')"
 # One thread each, so that the processes do not fight over the cores; a session's models are trained once in each.
 export OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1
 # In the order of tests/conftest.py, which begins with the files that take longest.
-exec "$python" -m pytest -n "$processes" --dist loadfile --no-loadscope-reorder "${arguments[@]}"
+pytest=("$python" -m pytest -n "$processes" --dist loadfile --no-loadscope-reorder "${arguments[@]}")
+if [[ "$slow" == no || "${#arguments[@]}" -gt 1 ]]; then
+  exec "${pytest[@]}"
+fi
+# The whole suite in two halves: TensorFlow keeps much of what a process has traced, and the processes of one run would
+# hold 20 GB at its end.
+half=(tests/models tests/training tests/layers tests/losses tests/encoders)
+code=0
+say "the first half: ${half[*]}"
+"${pytest[@]}" "${half[@]}" || code=1
+say "the second half: all other tests"
+"${pytest[@]}" tests "${half[@]/#/--ignore=}" || code=1
+[[ "$code" == 0 ]] || say "a test of one of the halves failed; see above"
+exit "$code"

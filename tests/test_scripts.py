@@ -259,7 +259,8 @@ case "$*" in
   *os.cpu_count*) echo 3 ;;
   "-m pip"*) printf '%s\\n' "$*" >>"$CALLS"; [[ -z "${{PIP_FAILS:-}}" ]] || exit 1; : >"$CALLS.torch" ;;
   "-m ruff"*) ;;
-  "-m pytest"*) printf '%s\\n' "$*, MMKERAS_TEST_PYTORCH=${{MMKERAS_TEST_PYTORCH:-}}" >>"$CALLS" ;;
+  "-m pytest"*) printf '%s\\n' "$*, MMKERAS_TEST_PYTORCH=${{MMKERAS_TEST_PYTORCH:-}}" >>"$CALLS"
+    [[ -z "${{PYTEST_FAILS:-}}" ]] ;;
   *) exec "{sys.executable}" "$@" ;;
 esac
 """,
@@ -283,8 +284,6 @@ PYTEST = "-m pytest -n 3 --dist loadfile --no-loadscope-reorder"
     ("arguments", "variables", "asked"),
     [
         ([], {}, f"{PYTEST} -m not slow --color=auto"),
-        (["--slow"], {}, f"{PYTEST} --color=auto"),
-        ([], {"CI": "true"}, f"{PYTEST} --color=auto"),
         (["tests/metrics", "-x", "--slow"], {"CI": "0"}, f"{PYTEST} --color=auto tests/metrics -x"),
         (["-n", "0"], {"CI": "false"}, f"{PYTEST} -m not slow --color=auto -n 0"),
     ],
@@ -294,6 +293,20 @@ def test_arguments_of_the_tests_go_to_pytest(run_script, arguments, variables, a
     assert done.returncode == 0, done.stderr
     assert call == f"{asked}, MMKERAS_TEST_PYTORCH="
     assert "PyTorch: none (the comparisons with it are skipped; --pytorch installs it and runs them)" in done.stdout
+
+
+@pytest.mark.parametrize(("arguments", "variables"), [(["--slow"], {}), ([], {"CI": "true"})])
+def test_the_whole_suite_runs_in_two_halves_that_leave_nothing_out(run_script, repository, arguments, variables):
+    done, calls = run_script(*arguments, **variables)
+    assert done.returncode == 0, done.stderr
+    first, second = (call.partition(",")[0].removeprefix(f"{PYTEST} --color=auto ").split() for call in calls)
+    assert second == ["tests", *(f"--ignore={folder}" for folder in first)]
+    assert all((repository / folder).is_dir() for folder in first)
+
+
+def test_a_half_that_fails_does_not_hide_the_other(run_script):
+    done, calls = run_script("--slow", PYTEST_FAILS="1")
+    assert done.returncode == 1 and len(calls) == 2
 
 
 def test_pytorch_is_installed_once_with_its_size_told_first(run_script, tree):

@@ -67,7 +67,7 @@ def draw_alike(monkeypatch, theirs, token_ids):
         TokenMasking, "call", lambda self, ids: tuple(tf.constant(part.numpy(), tf.int32) for part in hidden)
     )
     drawn = itertools.cycle([[tf.constant(part) for part in pair] for pair in NEGATIVES])
-    monkeypatch.setattr("mmkeras.models.soft_mask.sample_hard_negatives", lambda *arguments: next(drawn))
+    monkeypatch.setattr("mmkeras.models.wrong_pairs.sample_hard_negatives", lambda *arguments: next(drawn))
     taken = itertools.cycle([[torch.tensor(part) for part in pair] for pair in NEGATIVES])
     theirs.draw_negatives = lambda *arguments: next(taken)
     monkeypatch.setattr(SoftMasking, "_drawn", lambda self, words: tf.constant(WORDS))
