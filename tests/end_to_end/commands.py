@@ -9,7 +9,7 @@ import sys
 import threading
 
 SIGNATURE_OUTPUTS = 7  # of all signatures of a model of pictures without categories; the tolerant one has two
-PATIENCE = 180  # seconds
+PATIENCE = 600  # seconds, on a machine that does other work too
 
 
 class Commands:
