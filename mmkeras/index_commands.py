@@ -19,7 +19,8 @@ from mmkeras.progress import Progress, showing_progress
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mmkeras.search import EmbeddingIndex, ParquetEmbeddings
+    from mmkeras.embeddings import ParquetEmbeddings
+    from mmkeras.search import EmbeddingIndex
     from mmkeras.search.item_batch import Modality
 
 MODELS = Path("savedmodels")
@@ -27,7 +28,8 @@ MODELS = Path("savedmodels")
 
 def index_build(options: argparse.Namespace) -> None:
     """Make an index of embeddings in Parquet files."""
-    from mmkeras.search import EmbeddingIndex, IndexWriter, ParquetEmbeddings
+    from mmkeras.embeddings import ParquetEmbeddings
+    from mmkeras.search import EmbeddingIndex, IndexWriter
 
     refuse_existing(options.to)
     embeddings = ParquetEmbeddings(options.embeddings)
@@ -180,7 +182,8 @@ def _embedded(options: argparse.Namespace, index: EmbeddingIndex) -> NDArray[Any
 
 
 def _add(options: argparse.Namespace, replace: bool) -> None:
-    from mmkeras.search import IndexEditor, ParquetEmbeddings
+    from mmkeras.embeddings import ParquetEmbeddings
+    from mmkeras.search import IndexEditor
     from mmkeras.search.manifest import Manifest
 
     editor, space = IndexEditor(options.index), Manifest.read(options.index).space_id

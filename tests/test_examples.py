@@ -21,6 +21,7 @@ def embeddings(tmp_path_factory):
     values = np.random.default_rng(0).standard_normal((60, 16)).astype(np.float32)
     values /= np.linalg.norm(values, axis=1, keepdims=True)
     told = {"format": "1", "space_id": "s" * 64, "dim": "16", "modality": "image"}
+    told |= {"signature": "encode_image", "model": "photos", "version": "1", "source": "r" * 64}
     for part in (0, 1):
         rows = range(30 * part, 30 * part + 30)
         table = pa.table(

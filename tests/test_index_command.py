@@ -26,6 +26,8 @@ def write_embeddings(folder, rows, space=SPACE, dim=4):
         "price": pa.array(prices, pa.int64()),
     }
     told = {"mmkeras.format": "1", "mmkeras.space_id": space, "mmkeras.dim": str(dim), "mmkeras.modality": "image"}
+    told |= {f"mmkeras.{key}": value for key, value in (("signature", "encode_image"), ("model", "photos"))}
+    told |= {"mmkeras.version": "1", "mmkeras.source": "r" * 64}
     parquet.write_table(pa.table(table).replace_schema_metadata(told), folder / "part-00000-of-00001.parquet")
     return folder
 

@@ -133,7 +133,8 @@ from mmkeras.metrics import find_measure, retrieval_metrics
 from mmkeras.models import CMGAN, DualEncoder, ModalityInvariant, Preset
 from mmkeras.on_device import DeviceSearch, TextEncoder
 from mmkeras.preprocessing import ImagePreprocessor, TextPreprocessor
-from mmkeras.search import EmbeddingIndex, IndexEditor, IndexWriter, ItemBatch, ParquetEmbeddings
+from mmkeras.embeddings import ParquetEmbeddings
+from mmkeras.search import EmbeddingIndex, IndexEditor, IndexWriter, ItemBatch
 from mmkeras.serving import AsyncClient, Client, EmbeddedServer, TlsFiles
 from mmkeras.training import Recipe, Run, train
 

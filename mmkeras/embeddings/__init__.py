@@ -10,6 +10,7 @@ from mmkeras._lazy import lazy_exports
 if TYPE_CHECKING:
     from .embedding_job import EmbeddingJob as EmbeddingJob
     from .encoder_settings import EncoderSettings as EncoderSettings
+    from .parquet_embeddings import ParquetEmbeddings as ParquetEmbeddings
     from .part import list_parts as list_parts
     from .part import read_info as read_info
     from .part import read_part as read_part

@@ -157,6 +157,15 @@ def has_thumbnails(file: str | os.PathLike[str]) -> bool:
     return "thumbnail" in _opened(file).schema_arrow.names
 
 
+def row_count(file: str | os.PathLike[str]) -> int:
+    """Return how many rows a file has; its end alone is read.
+
+    Raises:
+        MmkerasError: it is damaged.
+    """
+    return _opened(file).metadata.num_rows
+
+
 def count_rows(file: str | os.PathLike[str]) -> tuple[int, int]:
     """Return how many rows a file has, and how many of them have no embedding; its end alone is read.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from mmkeras.errors import MmkerasError
 
@@ -61,10 +61,12 @@ class PartInfo:
         }
         form = said.pop("format", None)
         names = [field.name for field in dataclasses.fields(cls)]
-        if form != str(FORMAT) or not set(names) <= set(said) or not said["dim"].isdecimal():
+        whole = set(names) <= set(said) and said["space_id"] and said["dim"].isdecimal()
+        if form != str(FORMAT) or not whole or said["modality"] not in get_args(Modality):
+            received = "another Parquet file" if form is None else f"format {form}"
             raise MmkerasError(
                 f"{where}: expected embeddings as `mmkeras embed` writes them, in format {FORMAT}. "
-                f"Received: {'another Parquet file' if form is None else f'format {form}'}"
+                f"Received: {received}{', damaged' if form == str(FORMAT) else ''}"
             )
         return cls(**{name: said[name] for name in names} | {"dim": int(said["dim"])})
 

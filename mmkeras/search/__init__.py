@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from .index import EmbeddingIndex as EmbeddingIndex
     from .index_editor import IndexEditor as IndexEditor
     from .item_batch import ItemBatch as ItemBatch
-    from .parquet_embeddings import ParquetEmbeddings as ParquetEmbeddings
     from .search_result import SearchResult as SearchResult
     from .writer import IndexWriter as IndexWriter
 else:

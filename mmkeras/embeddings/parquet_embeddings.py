@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mmkeras.embeddings.part import OWN, read_info, read_part, row_count
+from mmkeras.embeddings.part_info import PART, Modality
 from mmkeras.errors import MmkerasError
-from mmkeras.missing_part_error import MissingPartError
-from mmkeras.search.item_batch import MODALITIES, ItemBatch, Modality
+from mmkeras.search.item_batch import ItemBatch
 
-PART_FORMAT = "1"
-_PART = re.compile(r"part-(\d+)-of-(\d+)\.parquet")
-_OWN = {"id", "embedding", "error", "text", "picture", "thumbnail"}
-_BATCH = 4096  # rows at a time
+SHARED = ("space_id", "dim", "modality")  # what all parts of one whole have in common
 # How encoded pictures begin, and what their names end in.
 _SUFFIXES = ((b"\x89PNG", ".png"), (b"\xff\xd8", ".jpg"), (b"RIFF", ".webp"), (b"GIF8", ".gif"), (b"BM", ".bmp"))
 
@@ -50,21 +47,20 @@ class ParquetEmbeddings:
         self.place = Path(place)
         self.files = _parts_of(self.place)
         self.rows = self.left_out = 0
-        described = None
+        whole = read_info(self.files[0])
         for file in self.files:
-            parquet = _open(file)
-            own = _described(file, parquet.schema_arrow)
-            if described is not None and own != described:
-                different = next(key for key in own if own[key] != described[key])
-                raise MmkerasError(
-                    f"{file}: expected {different} {_short(described[different])}, as in {self.files[0].name}. "
-                    f"Received: {_short(own[different])}"
-                )
-            described = own
-            self.rows += parquet.metadata.num_rows
-        self.space_id: str = described["space_id"]  # type: ignore[index]  # there is one file at least
-        self.dim: int = described["dim"]  # type: ignore[index]
-        self.modality: Modality = described["modality"]  # type: ignore[index]
+            own = read_info(file)
+            for key in SHARED:
+                expected, received = getattr(whole, key), getattr(own, key)
+                if expected != received:
+                    raise MmkerasError(
+                        f"{file}: expected {key} {_short(expected)}, as in {self.files[0].name}. "
+                        f"Received: {_short(received)}"
+                    )
+            self.rows += row_count(file)
+        self.space_id: str = whole.space_id
+        self.dim: int = whole.dim
+        self.modality: Modality = whole.modality
 
     def batches(self) -> Iterator[ItemBatch]:
         """Yield `ItemBatch` of the rows that have an embedding.
@@ -72,18 +68,12 @@ class ParquetEmbeddings:
         Raises:
             MmkerasError: a file that is damaged, or whose rows are no items; the text names the file.
         """
-        import pyarrow
-
         for file in self.files:
-            parquet = _open(file)
-            try:
-                for batch in parquet.iter_batches(_BATCH):
-                    there = batch.filter(batch.column("embedding").is_valid())
-                    self.left_out += len(batch) - len(there)
-                    if len(there):
-                        yield self._batch(file, there)
-            except (OSError, pyarrow.ArrowException) as error:
-                raise MmkerasError(f"{file} is damaged: {_first_line(error)}") from error
+            for batch in read_part(file):
+                there = batch.filter(batch.column("embedding").is_valid())
+                self.left_out += len(batch) - len(there)
+                if len(there):
+                    yield self._batch(file, there)
 
     def _batch(self, file, rows):
         embeddings = rows.column("embedding")
@@ -91,7 +81,7 @@ class ParquetEmbeddings:
         if values.null_count or len(values) != len(rows) * self.dim:
             raise MmkerasError(f"{file}: expected embeddings of {self.dim} numbers each")
         values = np.asarray(values, np.float32).reshape(len(rows), self.dim)
-        own = [name for name in rows.schema.names if name not in _OWN]
+        own = [name for name in rows.schema.names if name not in OWN]
         columns = {name: rows.column(name).to_pylist() for name in rows.schema.names if name != "embedding"}
         items, pictures = [], {}
         for row, name in enumerate(columns["id"]):
@@ -112,7 +102,7 @@ def _parts_of(place):
     files = sorted(place.glob("*.parquet")) if place.is_dir() else []
     if not files:
         raise MmkerasError(f"Expected a folder of Parquet files, as mmkeras embed writes it. Received: {place}")
-    parts = [_PART.fullmatch(file.name) for file in files]
+    parts = [PART.fullmatch(file.name) for file in files]
     if all(parts):
         counts = {int(part[2]) for part in parts}
         if len(counts) > 1:
@@ -127,36 +117,6 @@ def _parts_of(place):
     return files
 
 
-def _open(file):
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingPartError("Embeddings in Parquet files need pyarrow", "parquet") from error
-    try:
-        return parquet.ParquetFile(file)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise MmkerasError(f"{file} is damaged: {_first_line(error)}") from error
-
-
-def _described(file, schema):
-    """Space, dimension and modality that a file says, checked."""
-    told = {
-        key.decode(errors="replace"): value.decode(errors="replace") for key, value in (schema.metadata or {}).items()
-    }
-    if told.get("mmkeras.format") != PART_FORMAT:
-        has = told.get("mmkeras.format", "none")
-        raise MmkerasError(
-            f"{file}: expected embeddings of format {PART_FORMAT}, as mmkeras embed writes. Received: {has}"
-        )
-    space, dim, modality = (told.get(f"mmkeras.{key}", "") for key in ("space_id", "dim", "modality"))
-    if not space or not dim.isdecimal() or modality not in MODALITIES or not {"id", "embedding"} <= set(schema.names):
-        raise MmkerasError(
-            f"{file} is damaged: expected its space, dimension and modality, and columns id and embedding"
-        )
-    return {"space_id": space, "dim": int(dim), "modality": modality}
-
-
 def _named(name, content):
     """What an encoded picture is called: the item's name, with an ending that says what it is."""
     suffix = next((suffix for start, suffix in _SUFFIXES if content.startswith(start)), ".png")
@@ -166,7 +126,3 @@ def _named(name, content):
 
 def _short(value):
     return value[:12] if isinstance(value, str) else value
-
-
-def _first_line(error):
-    return (str(error).splitlines() or [""])[0]
