@@ -38,7 +38,9 @@ def test_a_run_on_two_devices_resumes_exactly_and_measures_what_one_does(
         preset[encoder] |= {key: 0.0 for key in preset[encoder] if "dropout" in key}
     plain.write_text(json.dumps(preset))
     whole, cut = (create_run(name, *RANDOM, "devices=2") for name in ("whole", "cut"))
-    one, two = (create_run(name, *RANDOM, f"preset={plain}", f"devices={name}") for name in ("one", "all"))
+    one, two = (
+        create_run(name, *RANDOM, f"preset={plain}", "learning_rate=1e-4", f"devices={name}") for name in ("one", "all")
+    )
     odd = create_run("odd", "batch_size=31", "devices=all")
     folders = [run.folder for run in (whole, one, two, odd)]
     told = train_on(2, f"{cut.folder}:8", cut.folder, *folders, repository=repository)
@@ -48,10 +50,12 @@ def test_a_run_on_two_devices_resumes_exactly_and_measures_what_one_does(
     assert_equal_runs(cut, whole)
     assert [run.info["devices"]["count"] for run in (whole, one, two)] == [2, 1, 2]
     for row, other in zip(*(read_log(run.file("log.csv")) for run in (one, two)), strict=True):
-        # What a bias before a batch normalisation has as its gradient is rounding, by which Adam moves it at its rate:
-        # the training's own loss does not see that, moving averages follow it.
-        assert row["loss"] == pytest.approx(other["loss"], rel=1e-4)
-        assert row == pytest.approx(other, rel=2e-3)
+        # Sums in another order differ by rounding, which Adam's first steps make as large as its rate: hence a small one.
+        assert row["loss"] == pytest.approx(other["loss"], rel=1e-3)
+        assert row["val_loss"] == pytest.approx(other["val_loss"], rel=1e-2)  # recalls follow it, glyph by glyph
+        assert row["learning_rate"] == other["learning_rate"]
+    rows = read_log(one.file("log.csv"))
+    assert rows[-1]["loss"] < 0.95 * rows[0]["loss"]  # of which the tolerance is a fiftieth
     model = two.load_model()  # on one device
     assert model.encode_text(["GREEK SMALL LETTER OMEGA"]).shape[0] == 1
     assert saved_step(two.folder) == saved_step(one.folder)
