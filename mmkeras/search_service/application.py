@@ -28,7 +28,6 @@ from mmkeras.search_service.service_metrics import ServiceMetrics
 from mmkeras.search_service.verdict import Verdict
 
 T = TypeVar("T")
-PAGE = Path(__file__).resolve().parents[1] / "search_page" / "static"
 _WITHOUT_PAGE = (
     "The search service answers here; its API is described in /openapi.json. This installation has no page.\n"
 )
@@ -42,7 +41,7 @@ def search_application(
     searcher: Searcher,
     feedback: FeedbackFile | None = None,
     hosts: Collection[str] = (),
-    page: Path = PAGE,
+    page: Path | None = None,
 ) -> ASGIApp:
     """Return the ASGI application that answers searches and shows the page.
 
@@ -50,7 +49,7 @@ def search_application(
         searcher: `Searcher`.
         feedback: where verdicts go; none are taken where None.
         hosts: see `RequestGuard`.
-        page: folder of the page's files.
+        page: folder of the page's files; none is shown where None, or where it has no `index.html`.
     """
     metrics, limits = ServiceMetrics(), searcher.limits
     pool = ThreadPoolExecutor(limits.concurrent + 4, thread_name_prefix="mmkeras-search")
@@ -106,7 +105,7 @@ def search_application(
     routes: list[BaseRoute] = [Route(path, answer) for path, answer in answers.items()]
     routes.append(Route("/api/search", search, methods=["POST"]))
     routes.append(Route("/api/feedback", verdict, methods=["POST"]))
-    if (page / "index.html").is_file():
+    if page is not None and (page / "index.html").is_file():
         files = StaticFiles(directory=page, html=True)
         routes += [Mount("/static", files), Mount("/", files)]
     else:

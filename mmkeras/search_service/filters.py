@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
@@ -68,7 +67,7 @@ def filter_expression(filters: Mapping[str, Sequence[Value]], columns: Sequence[
 def _is_value(value):
     if isinstance(value, str):
         return len(value) <= 1000 and "\0" not in value
-    return isinstance(value, (int, float)) and math.isfinite(value) and abs(value) < 2**63
+    return isinstance(value, (int, float)) and abs(value) < 2**63  # not a number is no less
 
 
 def _literal(value):

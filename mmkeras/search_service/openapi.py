@@ -17,7 +17,7 @@ _ERRORS = {
     "422": "An expression that cannot be, a picture that the model cannot read, or a model without such an encoder.",
     "429": "Too many searches at a time.",
     "500": "The service failed; its log says why.",
-    "503": "The model server does not answer, or answers in a space without an index here; or the answer took too long.",
+    "503": "The model server does not answer, or in a space without an index here; or the answer took too long.",
 }
 _TEXT, _NUMBER, _COUNT, _YES = ({"type": kind} for kind in ("string", "number", "integer", "boolean"))
 _LINK = {"type": ["string", "null"], "description": "Where its picture is, from the service's root."}

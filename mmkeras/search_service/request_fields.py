@@ -29,8 +29,9 @@ async def request_fields(request: Request, forms: bool = True) -> dict[str, Any]
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == JSON:
+        body = await request.body()
         try:
-            fields = json.loads(await request.body())
+            fields = json.loads(body)
         except (ValueError, RecursionError) as error:
             raise ApiError(400, f"Expected a JSON object. Received: {error}") from error
         if not isinstance(fields, dict):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Collection
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mmkeras.search_service.answers import error_answer
@@ -30,6 +32,8 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+_PASSED_OVER_BYTES, _PASSED_OVER_SECONDS = 64 * 1024 * 1024, 2.0  # of a body that is refused
+_GONE = 499  # what is counted where who asked has gone meanwhile
 _COUNTED_AS = "/static"  # files of the page, and what is not there
 
 
@@ -73,19 +77,19 @@ class RequestGuard:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers[name] = value
-                headers.setdefault(
-                    "Cache-Control", "no-cache"
-                )  # a page is asked for again, and is as it was by its ETag
+                headers.setdefault("Cache-Control", "no-cache")  # files of a page, which have an ETag
             await send(message)
 
-        problem = None
+        problem, body = None, _BoundedBody(receive, self.limits)
         try:
             async with asyncio.timeout(self.limits.seconds):
-                await self._answer(scope, receive, answered)
+                await self._answer(scope, body, answered)
         except ApiError as error:
             problem = error
         except HTTPException as error:  # Starlette's: no such path, or another method than it has
             problem = ApiError(error.status_code, f"{scope['method']} {scope['path'][:200]}: {error.detail}")
+        except ClientDisconnect:
+            status = _GONE
         except TimeoutError:
             problem = ApiError(503, f"The answer took longer than {self.limits.seconds:g} seconds. Ask for less")
         except Exception:  # whatever it is, who asked gets a sentence, and the log the rest
@@ -93,13 +97,15 @@ class RequestGuard:
             problem = ApiError(500, "The service failed at this request; its log says why")
         if problem is not None and not status:
             wait = {"Retry_After": "1"} if problem.status in (429, 503) else {}
-            # Of a body that was not read to its end the rest would be taken for the next request.
-            ended = {"Connection": "close"} if problem.status in (408, 413, 429) else {}
+            # The body may not have been read to its end, and the rest of it is no request.
+            ended = {"Connection": "close"} if scope["method"] not in ("GET", "HEAD") else {}
+            if problem.status == 413:
+                await body.pass_over()
             await error_answer(problem.status, str(problem), **wait, **ended)(scope, receive, answered)
         path = scope["path"] if scope["path"] in self.paths else _COUNTED_AS
         self.metrics.request(path, status, time.perf_counter() - started)
 
-    async def _answer(self, scope, receive, send):
+    async def _answer(self, scope, body, send):
         headers = Headers(scope=scope)
         if self.hosts and _name(headers.get("host", "")) not in self.hosts:
             raise ApiError(
@@ -107,48 +113,61 @@ class RequestGuard:
             )
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdecimal() and int(length[:20]) > self.limits.body_bytes:
-            raise self._too_long()
+            raise body.too_long()
         searches = scope["method"] == "POST"
         if searches and self.running >= self.limits.concurrent:
             raise ApiError(429, f"Expected at most {self.limits.concurrent} searches at a time. Ask again in a moment")
         self.running += searches
         try:
-            await self.app(scope, self._bounded(receive), send)
+            await self.app(scope, body, send)
         finally:
             self.running -= searches
 
-    def _bounded(self, receive: Receive) -> Receive:
-        """Receive a body of so many bytes, in so many seconds, at most."""
-        received, complete = 0, False
-        deadline = asyncio.get_running_loop().time() + self.limits.body_seconds
 
-        async def bounded() -> Message:
-            nonlocal received, complete
-            if complete:
-                return await receive()
-            try:
-                async with asyncio.timeout_at(deadline):
-                    message = await receive()
-            except TimeoutError as error:
-                raise ApiError(
-                    408,
-                    f"Expected the whole request within {self.limits.body_seconds:g} seconds. "
-                    f"Received: {received} bytes",
-                ) from error
-            received += len(message.get("body", b""))
-            complete = not message.get("more_body", False)
-            if received > self.limits.body_bytes:
-                raise self._too_long()
-            return message
+class _BoundedBody:
+    """Receives a body of so many bytes, in so many seconds, at most."""
 
-        return bounded
+    def __init__(self, receive: Receive, limits: ServiceLimits) -> None:
+        self.receive, self.limits = receive, limits
+        self.received, self.complete = 0, False
+        self._deadline = asyncio.get_running_loop().time() + limits.body_seconds
 
-    def _too_long(self):
+    async def __call__(self) -> Message:
+        if self.complete:
+            return await self.receive()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._next()
+        except TimeoutError as error:
+            raise ApiError(
+                408,
+                f"Expected the whole request within {self.limits.body_seconds:g} seconds. "
+                f"Received: {self.received} bytes",
+            ) from error
+        if self.received > self.limits.body_bytes:
+            raise self.too_long()
+        return message
+
+    async def pass_over(self) -> None:
+        """Receive what is left of a body that is refused, as far as that is reasonable: who sends it reads then."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PASSED_OVER_SECONDS):
+                while not self.complete and self.received < _PASSED_OVER_BYTES:
+                    await self._next()
+
+    def too_long(self) -> ApiError:
+        """Return the error of a body that is too long."""
         return ApiError(
             413,
             f"Expected a request of at most {self.limits.body_bytes} bytes, with a picture of at most "
             f"{self.limits.upload_bytes}. Received: more",
         )
+
+    async def _next(self):
+        message = await self.receive()
+        self.received += len(message.get("body", b""))
+        self.complete = not message.get("more_body", False)
+        return message
 
 
 def _name(host):

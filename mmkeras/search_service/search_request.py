@@ -6,7 +6,6 @@ import base64
 import binascii
 import dataclasses
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -129,7 +128,7 @@ def _number(value, name, least, most, whole=False):
     except ValueError:
         number = None
     fits = isinstance(number, int if whole else (int, float)) and not isinstance(number, bool)
-    if not fits or not math.isfinite(number) or not least <= number <= most:
+    if not fits or not least <= number <= most:  # not a number is in no range
         raise ApiError(400, f"Expected {name} to be {kind} from {least} to {most}. Received: {name}={value!r:.80}")
     return number
 

@@ -17,6 +17,7 @@ from mmkeras.search_service.searcher import Searcher
 from mmkeras.search_service.service_limits import ServiceLimits
 from mmkeras.search_service.version_follower import VersionFollower
 
+PAGE = Path(__file__).resolve().parents[1] / "search_page" / "static"
 _LARGEST_HEAD = 16 * 1024  # bytes of a request's line and headers
 _IDLE_SECONDS = 15  # that a connection may be open without a request
 _LEAVING_SECONDS = 5  # that running requests have where the server ends
@@ -35,6 +36,7 @@ class SearchServer:
         port: number of the port, 0 for a free one.
         feedback: file that verdicts are appended to, see `FeedbackFile`; none are taken where None.
         limits: `ServiceLimits`.
+        page: folder of the page's files, by default the package's own.
 
     Attributes:
         url: where the page is, `http://127.0.0.1:8080/`.
@@ -55,6 +57,7 @@ class SearchServer:
         port: int = 8080,
         feedback: str | os.PathLike[str] | None = None,
         limits: ServiceLimits | None = None,
+        page: str | os.PathLike[str] = PAGE,
     ) -> None:
         try:
             import python_multipart  # noqa: F401  Starlette looks for it at the first form
@@ -71,7 +74,7 @@ class SearchServer:
         shown = f"[{address}]" if ":" in address else address
         self.url = f"http://{shown}:{self.port}/"
         hosts = {"localhost", "127.0.0.1", "[::1]", shown} if ipaddress.ip_address(address).is_loopback else ()
-        application = search_application(Searcher(follower, limits, file is not None), file, hosts)
+        application = search_application(Searcher(follower, limits, file is not None), file, hosts, Path(page))
         self._server = uvicorn.Server(
             uvicorn.Config(
                 application,
