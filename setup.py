@@ -53,7 +53,8 @@ CLIENT_MODULES = {
     "mmkeras": {
         *("__init__", "_lazy", "archives", "arguments", "atomic", "cli", "console", "errors", "missing_part_error"),
         *("check_commands", "command_options", "data_commands", "embed_commands", "embed_options", "index_commands"),
-        *("index_options", "limits", "printable", "progress", "progress_display", "query", "unreadable_pictures"),
+        *("index_options", "limits", "printable", "progress", "progress_display", "query", "search_commands"),
+        *("search_options", "unreadable_pictures"),
     },
     "mmkeras.data": {"__init__", "cache", "missing_pictures", "records", "split_names"},
     "mmkeras.data.layouts": None,
@@ -61,6 +62,7 @@ CLIENT_MODULES = {
     "mmkeras.embeddings": None,
     "mmkeras.on_device": None,
     "mmkeras.search": None,
+    "mmkeras.search_service": None,
     "mmkeras.serving": None,
 }
 # What a server is made of.
@@ -135,7 +137,12 @@ ANN_REQUIRES = ["faiss-cpu>=1.12,<2"]
 # A corpus embedded on an engine.
 BEAM_REQUIRES = ["apache-beam>=2.70,<3", *PARQUET_REQUIRES]
 
+# The page to search with and its HTTP interface. python-multipart 0.0.18 mends what let one form busy the server
+# (CVE-2024-53981).
+UI_REQUIRES = ["starlette>=0.50,<2", "uvicorn>=0.35,<1", "python-multipart>=0.0.20,<0.1"]
+
 TEST_REQUIRES = [
+    *UI_REQUIRES,
     *REST_REQUIRES,
     *ON_DEVICE_REQUIRES,
     *PRETRAINED_REQUIRES,
@@ -166,6 +173,7 @@ WHOLE = {
             "models/presets/*.json",
             "preprocessing/*.json",
             "training/recipes/*.toml",
+            "search_page/static/*",
             "evaluation/templates/*.css",
             "evaluation/report/templates/*.j2",
             "evaluation/comparison/templates/*.j2",
@@ -181,6 +189,7 @@ WHOLE = {
         "on-device": ON_DEVICE_REQUIRES,
         "parquet": PARQUET_REQUIRES,
         "ann": ANN_REQUIRES,
+        "ui": UI_REQUIRES,
         "beam": BEAM_REQUIRES,
         "tfds": ["tensorflow-datasets>=4.9.9,<5"],  # one of its packages is no wheel; in no lock
         "mediapipe": ["mediapipe>=1.2,<2"],  # that it reads our file is tested where it is installed; in no lock
@@ -195,11 +204,12 @@ CLIENT = {
     "description": "The client of mmkeras: ask a served image-text model, search an index, embed on a device",
     "long_description": CLIENT_DESCRIPTION,
     "packages": list(CLIENT_MODULES),
-    "package_data": {"mmkeras": ["py.typed"]},
+    "package_data": {"mmkeras": ["py.typed", "search_page/static/*"]},
     "install_requires": CLIENT_REQUIRES,
     "extras_require": {
         "on-device": ON_DEVICE_REQUIRES,
         "ann": ANN_REQUIRES,
+        "ui": UI_REQUIRES,
         "parquet": PARQUET_REQUIRES,
         "beam": BEAM_REQUIRES,
     },

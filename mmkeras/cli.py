@@ -38,6 +38,7 @@ from mmkeras.index_commands import INDEX_COMMANDS
 from mmkeras.missing_part_error import MissingPartError
 from mmkeras.printable import mmkeras_command, printable
 from mmkeras.progress import showing_progress
+from mmkeras.search_commands import page_beside, search_server
 
 MODELS = Path("savedmodels")
 RUNS = Path("runs")
@@ -260,6 +261,7 @@ def _tflite(options):
 
 
 def _serve(options):
+    beside = page_beside(options)
     from mmkeras.serving.launch import serve
 
     return serve(
@@ -273,6 +275,7 @@ def _serve(options):
         socket_path=options.socket,
         limits={name: getattr(options, name) for name in ("max_rows", "max_text_bytes", "allow_reload_config")},
         before_loading=quiet_tensorflow,
+        beside=beside,
     )
 
 
@@ -313,6 +316,7 @@ COMMANDS = {
     "parity": check_parity,
     "gate": check_gate,
     "serve": _serve,
+    "search-server": search_server,
     "embed": embed,
     "query": _query,
     **INDEX_COMMANDS,

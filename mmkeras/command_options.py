@@ -10,6 +10,7 @@ from mmkeras.embed_options import EXAMPLES as EMBED_EXAMPLES
 from mmkeras.embed_options import add_embed_options
 from mmkeras.index_options import INDEX_EXAMPLES, add_index_commands
 from mmkeras.limits import MAX_ROWS, MAX_TEXT_BYTES
+from mmkeras.search_options import SEARCH_SERVER_EXAMPLES, add_search_server_options, add_ui_options
 
 DEFAULT_SERVER = "127.0.0.1:8500"
 
@@ -28,6 +29,7 @@ EXAMPLES = """examples:
   mmkeras gate savedmodels/photos --data captions.csv    is the new version no worse than the one before?
   mmkeras tflite runs/glyphs --out device                the encoders for phones and browsers
   mmkeras serve savedmodels/glyphs                       gRPC on 127.0.0.1:8500
+  mmkeras serve savedmodels/photos --ui                  and a page to search with, on 127.0.0.1:8080
   mmkeras embed savedmodels/photos photos --to embeddings
                                                          all pictures of a folder, as Parquet files
   mmkeras query "greek small letter omega with tonos"    ask it; or: mmkeras query picture.png
@@ -264,6 +266,16 @@ def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | N
     serve.add_argument(
         "--allow-reload-config", action="store_true", help="let clients choose what is served of the folders given here"
     )
+
+    add_ui_options(serve)
+
+    search_server = command(
+        "search-server",
+        "Serve a page to search with, and its HTTP interface, before a running model server.",
+        epilog=SEARCH_SERVER_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_search_server_options(search_server, DEFAULT_SERVER)
 
     embed = command(
         "embed",

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
@@ -59,13 +60,11 @@ class SearchServer:
         limits: ServiceLimits | None = None,
         page: str | os.PathLike[str] = PAGE,
     ) -> None:
-        try:
-            import python_multipart  # noqa: F401  Starlette looks for it at the first form
-            import uvicorn
+        check_installed()
+        import uvicorn
 
-            from mmkeras.search_service.application import search_application
-        except ModuleNotFoundError as error:
-            raise MissingPartError("The search page needs Starlette, uvicorn and python-multipart", "ui") from error
+        from mmkeras.search_service.application import search_application
+
         limits = limits or ServiceLimits()
         file = None if feedback is None else FeedbackFile(Path(feedback))
         self.follower = follower
@@ -122,6 +121,16 @@ class SearchServer:
 
     def _run(self):
         self._server.run(sockets=[self._listener])
+
+
+def check_installed() -> None:
+    """Look for what the service needs.
+
+    Raises:
+        MissingPartError: the extra `ui` is not installed.
+    """
+    if missing := [name for name in ("starlette", "uvicorn", "python_multipart") if find_spec(name) is None]:
+        raise MissingPartError(f"The search page needs {' and '.join(missing)}", "ui")
 
 
 def listening(host: str, port: int) -> socket.socket:

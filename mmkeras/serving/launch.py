@@ -1,13 +1,14 @@
 """`mmkeras serve`: the best model server that this machine has, until it is interrupted."""
 
+import contextlib
 import logging
 import shlex
 import shutil
-import signal
 import time
 from pathlib import Path
 
 from mmkeras.errors import MmkerasError
+from mmkeras.serving.interruption import signals_to_end
 from mmkeras.serving.server.open_files import connection_limit, raise_file_limit
 from mmkeras.serving.stock_server import BINARY, StockServer
 from mmkeras.serving.versions import find_versions
@@ -30,6 +31,7 @@ def serve(
     socket_path=None,
     limits=None,
     before_loading=None,
+    beside=None,
 ):
     """Serve a model, or the models of a models.config, until SIGINT, SIGTERM or SIGHUP, then return 0.
 
@@ -54,6 +56,8 @@ def serve(
             `allow_reload_config`. `tensorflow_model_server` knows none of them, and a warning says so.
         before_loading: function without arguments that is called once nothing given is wrong, before `EmbeddedServer`
             loads TensorFlow.
+        beside: function of the server's gRPC address, as this machine reaches it, and the model's name. It returns a
+            context manager, which is entered once the server can be asked and left before it ends.
 
     Raises:
         MmkerasError: no model or file there, both or neither of `base_path` and `config_file`, the port is in use, or
@@ -88,19 +92,10 @@ def serve(
             BINARY,
         )
     _allow_many_connections(ports=1 if rest_port is None else 2)
-    # A list and polling: a handler that sets an Event can deadlock with the thread that waits for it.
-    received = []
-    heard = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it, to outlive its terminal
-        heard.append(signal.SIGHUP)
-    handlers = {number: signal.signal(number, lambda number, _: received.append(number)) for number in heard}
-    try:
+    with signals_to_end() as received:
         if binary:
-            return _run_binary(binary, base_path, name, port, rest_port, paths, received)
-        return _run_embedded(base_path, name, port, rest_port, paths, limits or {}, received, before_loading)
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+            return _run_binary(binary, base_path, name, port, rest_port, paths, received, beside)
+        return _run_embedded(base_path, name, port, rest_port, paths, limits or {}, received, before_loading, beside)
 
 
 def _allow_many_connections(ports):
@@ -115,7 +110,7 @@ def _allow_many_connections(ports):
         )
 
 
-def _run_binary(binary, base_path, name, port, rest_port, paths, received):
+def _run_binary(binary, base_path, name, port, rest_port, paths, received, beside):
     with StockServer(binary, base_path, name, port, rest_port, **paths) as server:
         if not server.wait_until_open(lambda: received):
             return 0
@@ -127,14 +122,15 @@ def _run_binary(binary, base_path, name, port, rest_port, paths, received):
         rest_address = f"127.0.0.1:{rest_port}" if rest_port is not None else None
         address, where = f"127.0.0.1:{port}", "; it listens on all other addresses of this machine too"
         _announce(f"TensorFlow Serving ({binary})", base_path, name, address, rest_address, paths, where)
-        while server.exit_code() is None and not received:
-            time.sleep(_POLL_SECONDS)
+        with _entered(beside, address, name):
+            while server.exit_code() is None and not received:
+                time.sleep(_POLL_SECONDS)
         if received or server.exit_code() == 0:
             return 0
         raise server.ended_by_itself()
 
 
-def _run_embedded(base_path, name, port, rest_port, paths, limits, received, before_loading):
+def _run_embedded(base_path, name, port, rest_port, paths, limits, received, before_loading, beside):
     from mmkeras.serving.embedded_server import EmbeddedServer
 
     server = EmbeddedServer(base_path, name, port, rest_port=rest_port, **paths, **limits)
@@ -143,9 +139,15 @@ def _run_embedded(base_path, name, port, rest_port, paths, limits, received, bef
     with server:
         kind = f"EmbeddedServer ({BINARY} is not on the PATH)"
         _announce(kind, base_path, server.name, server.address, server.rest_address, paths)
-        while not received:
-            time.sleep(_POLL_SECONDS)
+        with _entered(beside, server.address, server.name):
+            while not received:
+                time.sleep(_POLL_SECONDS)
     return 0
+
+
+def _entered(beside, address, name):
+    """What stands beside a server, if anything does."""
+    return contextlib.nullcontext() if beside is None else beside(address, name)
 
 
 def _announce(server, base_path, name, address, rest_address, paths, where=""):
