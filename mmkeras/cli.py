@@ -280,7 +280,7 @@ def _serve(options):
 
 
 def _query(options):
-    from mmkeras.query import ask, find_index
+    from mmkeras.query import ask, find_index, labelled_version
     from mmkeras.search import EmbeddingIndex
     from mmkeras.serving.versions import latest_version, version_folder
 
@@ -289,8 +289,8 @@ def _query(options):
         index = EmbeddingIndex(options.index)
     else:
         folder = MODELS / model
-        version = latest_version(folder) if options.version is None else version_folder(folder, options.version)
-        index = find_index(version, options.query)
+        number = options.version if options.label is None else labelled_version(options.server, model, options.label)
+        index = find_index(latest_version(folder) if number is None else version_folder(folder, number), options.query)
     chosen = {"version": options.version, "label": options.label}
     answer = ask(
         options.query, index, options.server, model, options.k, rerank=options.rerank, where=options.where, **chosen

@@ -292,7 +292,11 @@ def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | N
     query.add_argument("--server", default=DEFAULT_SERVER, metavar="HOST:PORT", help=f"default {DEFAULT_SERVER}")
     query.add_argument("--version", type=int, metavar="N", help="ask this version (default: the server's choice)")
     query.add_argument("--label", help="ask the version of this label")
-    query.add_argument("--index", type=Path, help="index folder (default: that of --version, or of the newest)")
+    query.add_argument(
+        "--index",
+        type=Path,
+        help="index folder (default: that of the version of --label or --version, or of the newest)",
+    )
     query.add_argument("-k", type=int, default=5, help="results (default 5)")
     query.add_argument(
         "--where", metavar="EXPRESSION", help="only items for which this is true: \"category = 'shoe' AND price < 30\""

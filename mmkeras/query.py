@@ -88,6 +88,21 @@ def find_index(version: str | os.PathLike[str], query: str) -> EmbeddingIndex:
     return EmbeddingIndex(exported_index(version, texts=is_picture(query)))
 
 
+def labelled_version(server: str, model: str, label: str) -> int:
+    """Return the number of the version that has a label on a server.
+
+    Args:
+        server: `HOST:PORT` of gRPC.
+        model: name of the served model.
+        label: a version label ("stable").
+
+    Raises:
+        MmkerasError: no server, or none with this label.
+    """
+    with reaching(server, model), Client(server, model, label=label) as client:
+        return client.metadata()["version"]
+
+
 def ask(
     query: str,
     index: EmbeddingIndex,

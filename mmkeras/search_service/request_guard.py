@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mmkeras.errors import MmkerasError
 from mmkeras.search_service.answers import error_answer
 from mmkeras.search_service.api_error import ApiError
 from mmkeras.search_service.service_limits import ServiceLimits
@@ -88,6 +89,9 @@ class RequestGuard:
             problem = error
         except HTTPException as error:  # Starlette's: no such path, or another method than it has
             problem = ApiError(error.status_code, f"{scope['method']} {scope['path'][:200]}: {error.detail}")
+        except MmkerasError as error:  # as of a damaged index, or where faiss is not installed
+            _log.warning("%s %s failed: %s", scope["method"], scope["path"], error)
+            problem = ApiError(500, str(error))
         except ClientDisconnect:
             status = _GONE
         except TimeoutError:
