@@ -24,7 +24,6 @@ from mmkeras.search_service.request_fields import request_fields
 from mmkeras.search_service.request_guard import RequestGuard
 from mmkeras.search_service.search_request import SearchRequest
 from mmkeras.search_service.searcher import Searcher
-from mmkeras.search_service.service_metrics import ServiceMetrics
 from mmkeras.search_service.verdict import Verdict
 
 T = TypeVar("T")
@@ -51,20 +50,18 @@ def search_application(
         hosts: see `RequestGuard`.
         page: folder of the page's files; none is shown where None, or where it has no `index.html`.
     """
-    metrics, limits = ServiceMetrics(), searcher.limits
+    metrics, limits = searcher.metrics, searcher.limits
     pool = ThreadPoolExecutor(limits.concurrent + 4, thread_name_prefix="mmkeras-search")
 
     async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
 
     async def info(request: Request) -> Response:
-        return json_answer(searcher.info())
+        return json_answer(await in_thread(searcher.info))
 
     async def search(request: Request) -> Response:
         fields = await request_fields(request)
-        answer = await in_thread(lambda: searcher.search(SearchRequest.from_fields(fields, limits)))
-        _count_search(metrics, searcher, answer)
-        return json_answer(answer)
+        return json_answer(await in_thread(lambda: searcher.search(SearchRequest.from_fields(fields, limits))))
 
     async def item(request: Request) -> Response:
         return json_answer(await in_thread(searcher.item, _id(request)))
@@ -82,11 +79,13 @@ def search_application(
     async def health(request: Request) -> Response:
         if problem := await in_thread(searcher.follower.problem):
             raise ApiError(503, problem)
-        now = searcher.follower.current()
+        now = await in_thread(searcher.follower.current)
         return json_answer({"status": "ok", "version": now.version, "space_id": now.space_id})
 
     async def measured(request: Request) -> Response:
-        return PlainTextResponse(metrics.text(_gauges(searcher)), media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(
+            metrics.text(await in_thread(_gauges, searcher)), media_type="text/plain; version=0.0.4"
+        )
 
     async def described(request: Request) -> Response:
         return json_answer(openapi_document(limits))
@@ -131,15 +130,6 @@ def _picture_answer(request, picture):
     if kind is None and picture[:4] == b"RIFF" and picture[8:12] == b"WEBP":
         kind = "image/webp"
     return Response(picture, headers=headers, media_type=kind or "application/octet-stream")
-
-
-def _count_search(metrics, searcher, answer):
-    best = answer["results"][0]["score"] if answer["results"] else None
-    current = searcher.follower.current()
-    threshold = current.scores["threshold"] if current.version == answer["version"] else None
-    weak = best is not None and threshold is not None and best < threshold
-    seconds = answer["milliseconds"]
-    metrics.search(seconds["embed"] / 1e3, seconds["search"] / 1e3, weak)
 
 
 def _gauges(searcher):

@@ -21,6 +21,7 @@ from mmkeras.search_service.model_questions import embed_query, matches_of
 from mmkeras.search_service.search_request import SearchRequest
 from mmkeras.search_service.searched_version import PICTURE, TEXT, SearchedVersion
 from mmkeras.search_service.service_limits import ServiceLimits
+from mmkeras.search_service.service_metrics import ServiceMetrics
 from mmkeras.search_service.stale_version_error import StaleVersionError
 from mmkeras.search_service.version_follower import VersionFollower
 
@@ -35,12 +36,16 @@ class Searcher:
         follower: `VersionFollower`.
         limits: `ServiceLimits`.
         feedback: whether verdicts on results are taken.
+
+    Attributes:
+        metrics: `ServiceMetrics`, in which searches are counted.
     """
 
     def __init__(self, follower: VersionFollower, limits: ServiceLimits | None = None, feedback: bool = False) -> None:
         self.follower = follower
         self.limits = limits or ServiceLimits()
         self.feedback = feedback
+        self.metrics = ServiceMetrics()
 
     def info(self) -> dict[str, Any]:
         """Return what is served: model, version, number of items, columns, what scores say.
@@ -137,6 +142,9 @@ class Searcher:
             results = [*reranked(best, matches_of(now, request, index, best), temperature), *others]
         shown = results[request.offset : request.offset + request.k]
         ended = time.perf_counter()
+        threshold = now.scores["threshold"]
+        weak = threshold is not None and bool(results) and results[0].score < threshold
+        self.metrics.search(embedded - started, ended - embedded, weak)
         return {
             "results": [
                 self._result(now, index, rank, result) for rank, result in enumerate(shown, request.offset + 1)

@@ -12,9 +12,11 @@ from mmkeras.search_service.api_error import ApiError
 from mmkeras.search_service.index_finder import IndexFinder
 from mmkeras.search_service.searched_version import SearchedVersion
 from mmkeras.serving.client import Client
+from mmkeras.serving.errors import ServingError
 from mmkeras.serving.reaching import reaching
 
 _log = logging.getLogger(__name__)
+_ATTEMPTS = 3  # at a version, where the server goes to another one meanwhile
 _LOOK_SECONDS = 5.0  # that a look at the server may take
 
 
@@ -63,13 +65,16 @@ class VersionFollower:
         self._thread = threading.Thread(target=self._follow, name="mmkeras-version-follower", daemon=True)
 
     def current(self) -> SearchedVersion:
-        """Return what answers now.
+        """Return what answers now; where that is nothing, the server is looked at again first, if not just done.
 
         Raises:
             ApiError: 503, with a sentence: no index fits the version that the server answers with, or the server was
                 never reached.
         """
         current = self._current
+        if current is None:
+            self.look(self.interval / 4)
+            current = self._current
         if current is None:
             raise self._problem or ApiError(503, "No version is served")
         return current
@@ -94,7 +99,7 @@ class VersionFollower:
             problem, ended = None, False
             try:
                 with reaching(self.server, self.model):
-                    self._go_to(self._chooser.metadata()["version"])
+                    self._choose()
             except MmkerasError as error:
                 problem = error if isinstance(error, ApiError) else ApiError(503, str(error))
                 # No index fits, or the server is there and has no such version any more: nothing is answered.
@@ -136,6 +141,16 @@ class VersionFollower:
         while not self._closed.wait(self.interval):
             self.look()
 
+    def _choose(self):
+        """Go to the version that the server answers with, which it may leave meanwhile."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._go_to(self._chooser.metadata()["version"])
+                return
+            except ServingError as error:
+                if error.code != "NOT_FOUND" or attempt == _ATTEMPTS - 1:
+                    raise
+
     def _go_to(self, version):
         current = self._current
         if current is not None and current.version == version:
@@ -149,6 +164,7 @@ class VersionFollower:
             space = client.space_id(_LOOK_SECONDS)
             signatures = frozenset(client.metadata(_LOOK_SECONDS)["signatures"])
             following = SearchedVersion(version, space, client, signatures, self.finder.find(version, space))
+            following.captions.read()  # now, and not at the first search
         except BaseException:
             if current is None or client is not current.client:
                 client.close()
