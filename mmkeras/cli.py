@@ -289,7 +289,9 @@ def _query(options):
         index = EmbeddingIndex(options.index)
     else:
         folder = MODELS / model
-        number = options.version if options.label is None else labelled_version(options.server, model, options.label)
+        number = options.version
+        if number is None and options.label is not None:
+            number = labelled_version(options.server, model, options.label)
         index = find_index(latest_version(folder) if number is None else version_folder(folder, number), options.query)
     chosen = {"version": options.version, "label": options.label}
     answer = ask(
