@@ -133,7 +133,8 @@ class Searcher:
         itself = own is not None and (rows is None or bool(np.isin(own, rows)))
         total = (index.count if rows is None else len(rows)) - itself
         by_export, temperature = wanted_by_export(now.space)
-        wanted = by_export if _may_rerank(now, request, modality) else 0
+        crossing = _crosses(request, modality)
+        wanted = by_export if crossing else 0
         k = min(max(request.offset + request.k, wanted) + itself, total + itself)
         found = index.search(query[np.newaxis], modality, k, rows)[0] if k else []
         results = [result for result in found if not itself or str(result.item["id"]) != request.id]
@@ -143,7 +144,7 @@ class Searcher:
         shown = results[request.offset : request.offset + request.k]
         ended = time.perf_counter()
         threshold = now.scores["threshold"]
-        weak = threshold is not None and bool(results) and results[0].score < threshold
+        weak = crossing and threshold is not None and bool(results) and results[0].score < threshold
         self.metrics.search(embedded - started, ended - embedded, weak)
         return {
             "results": [
@@ -186,10 +187,11 @@ class Searcher:
         }
 
 
-def _may_rerank(now, request, modality):
-    """Whether results are ranked as `mmkeras query` ranks them: of a text pictures, of a picture texts."""
-    across = (bool(request.text), bool(request.picture), bool(request.id))
-    return across == ((True, False, False) if modality == "image" else (False, True, False))
+def _crosses(request, modality):
+    """Whether a text alone finds pictures or a picture alone texts, as `mmkeras query` asks: what is ranked anew by
+    `match`, and scores as the pairs do that an export measured."""
+    given = bool(request.text), bool(request.picture), bool(request.id)
+    return given == ((True, False, False) if modality == "image" else (False, True, False))
 
 
 def _picture_url(now, index, item):

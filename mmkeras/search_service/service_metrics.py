@@ -13,7 +13,10 @@ _HELP = {
     "requests_total": ("counter", "Requests by path and HTTP status."),
     "request_seconds": ("histogram", "Seconds a request took, by path."),
     "step_seconds": ("histogram", "Seconds of a search that its embedding and its index took."),
-    "weak_searches_total": ("counter", "Searches whose best result scored below the threshold of the export."),
+    "weak_searches_total": (
+        "counter",
+        "Searches of pictures by a text, or texts by a picture, whose best result scored below the threshold.",
+    ),
 }
 
 
@@ -49,7 +52,7 @@ class ServiceMetrics:
         Args:
             embed: seconds that the embedding took.
             search: seconds that the index took.
-            weak: whether its best result scored below the threshold.
+            weak: whether its best result scored below the threshold, where that says something.
         """
         with self._lock:
             self._observe("step_seconds", embed, step="embed")

@@ -61,6 +61,7 @@ def test_every_path_is_described(asking):
 def test_metrics(asking):
     asking.search(text="at 35", k=1)  # its best scores cos 5, above the threshold of .9
     asking.search(text="at 180", k=1)  # and this one's below
+    asking.search(text="at 180", id="p11", k=1)  # of a text and a picture together it says nothing
     asking.search(400)
     asking.get("/api/item?id=p99", 404)
     asking.raw("GET", "/some/where")
@@ -68,12 +69,12 @@ def test_metrics(asking):
     assert (status, headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
     lines = body.decode().splitlines()
     values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
-    assert values['mmkeras_search_requests_total{path="/api/search",status="200"}'] == "2"
+    assert values['mmkeras_search_requests_total{path="/api/search",status="200"}'] == "3"
     assert values['mmkeras_search_requests_total{path="/api/search",status="400"}'] == "1"
     assert values['mmkeras_search_requests_total{path="/api/item",status="404"}'] == "1"
     assert values['mmkeras_search_requests_total{path="/static",status="404"}'] == "1"
-    assert values['mmkeras_search_request_seconds_bucket{path="/api/search",le="+Inf"}'] == "3"
-    assert values['mmkeras_search_request_seconds_count{path="/api/search"}'] == "3"
+    assert values['mmkeras_search_request_seconds_bucket{path="/api/search",le="+Inf"}'] == "4"
+    assert values['mmkeras_search_request_seconds_count{path="/api/search"}'] == "4"
     assert 0 < float(values['mmkeras_search_step_seconds_sum{step="embed"}']) < 10
     assert values["mmkeras_search_weak_searches_total"] == "1"
     told = ("ready", "items", "index_generation", "model_version")
