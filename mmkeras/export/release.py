@@ -101,7 +101,9 @@ def export_run(
             golden = golden_examples(model, data, identity)
         np.savez(extra / "golden.npz", **golden)
         write_warm_up(extra / "tf_serving_warmup_requests", to.name, golden)
-        items, seen = load("all"), load("train", unread=True)
+        items = load("all")
+        with Progress("Reading the data: what was trained on"):
+            seen, held_out = run.load_splits(["train", "dev"], loader, unread=True)
         with Progress("Indexing the data set"):
             large = max(len(items.images), len(items.texts)) > LARGE_INDEX
             embeddings = write_item_index(apart if large else extra / "index", model, identity, items, seen)
@@ -111,7 +113,7 @@ def export_run(
             "system": type(model).__name__,
             "match": "cosine" if model.matcher is None else "probability",
             **reranking(model, metrics),
-            **_scores(model, load("dev", unread=True), items, embeddings),
+            **_scores(model, held_out, items, embeddings),
             "mmkeras": mmkeras.__version__,
             **preprocessing_settings(model),
         }

@@ -190,7 +190,7 @@ def test_a_large_index_stands_beside_the_versions(tiny_run, tiny_model, tmp_path
 
         def one_text_too_many(folder, model, identity, data, seen):
             pairs = data.pairs[data.pairs[:, 1] != data.pairs[0, 1]]
-            write(folder, model, identity, dataclasses.replace(data, pairs=pairs), seen)
+            return write(folder, model, identity, dataclasses.replace(data, pairs=pairs), seen)
 
         monkeypatch.setattr(release, "write_item_index", one_text_too_many)
     version = export_run(tiny_run, tmp_path / "tiny", model=tiny_model)
@@ -239,7 +239,7 @@ def test_a_release_of_categories(tiny_model, tmp_path):
 
 
 def test_no_more_is_read_than_an_export_shows(tiny_run, tiny_model, tmp_path, monkeypatch):
-    """Of dev a few for the golden examples, and of train, which is only counted, no picture."""
+    """Of dev a few for the golden examples; of train and dev, as they are counted and paired, no picture."""
     asked, load = [], Run.load_splits
 
     def load_splits(run, splits, loader, unread=False, limit=0):
@@ -248,7 +248,7 @@ def test_no_more_is_read_than_an_export_shows(tiny_run, tiny_model, tmp_path, mo
 
     monkeypatch.setattr(Run, "load_splits", load_splits)
     export_run(tiny_run, tmp_path / "tiny", tiny_model)
-    assert asked == [("dev", False, 64), ("all", False, 0), ("train", True, 0)]
+    assert asked == [("dev", False, 64), ("all", False, 0), ("train", "dev", True, 0)]
 
 
 def test_the_smaller_of_two_limits_holds(tiny_run):
