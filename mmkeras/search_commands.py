@@ -25,7 +25,8 @@ def search_server(options: argparse.Namespace) -> int:
     limits = ServiceLimits(upload_bytes=int(options.max_upload * 2**20), concurrent=options.concurrent)
     finder = IndexFinder(options.index or [MODELS / model])
     follower = VersionFollower(options.server, model, finder, options.version, options.label, timeout=limits.seconds)
-    server = SearchServer(follower, options.host, options.port, options.feedback, limits)
+    names = options.allowed_host
+    server = SearchServer(follower, options.host, options.port, options.feedback, limits, names=names)
     with signals_to_end() as received, server:
         tell_page(server.url)
         while server.running and not received:

@@ -38,6 +38,13 @@ def add_search_server_options(parser: argparse.ArgumentParser, server: str) -> N
     which.add_argument("--label", help="ask the version of this label")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=UI_PORT, help=f"default {UI_PORT}; 0 for a free one")
+    parser.add_argument(
+        "--allowed-host",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="names that a proxy on this machine is asked by and passes on; on a loopback address others are refused",
+    )
     _feedback(parser)
     parser.add_argument(
         "--max-upload", type=float, default=10.0, metavar="MB", help="the largest picture to search by (default 10)"

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
@@ -38,6 +39,7 @@ class SearchServer:
         feedback: file that verdicts are appended to, see `FeedbackFile`; none are taken where None.
         limits: `ServiceLimits`.
         page: folder of the page's files, by default the package's own.
+        names: further names that a loopback address answers to, as of a proxy on this machine that passes `Host` on.
 
     Attributes:
         url: where the page is, `http://127.0.0.1:8080/`.
@@ -59,6 +61,7 @@ class SearchServer:
         feedback: str | os.PathLike[str] | None = None,
         limits: ServiceLimits | None = None,
         page: str | os.PathLike[str] = PAGE,
+        names: Collection[str] = (),
     ) -> None:
         check_installed()
         import uvicorn
@@ -72,7 +75,8 @@ class SearchServer:
         address, self.port = self._listener.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address
         self.url = f"http://{shown}:{self.port}/"
-        hosts = {"localhost", "127.0.0.1", "[::1]", shown} if ipaddress.ip_address(address).is_loopback else ()
+        own = {"localhost", "127.0.0.1", "[::1]", shown, *(name.lower() for name in names)}
+        hosts = own if ipaddress.ip_address(address).is_loopback else ()
         application = search_application(Searcher(follower, limits, file is not None), file, hosts, Path(page))
         self._server = uvicorn.Server(
             uvicorn.Config(

@@ -111,6 +111,16 @@ def test_files_of_the_page_and_no_others(asking, tmp_path):
         assert asking.get("/api/info")["model"] == "toy"
 
 
+def test_a_proxy_on_this_machine_may_pass_its_name_on(asking):
+    follower = VersionFollower(asking.follower.server, "toy", asking.follower.finder)
+    with SearchServer(follower, port=0, names=["Search.example"]) as server:
+        asking.server = server
+        assert [asking.raw("GET", "/api/info", host=host)[0] for host in ("search.example", "evil.example")] == [
+            200,
+            400,
+        ]
+
+
 def test_a_port_that_is_taken(asking):
     follower = VersionFollower(asking.follower.server, "toy", asking.follower.finder)
     with pytest.raises(MmkerasError, match=r"Expected a port that is free on 127\.0\.0\.1, or 0 for any"):
