@@ -171,6 +171,7 @@ WHOLE = {
             "evaluation/report/templates/*.j2",
             "evaluation/comparison/templates/*.j2",
             "evaluation/data_page/templates/*.j2",
+            "search_page/static/*",
         ]
     },
     "install_requires": INSTALL_REQUIRES,

@@ -1,0 +1,351 @@
+/** The page: what is asked, what is found, and how both are in the address. */
+
+import { card, moveByKeys, nameOf } from "./cards.js";
+import { byId, counted, decimal } from "./elements.js";
+import { canFilter, filterCount, showFilters } from "./filters.js";
+import { ItemView } from "./item_view.js";
+import { QueryChip } from "./query_chip.js";
+import { prepared, takePictures } from "./query_picture.js";
+import { asksSomething, blankQuery, crosses, fieldsOf, readAddress, searchedIn, writeAddress } from "./query_state.js";
+import { Searching } from "./searching.js";
+import { showSnippets } from "./snippets_view.js";
+import { source } from "./source.js";
+
+const PAGE = 48; // results asked for at once
+const nodes = Object.fromEntries(
+  ["text", "weight", "weight-label", "within", "filters", "filters-open", "copy", "status", "alert",
+    "alert-text", "retry", "results", "more", "end", "notice", "live", "lead", "home", "item", "snippets", "bar"].map((id) => [id, byId(id)]),
+);
+
+let info = null;
+let query = readAddress(location.search).query;
+let results = [];
+
+const searching = new Searching((asked, offset, signal) => source.search(fieldsOf(asked, info, PAGE, offset), signal), {
+  started() {
+    nodes.bar.classList.add("busy");
+    nodes.results.setAttribute("aria-busy", "true");
+  },
+  answered(answer, asked, offset) {
+    settle();
+    alertOf(null);
+    if (info.version !== answer.version || info.space_id !== answer.space_id) refreshInfo();
+    add(answer, offset);
+    if (!offset) tell(answer, asked);
+    const opened = nodes.item.open && results.find(({ item }) => String(item.id) === String(view.result.item.id));
+    if (opened) show(opened); // which came by its address, without a score
+    nodes.more.hidden = !answer.more;
+    statusOf(answer);
+    watchEnd();
+  },
+  failed(error, wait) {
+    settle();
+    alertOf(error, wait);
+  },
+});
+
+const chip = new QueryChip(source, () => {
+  forgetPicture();
+  ask();
+  nodes.text.focus();
+});
+
+const view = new ItemView(nodes.item, source, {
+  closed() {
+    if (history.state?.opened) history.back();
+    else replaceAddress();
+    const id = view.result && String(view.result.item.id);
+    [...nodes.results.querySelectorAll(".card")].find((each) => each.dataset.id === id)?.focus();
+  },
+  moved: (result) => history.replaceState(history.state, "", addressOf(result)),
+  alike(result) {
+    if (!history.state?.opened) history.pushState(null, "", addressOf(null));
+    history.replaceState(null, "", addressOf(null)); // the item is left, not closed: its place is that of the new query
+    view.result = null;
+    view.close();
+    askLike(result);
+  },
+  verdict: (result, verdict) => {
+    const asked = query.id ? { query_id: query.id } : { text: query.text.trim() };
+    return source.feedback({ ...asked, id: result.item.id, verdict });
+  },
+});
+
+// --- The query ---
+
+/** Ask what the page's query says; `typing` waits for a pause. */
+function ask(typing = false) {
+  replaceAddress();
+  showQuery();
+  if (!info) return;
+  if (asksSomething(query)) return searching.search({ ...query }, typing);
+  searching.stop();
+  settle();
+  alertOf(null);
+  add({ results: [] }, 0);
+  nodes.notice.hidden = nodes.more.hidden = true;
+  nodes.live.textContent = "";
+  statusOf(null);
+}
+
+function askLike(result) {
+  Object.assign(query, { text: "", id: String(result.item.id), picture: null, pictureName: "" });
+  nodes.text.value = "";
+  chip.showItem(result);
+  ask();
+  scrollTo({ top: 0 });
+  nodes.text.focus({ preventScroll: true });
+}
+
+async function askPicture(file) {
+  try {
+    const picture = await prepared(file);
+    if (info?.max_upload_bytes && picture.size > info.max_upload_bytes) {
+      const mega = (bytes) => (bytes / 1e6).toFixed(1);
+      throw new Error(`Expected a picture of at most ${mega(info.max_upload_bytes)} MB. Received: ${mega(picture.size)} MB`);
+    }
+    Object.assign(query, { picture, pictureName: file.name || "picture", id: null });
+    chip.showFile(picture, query.pictureName);
+    ask();
+  } catch (error) {
+    alertOf(error);
+  }
+}
+
+function forgetPicture() {
+  Object.assign(query, { picture: null, pictureName: "", id: null });
+  chip.hide();
+}
+
+/** The parts around the box, as the query is. */
+function showQuery() {
+  const asks = asksSomething(query);
+  document.body.classList.toggle("blank", !asks);
+  nodes["weight-label"].hidden = !(query.picture && query.text.trim());
+  nodes.weight.value = Math.round(100 * (1 - query.weight));
+  const placeholder = query.picture ? "Add words to the picture" : query.id ? "Or ask anew" : "Describe a picture";
+  nodes.text.placeholder = placeholder;
+  document.title = [query.text.trim() || query.pictureName || (query.id && `like ${query.id}`), info?.model ?? "Search"].filter(Boolean).join(" · ");
+  if (!info) return;
+  nodes.within.hidden = info.modalities.length < 2 || !asks;
+  for (const choice of nodes.within.querySelectorAll("input")) choice.checked = choice.value === searchedIn(query, info);
+  nodes.copy.hidden = !asks || !source.snippets;
+  const count = filterCount(query);
+  nodes["filters-open"].hidden = !asks || !canFilter(info, source);
+  nodes["filters-open"].textContent = count ? `Filters (${count})` : "Filters";
+  if (!asks) openFilters(false);
+}
+
+function openFilters(open) {
+  nodes.filters.hidden = !open;
+  nodes["filters-open"].setAttribute("aria-expanded", String(open));
+}
+
+// --- What is found ---
+
+function add(answer, offset) {
+  if (!offset) {
+    results = [];
+    nodes.results.replaceChildren();
+  }
+  nodes.results.append(...answer.results.map((result) => card(result, source, open)));
+  results.push(...answer.results);
+  const first = nodes.results.querySelector(".card");
+  if (!offset && first) first.tabIndex = 0;
+}
+
+/** Say what came of a question: in words for those who hear, and where nothing fits. */
+function tell(answer, asked) {
+  const [best] = answer.results;
+  const { threshold } = info.scores ?? {};
+  const weak = best && crosses(asked, info) && Number.isFinite(threshold) && best.score < threshold;
+  nodes.notice.hidden = Boolean(best) && !weak;
+  nodes.notice.textContent = best
+    ? `Nothing fits well. The best score is ${decimal(best.score)}; with this model, what fits has ${decimal(threshold)} or more.`
+    : filterCount(asked) ? "Nothing passes these filters." : "Nothing was found.";
+  const count = answer.more ? `The first ${results.length} results` : `${results.length} ${results.length === 1 ? "result" : "results"}`;
+  nodes.live.textContent = best ? `${weak ? "Nothing fits well. " : ""}${count}. Best: ${nameOf(best)}` : nodes.notice.textContent;
+  if (!nodes.item.open) scrollTo({ top: 0 });
+}
+
+function open(result) {
+  history.pushState({ opened: true }, "", addressOf(result));
+  show(result);
+}
+
+function show(result) {
+  const asks = asksSomething(query);
+  view.show(result, {
+    neighbours: () => results,
+    scores: asks && crosses(query, info) ? info.scores : null,
+    rate: Boolean(info.feedback && source.feedback && asks && !query.picture),
+    query: writeAddress(query),
+  });
+}
+
+function statusOf(answer) {
+  if (!info) return;
+  const version = info.version === null ? "" : ` version ${info.version}`;
+  const parts = [
+    `${info.model}${version}${info.label ? ` (${info.label})` : ""}`,
+    answer && answer.total !== info.items ? `${counted(answer.total)} of ${counted(info.items)} items` : `${counted(info.items)} items`,
+    answer ? `${answer.milliseconds.all < 10 ? answer.milliseconds.all.toFixed(1) : Math.round(answer.milliseconds.all)} ms` : null,
+    answer ? null : source.label,
+  ];
+  nodes.status.textContent = parts.filter(Boolean).join(" · ");
+}
+
+function settle() {
+  nodes.bar.classList.remove("busy");
+  nodes.results.removeAttribute("aria-busy");
+}
+
+/** Say what went wrong, or that nothing is wrong any more. */
+function alertOf(error, wait = null) {
+  nodes.alert.hidden = !error;
+  document.body.classList.toggle("stale", Boolean(error));
+  if (!error) return;
+  const again = wait === null ? "" : navigator.onLine ? " The page goes on trying." : " This computer is offline.";
+  nodes["alert-text"].textContent = `${error.message}${/[.!?]$/.test(error.message) ? "" : "."}${again}`;
+  nodes.retry.hidden = wait === null;
+}
+
+// --- The address ---
+
+const addressOf = (result) => location.pathname + writeAddress(query, result ? String(result.item.id) : null);
+
+function replaceAddress() {
+  history.replaceState(history.state, "", addressOf(nodes.item.open ? view.result : null));
+}
+
+/** Take a query as a whole, and ask it. */
+function begun(other) {
+  query = other;
+  nodes.text.value = query.text;
+  if (info) showFilters(nodes.filters, info, source, query, ask);
+  openFilters(filterCount(query) > 0);
+  ask();
+}
+
+/** Show what the address says: when the page comes, and on the browser's way back and forth. */
+async function readPage() {
+  const { query: said, item } = readAddress(location.search);
+  const kept = said.id ? {} : { picture: query.picture, pictureName: query.pictureName };
+  const same = writeAddress({ ...said, ...kept }) === writeAddress(query) && results.length > 0;
+  if (!same) {
+    if (!kept.picture) chip.hide();
+    begun({ ...said, ...kept });
+  }
+  try {
+    if (query.id && info && !same) await chip.showItem(await source.item(query.id));
+    if (!item) view.close();
+    else if (info && String(view.result?.item.id) !== item) show(results.find((each) => String(each.item.id) === item) ?? (await source.item(item)));
+  } catch (error) {
+    alertOf(error);
+  }
+}
+
+// --- What is searched ---
+
+let infoTimer = null;
+let infoTries = 0;
+
+async function begin() {
+  clearTimeout(infoTimer);
+  try {
+    info = await source.info();
+  } catch (error) {
+    const wait = Math.min(15_000, 500 * 2 ** infoTries++);
+    alertOf(error, wait);
+    infoTimer = setTimeout(begin, wait);
+    return;
+  }
+  alertOf(null);
+  showInfo();
+  await readPage();
+}
+
+function showInfo() {
+  nodes.home.textContent = info.model;
+  nodes.lead.textContent = `${counted(info.items)} items. Describe one in words, or drop, paste or choose a picture.`;
+  byId("file").parentElement.hidden = byId("camera").parentElement.hidden = info.tasks?.picture === false;
+  nodes.text.disabled = info.tasks?.text === false;
+  document.body.classList.toggle("pictureless", info.pictures === false);
+  showFilters(nodes.filters, info, source, query, ask);
+  showQuery();
+  statusOf(null);
+}
+
+async function refreshInfo() {
+  try {
+    info = await source.info();
+    showInfo();
+  } catch {
+    // the next answer tells again
+  }
+}
+
+// --- What people do ---
+
+nodes.text.value = query.text;
+nodes.text.addEventListener("input", () => {
+  query.text = nodes.text.value;
+  if (query.id) forgetPicture();
+  ask(true);
+});
+nodes.text.addEventListener("keydown", (event) => {
+  if (event.key === "ArrowDown") {
+    event.preventDefault();
+    nodes.results.querySelector(".card")?.focus();
+  }
+});
+byId("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  history.pushState(null, "", location.href);
+  ask();
+});
+nodes.weight.addEventListener("input", () => {
+  query.weight = Math.round(100 - nodes.weight.value) / 100;
+  ask(true);
+});
+nodes.within.addEventListener("change", (event) => {
+  query.in = event.target.value;
+  ask();
+});
+nodes["filters-open"].addEventListener("click", () => openFilters(nodes.filters.hidden));
+nodes.copy.addEventListener("click", () => showSnippets(nodes.snippets, source.snippets(fieldsOf(query, info, 24, 0), info)));
+nodes.retry.addEventListener("click", () => (info ? searching.retry() : begin()));
+nodes.more.addEventListener("click", () => searching.more());
+nodes.home.addEventListener("click", (event) => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  history.pushState(null, "", location.pathname);
+  chip.hide();
+  begun(blankQuery());
+  nodes.text.focus();
+});
+moveByKeys(nodes.results, () => nodes.text.focus());
+takePictures([byId("file"), byId("camera")], byId("drop"), askPicture, (message) => alertOf(new Error(message)));
+addEventListener("keydown", (event) => {
+  const writing = event.target.matches?.("input:not([type=checkbox], [type=radio], [type=range]), textarea");
+  const back = event.key === "/" && !writing && !document.querySelector("dialog[open]");
+  const escape = event.key === "Escape" && nodes.results.contains(event.target);
+  if ((back || escape) && !event.ctrlKey && !event.metaKey) {
+    event.preventDefault();
+    nodes.text.focus();
+    nodes.text.select();
+  }
+});
+addEventListener("popstate", readPage);
+addEventListener("online", () => (info ? searching.retry() : begin()));
+
+const watcher = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && searching.more(), { rootMargin: "600px" });
+
+/** Look at the end of the grid anew: where it is still in sight, more is asked for. */
+function watchEnd() {
+  watcher.unobserve(nodes.end);
+  watcher.observe(nodes.end);
+}
+
+showQuery();
+begin();
