@@ -265,7 +265,8 @@ def test_wheel_and_sdist_hold_the_clients_files_alone(client_wheels, client_file
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
         licence = [name for name in archive.namelist() if name.endswith("/licenses/LICENSE")]
-    assert packed == client_files | {"mmkeras/py.typed"}
+    page = {"static/parts.css", "templates/answer.html", "templates/answer_card.html"}
+    assert packed == client_files | {"mmkeras/py.typed"} | {f"mmkeras/search_page/{name}" for name in page}
     assert len(licence) == 1
     # Who builds from the sdist sets no variable, and gets the client all the same.
     with tarfile.open(sdist) as archive:

@@ -27,20 +27,21 @@ FOUNDATION = {
 }  # every room may import these; they import nothing of ours
 # Left to right: a room imports from rooms further left. The rooms of one set are siblings and do not know each other.
 WAY = [{"data"}, {"encoders"}, {"models"}, {"training"}, {"evaluation"}, {"search"}, {"on_device"}, {"export"}]
-WAY += [{"serving"}, {"embeddings"}]
+WAY += [{"serving", "search_page"}, {"embeddings"}]
 WAY += [{"parity", "query", "arguments", "embed_options", "index_options"}, {"gate"}, {"command_options", "console"}]
 WAY += [{"data_commands", "embed_commands", "index_commands", "check_commands"}, {"cli"}]
 ALLOWED = {leaf: set() for leaf in LEAVES} | {name: set() for name in FOUNDATION} | {"data": {"preprocessing"}}
 for place, rooms in enumerate(WAY[1:], start=1):
     ALLOWED |= {room: LEAVES.union(*WAY[:place]) for room in rooms}
 # These know no model: an index and a server hold and serve whatever was made elsewhere, and a device runs it.
-ALLOWED |= {"search": set(), "serving": set(), "on_device": {"search"}}
+ALLOWED |= {"search": set(), "serving": set(), "search_page": set(), "on_device": {"search"}}
 # What the rooms within a room may import of each other.
 WITHIN = {"evaluation": {"measuring": set(), "report": {"measuring"}, "comparison": set(), "data_page": set()}}
 # What runs where TensorFlow does not: on a client's machine and on a device. It knows rooms of its kind only.
 WITHOUT_TENSORFLOW = [
     "serving",
     "search",
+    "search_page",
     "on_device",
     "embeddings",
 ]  # the embedded server imports it when it loads a model
