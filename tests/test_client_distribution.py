@@ -88,7 +88,8 @@ def test_both_distributions_have_one_version_and_one_command(repository, monkeyp
     assert (client_setup["name"], whole["name"]) == (CLIENT, "mmkeras")
     for key in ("version", "entry_points", "license_files", "python_requires"):
         assert client_setup[key] == whole[key]
-    assert client_setup["package_data"] == {"mmkeras": ["py.typed"]}
+    page = ["search_page/static/parts.css", "search_page/templates/*"]
+    assert client_setup["package_data"] == {"mmkeras": ["py.typed", *page]}
 
 
 def test_an_unknown_distribution_is_refused(repository, monkeypatch):

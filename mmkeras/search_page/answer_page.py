@@ -103,6 +103,8 @@ def _longest_side(content):
 def _said(value):
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(_said, value))
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     escaped = html.escape(text)
     if re.fullmatch(r"https?://\S+", text, re.IGNORECASE):

@@ -65,7 +65,7 @@ function python({ text, picture, weight = 0.5, k, where, filters, in: modality }
     "from mmkeras.search import EmbeddingIndex",
     "from mmkeras.serving import Client",
     "",
-    `index = EmbeddingIndex("INDEX")  # the version's folder, with assets.extra/index`,
+    `index = EmbeddingIndex("INDEX")  # its folder, as in savedmodels/NAME/VERSION/assets.extra/index`,
     `with Client(${word(info.server)}, ${word(info.model)}${version}) as client:`,
     "    client.check_space(index)",
   ];

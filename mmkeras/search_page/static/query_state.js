@@ -31,7 +31,7 @@ export function fieldsOf(query, info, k, offset) {
     filters: typed(query.filters, info),
     ranges: query.ranges,
     k,
-    offset,
+    offset: offset || null,
     in: searchedIn(query, info),
   };
 }
