@@ -1,4 +1,4 @@
-"""A server that is away, refuses or is too slow, and a browser that is offline: told in a line, and mended by itself."""
+"""A server that is away or refuses, and a browser that is offline: told in a line, and mended by itself."""
 
 import pytest
 

@@ -116,7 +116,8 @@ def test_a_pasted_picture(open_page, photos, ids):
     page.evaluate(
         """async (text) => {
             const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-            await navigator.clipboard.write([new ClipboardItem({ "image/png": new Blob([bytes], { type: "image/png" }) })]);
+            const type = "image/png";
+            await navigator.clipboard.write([new ClipboardItem({ [type]: new Blob([bytes], { type }) })]);
         }""",
         base64.b64encode(png).decode(),
     )

@@ -11,7 +11,7 @@ import pytest
 from .browsing import expect
 from .fake_search_server import Thing
 
-HOSTILE = "<img src=x onerror=\"document.title='ran'\"><script>document.title='ran'</script>'\"`${1}</span>javascript:alert(1)"
+HOSTILE = "<img src=x onerror=\"document.title='ran'\"><script>document.title='ran'</script>'\"`${1}</span>"
 HARD_TEXTS = [
     'it\'s a "sea"',
     "$HOME `id` $(id) \\ \\n !! & | ; > /tmp/x",
@@ -31,8 +31,9 @@ def test_hostile_items_stay_text(open_page, photos, ids):
         "link": "javascript:document.title='ran'",
         "tags": [HOSTILE],
     }
-    photos.things[:] = [Thing(item, [HOSTILE, f"2 {HOSTILE}"], photos.things[0].picture), photos.things[1]]
-    photos.things[1].item["category"] = HOSTILE
+    pictures = [thing.picture for thing in photos.things[:2]]
+    other = {"id": 2, "text": "sea", "picture": "2.jpg", "category": HOSTILE}
+    photos.things[:] = [Thing(item, [HOSTILE, f"2 {HOSTILE}"], pictures[0]), Thing(other, ["sea"], pictures[1])]
     page = open_page(photos, "?q=ran")
     assert ids(page)[0] == HOSTILE
     before = page.locator("script").count()
@@ -48,7 +49,6 @@ def test_hostile_items_stay_text(open_page, photos, ids):
     assert page.locator("script").count() == before
     assert page.locator("img[src='x']").count() == 0
     assert not page.title().startswith("ran")
-    del photos.things[1].item["category"]
 
 
 def test_a_picture_of_another_origin_is_not_asked_for(open_page, photos, ids):
@@ -71,7 +71,7 @@ def test_the_policy_is_active_and_the_page_keeps_it(open_page, photos, ids):
     ids(page)
     assert page.problems == []
     page.evaluate(
-        "() => { const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s); }"
+        "() => { const s = document.createElement('script'); s.textContent = 'ran = 1'; document.body.append(s); }"
     )
     page.evaluate("() => { const i = new Image(); i.src = 'http://localhost:9/x.png'; document.body.append(i); }")
     refused = page.evaluate("fetch('http://localhost:9/').then(() => 'sent', () => 'refused')")

@@ -5,7 +5,6 @@ import time
 from urllib.parse import parse_qs, urlsplit
 
 from .browsing import expect
-
 from .fake_search_server import Thing
 
 
