@@ -20,7 +20,7 @@ def test_small_pictures_are_kept_to_the_pixel():
 
 
 def test_large_pictures_are_made_small():
-    assert decoded(data_uri(np.zeros((400, 200, 3), np.uint8))).shape == (112, 56, 3)
+    assert decoded(data_uri(np.zeros((400, 200, 3), np.uint8))).shape == (224, 112, 3)
 
 
 def test_results_are_the_best_with_marks(evaluation):
