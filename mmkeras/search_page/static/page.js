@@ -1,7 +1,7 @@
 /** The page: what is asked, what is found, and how both are in the address. */
 
-import { card, moveByKeys, nameOf } from "./cards.js";
-import { byId, counted, decimal } from "./elements.js";
+import { card, moveByKeys } from "./cards.js";
+import { byId } from "./elements.js";
 import { canFilter, filterCount, showFilters } from "./filters.js";
 import { ItemView } from "./item_view.js";
 import { QueryChip } from "./query_chip.js";
@@ -10,6 +10,7 @@ import { asksSomething, blankQuery, crosses, fieldsOf, readAddress, searchedIn, 
 import { Searching } from "./searching.js";
 import { showSnippets } from "./snippets_view.js";
 import { source } from "./source.js";
+import { alertText, heardText, leadText, noticeText, statusText } from "./wording.js";
 
 const PAGE = 48; // results asked for at once
 const nodes = Object.fromEntries(
@@ -67,7 +68,7 @@ const view = new ItemView(nodes.item, source, {
   },
   verdict: (result, verdict) => {
     const asked = query.id ? { query_id: query.id } : { text: query.text.trim() };
-    return source.feedback({ ...asked, id: result.item.id, verdict });
+    return source.feedback({ ...asked, id: String(result.item.id), verdict });
   },
 });
 
@@ -154,17 +155,12 @@ function add(answer, offset) {
   if (!offset && first) first.tabIndex = 0;
 }
 
-/** Say what came of a question: in words for those who hear, and where nothing fits. */
+/** Say what came of a question: where nothing fits, and in words for those who hear. */
 function tell(answer, asked) {
-  const [best] = answer.results;
-  const { threshold } = info.scores ?? {};
-  const weak = best && crosses(asked, info) && Number.isFinite(threshold) && best.score < threshold;
-  nodes.notice.hidden = Boolean(best) && !weak;
-  nodes.notice.textContent = best
-    ? `Nothing fits well. The best score is ${decimal(best.score)}; with this model, what fits has ${decimal(threshold)} or more.`
-    : filterCount(asked) ? "Nothing passes these filters." : "Nothing was found.";
-  const count = answer.more ? `The first ${results.length} results` : `${results.length} ${results.length === 1 ? "result" : "results"}`;
-  nodes.live.textContent = best ? `${weak ? "Nothing fits well. " : ""}${count}. Best: ${nameOf(best)}` : nodes.notice.textContent;
+  const notice = noticeText(info, asked, results);
+  nodes.notice.hidden = !notice;
+  nodes.notice.textContent = notice;
+  nodes.live.textContent = heardText(notice, results, answer.more);
   if (!nodes.item.open) scrollTo({ top: 0 });
 }
 
@@ -184,15 +180,7 @@ function show(result) {
 }
 
 function statusOf(answer) {
-  if (!info) return;
-  const version = info.version === null ? "" : ` version ${info.version}`;
-  const parts = [
-    `${info.model}${version}${info.label ? ` (${info.label})` : ""}`,
-    answer && answer.total !== info.items ? `${counted(answer.total)} of ${counted(info.items)} items` : `${counted(info.items)} items`,
-    answer ? `${answer.milliseconds.all < 10 ? answer.milliseconds.all.toFixed(1) : Math.round(answer.milliseconds.all)} ms` : null,
-    answer ? null : source.label,
-  ];
-  nodes.status.textContent = parts.filter(Boolean).join(" · ");
+  if (info) nodes.status.textContent = statusText(info, answer, source);
 }
 
 function settle() {
@@ -205,8 +193,7 @@ function alertOf(error, wait = null) {
   nodes.alert.hidden = !error;
   document.body.classList.toggle("stale", Boolean(error));
   if (!error) return;
-  const again = wait === null ? "" : navigator.onLine ? " The page goes on trying." : " This computer is offline.";
-  nodes["alert-text"].textContent = `${error.message}${/[.!?]$/.test(error.message) ? "" : "."}${again}`;
+  nodes["alert-text"].textContent = alertText(error, wait !== null);
   nodes.retry.hidden = wait === null;
 }
 
@@ -239,7 +226,7 @@ async function readPage() {
   try {
     if (query.id && info && !same) await chip.showItem(await source.item(query.id));
     if (!item) view.close();
-    else if (info && String(view.result?.item.id) !== item) show(results.find((each) => String(each.item.id) === item) ?? (await source.item(item)));
+    else if (info && !(nodes.item.open && String(view.result.item.id) === item)) show(results.find((each) => String(each.item.id) === item) ?? (await source.item(item)));
   } catch (error) {
     alertOf(error);
   }
@@ -267,10 +254,9 @@ async function begin() {
 
 function showInfo() {
   nodes.home.textContent = info.model;
-  nodes.lead.textContent = `${counted(info.items)} items. Describe one in words, or drop, paste or choose a picture.`;
-  byId("file").parentElement.hidden = byId("camera").parentElement.hidden = info.tasks?.picture === false;
+  nodes.lead.textContent = leadText(info);
   nodes.text.disabled = info.tasks?.text === false;
-  document.body.classList.toggle("pictureless", info.pictures === false);
+  document.body.classList.toggle("words-only", info.tasks?.picture === false);
   showFilters(nodes.filters, info, source, query, ask);
   showQuery();
   statusOf(null);
