@@ -199,7 +199,7 @@ def test_verdicts_are_kept(open_page, photos, ids):
     page.get_by_role("button", name="This fits the query").click()
     expect(page.locator(".thanks")).to_have_text("Kept. Thank you.")
     expect(page.get_by_role("button", name="This fits the query")).to_have_attribute("aria-pressed", "true")
-    page.get_by_role("button", name="Result behind").click()
+    page.get_by_role("button", name="Next result").click()
     expect(page.get_by_role("button", name="This fits the query")).to_have_attribute("aria-pressed", "false")
     page.get_by_role("button", name="This does not fit the query").click()
     expect(page.locator(".thanks")).to_have_text("Kept. Thank you.")

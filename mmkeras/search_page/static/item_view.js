@@ -10,7 +10,7 @@ const NEXT = "M9 5l7 7-7 7";
 const GOOD = "M7 11v9H4v-9zM7 11l4-7.5c1.6 0 2.6 1.2 2.3 2.8L12.7 10H18a2 2 0 0 1 2 2.3l-1 6A2 2 0 0 1 17 20H7";
 const BAD = "M17 13V4h3v9zM17 13l-4 7.5c-1.6 0-2.600-1.200-2.3-2.8L11.300 14H6a2 2 0 0 1-2-2.3l1-6A2 2 0 0 1 7 4h10";
 
-/** Shows results in a `<dialog>`; arrow keys go to the ones before and behind. */
+/** Shows results in a `<dialog>`; arrow keys go to the previous and the next one. */
 export class ItemView {
   /**
    * @param {HTMLDialogElement} dialog
@@ -45,7 +45,8 @@ export class ItemView {
     this.dialog.setAttribute("aria-label", nameOf(result));
     if (!opened) this.dialog.showModal();
     const again = focused && this.dialog.querySelector(`[data-act="${focused}"]:not([disabled])`);
-    (again || this.dialog.querySelector('[data-act="alike"]')).focus();
+    (again || this.dialog.querySelector('[data-act="alike"]')).focus({ preventScroll: true });
+    this.dialog.scrollTop = 0;
   }
 
   close() {
@@ -71,8 +72,8 @@ export class ItemView {
       element(
         "div",
         { class: "item-top" },
-        button("previous", "Result before", PREVIOUS, () => this.go(-1), place <= 0),
-        button("next", "Result behind", NEXT, () => this.go(1), place < 0 || place === all.length - 1),
+        button("previous", "Previous result", PREVIOUS, () => this.go(-1), place <= 0),
+        button("next", "Next result", NEXT, () => this.go(1), place < 0 || place === all.length - 1),
         place < 0 ? null : element("span", { class: "place" }, `${counted(place + 1)} of ${counted(all.length)}`),
         button("close", "Close", CLOSE, () => this.close(), false),
       ),

@@ -124,7 +124,7 @@ function showQuery() {
   document.body.classList.toggle("blank", !asks);
   nodes["weight-label"].hidden = !(query.picture && query.text.trim());
   nodes.weight.value = Math.round(100 * (1 - query.weight));
-  const placeholder = query.picture ? "Add words to the picture" : query.id ? "Or ask anew" : "Describe a picture";
+  const placeholder = query.picture ? "Add words to the picture" : query.id ? "Or type something else" : "Describe a picture";
   nodes.text.placeholder = placeholder;
   document.title = [query.text.trim() || query.pictureName || (query.id && `like ${query.id}`), info?.model ?? "Search"].filter(Boolean).join(" · ");
   if (!info) return;
