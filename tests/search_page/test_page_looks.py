@@ -141,7 +141,7 @@ def test_a_drawing_is_shown_in_whole_pixels_and_a_photograph_fills_its_tile(open
     page = open_page(photos, "?q=sea")
     ids(page)
     image, tile = page.locator(".card img").first, page.locator(".card .tile").first
-    page.wait_for_function("document.querySelector('.card img').complete")
+    image.evaluate("image => image.decode()")
     assert image.evaluate("image => getComputedStyle(image).objectFit") == "cover"
     assert image.bounding_box() == tile.bounding_box()
     expect(page.locator(".tile.drawing")).to_have_count(0)
