@@ -28,6 +28,16 @@ def test_a_page_that_is_opened_too_early(open_page, photos, ids):
     expect(page.locator("#alert")).to_be_hidden()
 
 
+def test_what_is_typed_too_early_is_asked_later(open_page, photos, ids):
+    photos.failure = (503, "The model is loading.")
+    page = open_page(photos)
+    expect(page.locator("#alert")).to_be_visible()
+    page.fill("#text", "snow")
+    photos.failure = None
+    assert ids(page)[0] == "photo-4.jpg"
+    expect(page.locator("#text")).to_have_value("snow")
+
+
 def test_offline_and_online_again(open_page, photos, ids):
     page = open_page(photos, "?q=sea")
     ids(page)

@@ -146,6 +146,21 @@ def test_words_and_a_picture_together(open_page, photos, ids):
     assert "weight" not in photos.asked[-1]
 
 
+def test_the_way_back_leads_to_the_picture(open_page, photos, ids, asked_picture):
+    page = open_page(photos)
+    page.set_input_files("#file", file_of(photos.things[40].picture))
+    shown_chip(page)
+    ids(page)
+    page.locator(".card").nth(3).click()
+    page.get_by_role("button", name="More like this").click()
+    expect(page.locator("#chip-name")).to_contain_text("like ")
+    ids(page)
+    page.go_back()
+    shown_chip(page)
+    assert ids(page)[0] == photos.things[40].item["id"]
+    assert asked_picture()[1] == photos.things[40].picture
+
+
 def test_a_picture_is_too_large_for_the_server(open_page, photos):
     noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), np.uint8)
     info = photos.info()

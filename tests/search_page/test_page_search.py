@@ -74,6 +74,7 @@ def test_pages_of_two_versions_are_not_mixed(open_page, photos, ids):
     photos.version = 4
     page.mouse.wheel(0, 4000)
     expect(page.locator("#status")).to_contain_text("version 4")
+    expect(page.locator("#status")).to_contain_text("6.4 ms")
     assert [query.get("offset", 0) for query in photos.asked][:3] == [0, 48, 0]
     assert len(set(ids(page))) == page.locator(".card").count()
 

@@ -21,9 +21,12 @@ const nodes = Object.fromEntries(
 let info = null;
 let query = readAddress(location.search).query;
 let results = [];
+let newest = null; // answer
+const held = []; // pictures that were asked with: the browser's way back knows them by their places here
 
 const searching = new Searching((asked, offset, signal) => source.search(fieldsOf(asked, info, PAGE, offset), signal), {
   started() {
+    replaceAddress(); // and not with each key: browsers allow so many changes a minute
     nodes.bar.classList.add("busy");
     nodes.results.setAttribute("aria-busy", "true");
   },
@@ -42,6 +45,7 @@ const searching = new Searching((asked, offset, signal) => source.search(fieldsO
   failed(error, wait) {
     settle();
     alertOf(error, wait);
+    document.body.classList.add("stale");
   },
 });
 
@@ -58,10 +62,11 @@ const view = new ItemView(nodes.item, source, {
     const id = view.result && String(view.result.item.id);
     [...nodes.results.querySelectorAll(".card")].find((each) => each.dataset.id === id)?.focus();
   },
-  moved: (result) => history.replaceState(history.state, "", addressOf(result)),
+  moved: replaceAddress,
   alike(result) {
-    if (!history.state?.opened) history.pushState(null, "", addressOf(null));
-    history.replaceState(null, "", addressOf(null)); // the item is left, not closed: its place is that of the new query
+    // The item is left, not closed: its place on the way back is that of the new query.
+    if (history.state?.opened) history.replaceState(placed(false), "", addressOf(null));
+    else history.pushState(placed(false), "", addressOf(null));
     view.result = null;
     view.close();
     askLike(result);
@@ -76,11 +81,11 @@ const view = new ItemView(nodes.item, source, {
 
 /** Ask what the page's query says; `typing` waits for a pause. */
 function ask(typing = false) {
-  replaceAddress();
   showQuery();
-  if (!info) return;
+  if (!info) return replaceAddress(); // which is read when there is something to search
   if (asksSomething(query)) return searching.search({ ...query }, typing);
   searching.stop();
+  replaceAddress();
   settle();
   alertOf(null);
   add({ results: [] }, 0);
@@ -165,7 +170,7 @@ function tell(answer, asked) {
 }
 
 function open(result) {
-  history.pushState({ opened: true }, "", addressOf(result));
+  history.pushState(placed(true), "", addressOf(result));
   show(result);
 }
 
@@ -180,6 +185,7 @@ function show(result) {
 }
 
 function statusOf(answer) {
+  newest = answer;
   if (info) nodes.status.textContent = statusText(info, answer, source);
 }
 
@@ -191,8 +197,7 @@ function settle() {
 /** Say what went wrong, or that nothing is wrong any more. */
 function alertOf(error, wait = null) {
   nodes.alert.hidden = !error;
-  document.body.classList.toggle("stale", Boolean(error));
-  if (!error) return;
+  if (!error) return document.body.classList.remove("stale");
   nodes["alert-text"].textContent = alertText(error, wait !== null);
   nodes.retry.hidden = wait === null;
 }
@@ -201,8 +206,14 @@ function alertOf(error, wait = null) {
 
 const addressOf = (result) => location.pathname + writeAddress(query, result ? String(result.item.id) : null);
 
+/** What an entry of the browser's history knows: whether an item was opened over its search, and the picture asked with. */
+function placed(opened) {
+  if (query.picture && !held.includes(query.picture)) held.push(query.picture);
+  return { opened, picture: held.indexOf(query.picture), name: query.pictureName };
+}
+
 function replaceAddress() {
-  history.replaceState(history.state, "", addressOf(nodes.item.open ? view.result : null));
+  history.replaceState(placed(Boolean(history.state?.opened)), "", addressOf(nodes.item.open ? view.result : null));
 }
 
 /** Take a query as a whole, and ask it. */
@@ -217,11 +228,13 @@ function begun(other) {
 /** Show what the address says: when the page comes, and on the browser's way back and forth. */
 async function readPage() {
   const { query: said, item } = readAddress(location.search);
-  const kept = said.id ? {} : { picture: query.picture, pictureName: query.pictureName };
-  const same = writeAddress({ ...said, ...kept }) === writeAddress(query) && results.length > 0;
+  said.picture = held[history.state?.picture] ?? null;
+  said.pictureName = said.picture ? history.state.name : "";
+  const same = writeAddress(said) === writeAddress(query) && said.picture === query.picture && results.length > 0;
   if (!same) {
-    if (!kept.picture) chip.hide();
-    begun({ ...said, ...kept });
+    if (said.picture) chip.showFile(said.picture, said.pictureName);
+    else chip.hide();
+    begun({ ...said, weight: query.weight });
   }
   try {
     if (query.id && info && !same) await chip.showItem(await source.item(query.id));
@@ -259,7 +272,7 @@ function showInfo() {
   document.body.classList.toggle("words-only", info.tasks?.picture === false);
   showFilters(nodes.filters, info, source, query, ask);
   showQuery();
-  statusOf(null);
+  statusOf(newest);
 }
 
 async function refreshInfo() {
@@ -287,7 +300,7 @@ nodes.text.addEventListener("keydown", (event) => {
 });
 byId("form").addEventListener("submit", (event) => {
   event.preventDefault();
-  history.pushState(null, "", location.href);
+  history.pushState(placed(false), "", location.href);
   ask();
 });
 nodes.weight.addEventListener("input", () => {
