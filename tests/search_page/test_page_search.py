@@ -83,7 +83,7 @@ def test_the_status_line_says_who_answered(open_page, photos, ids):
     page = open_page(photos, "?q=sea&is.category=sea")
     ids(page)
     said = page.locator("#status").text_content()
-    assert said == "photos version 3 (stable) · 27 of 120 items · 6.4 ms"
+    assert said == "photos version 3 (stable) · 28 of 120 items · 6.4 ms"
 
 
 def test_filters_are_ticked_ranged_and_written(open_page, photos, ids):
