@@ -199,7 +199,7 @@ CLIENT = {
     "description": "The client of mmkeras: ask a served image-text model, search an index, embed on a device",
     "long_description": CLIENT_DESCRIPTION,
     "packages": list(CLIENT_MODULES),
-    "package_data": {"mmkeras": ["py.typed", "search_page/static/parts.css", "search_page/templates/*"]},
+    "package_data": {"mmkeras": ["py.typed", "search_page/static/*", "search_page/templates/*"]},
     "install_requires": CLIENT_REQUIRES,
     "extras_require": {
         "on-device": ON_DEVICE_REQUIRES,
