@@ -212,3 +212,5 @@ def test_an_item_without_a_picture_shows_its_text(open_page, photos, ids):
     page = open_page(photos, "?q=zebra")
     assert ids(page)[0] == "words"
     expect(page.locator(".card").first.locator(".tile.words")).to_have_text("zebra in words")
+    expect(page.locator(".card").first.locator(".caption")).to_be_hidden()
+    expect(page.get_by_role("button", name="zebra in words score 0.420", exact=True)).to_be_visible()

@@ -49,7 +49,7 @@ export function card(result, source, open) {
     "button",
     { type: "button", class: "card", tabindex: "-1", click: () => open(result) },
     pictureTile(result, source),
-    element("span", { class: "caption", "aria-hidden": result.picture ? "true" : null }, name),
+    element("span", { class: "caption", "aria-hidden": "true" }, name),
     element("span", { class: "score" }, element("span", { class: "unseen" }, "score "), decimal(result.score)),
   );
   button.dataset.id = result.item.id;
