@@ -160,12 +160,14 @@ def test_more_like_this_and_the_way_back(open_page, photos, ids):
     page.get_by_role("button", name="More like this").click()
     expect(page.locator("#chip-name")).to_have_text("like snow on the mountains")
     expect(page.locator("#item")).to_be_hidden()
+    expect(page.locator(".card .score").first).to_contain_text("1.000")
     assert ids(page)[0] == "photo-4.jpg"
     assert photos.asked[-1]["id"] == "photo-4.jpg" and "text" not in photos.asked[-1]
     page.go_back()
     expect(page.locator("#text")).to_have_value("snow")
     expect(page.locator("#chip")).to_be_hidden()
     page.go_forward()
+    expect(page.locator("#chip")).to_be_visible()
     expect(page.locator("#chip-name")).to_have_text("like snow on the mountains")
     page.fill("#text", "dunes")
     expect(page.locator(".card").first).to_contain_text("dunes")
@@ -214,3 +216,23 @@ def test_an_item_without_a_picture_shows_its_text(open_page, photos, ids):
     expect(page.locator(".card").first.locator(".tile.words")).to_have_text("zebra in words")
     expect(page.locator(".card").first.locator(".caption")).to_be_hidden()
     expect(page.get_by_role("button", name="zebra in words score 0.420", exact=True)).to_be_visible()
+
+
+def test_an_item_that_comes_late_is_not_shown_over_another_query(open_page, photos, ids):
+    find = photos.find
+
+    def slow(name):
+        time.sleep(0.6)
+        return find(name)
+
+    photos.find = slow
+    page = open_page(photos)
+    expect(page.locator("#lead")).to_contain_text("120 items")
+    page.evaluate(
+        "() => { history.pushState(null, '', '?like=photo-4.jpg'); dispatchEvent(new PopStateEvent('popstate')); }"
+    )
+    expect(page.locator("body")).not_to_have_class("blank")
+    page.fill("#text", "dunes")
+    expect(page.locator(".card").first).to_contain_text("dunes")
+    page.wait_for_timeout(1500)
+    expect(page.locator("#chip")).to_be_hidden()

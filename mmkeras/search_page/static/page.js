@@ -1,7 +1,6 @@
 /** The page: what is asked, what is found, and how both are in the address. */
 
 import { card, moveByKeys } from "./cards.js";
-import { byId } from "./elements.js";
 import { canFilter, filterCount, showFilters } from "./filters.js";
 import { ItemView } from "./item_view.js";
 import { QueryChip } from "./query_chip.js";
@@ -13,15 +12,13 @@ import { source } from "./source.js";
 import { alertText, heardText, leadText, noticeText, statusText } from "./wording.js";
 
 const PAGE = 48; // results asked for at once
-const nodes = Object.fromEntries(
-  ["text", "weight", "weight-label", "within", "filters", "filters-open", "copy", "status", "alert",
-    "alert-text", "retry", "results", "more", "end", "notice", "live", "lead", "home", "item", "snippets", "bar"].map((id) => [id, byId(id)]),
-);
+const nodes = Object.fromEntries([...document.querySelectorAll("[id]")].map((node) => [node.id, node]));
 
 let info = null;
 let query = readAddress(location.search).query;
 let results = [];
 let newest = null; // answer
+let awaited = null; // id of an item of the address that is not here yet
 const held = []; // pictures that were asked with: the browser's way back knows them by their places here
 
 const searching = new Searching((asked, offset, signal) => source.search(fieldsOf(asked, info, PAGE, offset), signal), {
@@ -81,6 +78,7 @@ const view = new ItemView(nodes.item, source, {
 
 /** Ask what the page's query says; `typing` waits for a pause. */
 function ask(typing = false) {
+  awaited = null;
   showQuery();
   if (!info) return replaceAddress(); // which is read when there is something to search
   if (asksSomething(query)) return searching.search({ ...query }, typing);
@@ -105,11 +103,7 @@ function askLike(result) {
 
 async function askPicture(file) {
   try {
-    const picture = await prepared(file);
-    if (info?.max_upload_bytes && picture.size > info.max_upload_bytes) {
-      const mega = (bytes) => (bytes / 1e6).toFixed(1);
-      throw new Error(`Expected a picture of at most ${mega(info.max_upload_bytes)} MB. Received: ${mega(picture.size)} MB`);
-    }
+    const picture = await prepared(file, info?.max_upload_bytes || Infinity);
     Object.assign(query, { picture, pictureName: file.name || "picture", id: null });
     chip.showFile(picture, query.pictureName);
     ask();
@@ -170,7 +164,7 @@ function tell(answer, asked) {
 }
 
 function open(result) {
-  history.pushState(placed(true), "", addressOf(result));
+  history.pushState(placed(true), "", addressOf(String(result.item.id)));
   show(result);
 }
 
@@ -204,7 +198,7 @@ function alertOf(error, wait = null) {
 
 // --- The address ---
 
-const addressOf = (result) => location.pathname + writeAddress(query, result ? String(result.item.id) : null);
+const addressOf = (id) => location.pathname + writeAddress(query, id);
 
 /** What an entry of the browser's history knows: whether an item was opened over its search, and the picture asked with. */
 function placed(opened) {
@@ -213,7 +207,7 @@ function placed(opened) {
 }
 
 function replaceAddress() {
-  history.replaceState(placed(Boolean(history.state?.opened)), "", addressOf(nodes.item.open ? view.result : null));
+  history.replaceState(placed(Boolean(history.state?.opened)), "", addressOf(nodes.item.open ? String(view.result.item.id) : awaited));
 }
 
 /** Take a query as a whole, and ask it. */
@@ -236,11 +230,18 @@ async function readPage() {
     else chip.hide();
     begun({ ...said, weight: query.weight });
   }
+  if (!item) view.close();
+  if (!info) return;
+  // What comes late may be of an address that somebody has left meanwhile.
   try {
-    if (query.id && info && !same) await chip.showItem(await source.item(query.id));
-    if (!item) view.close();
-    else if (info && !(nodes.item.open && String(view.result.item.id) === item)) show(results.find((each) => String(each.item.id) === item) ?? (await source.item(item)));
+    if (said.id && !same) source.item(said.id).then((like) => query.id === said.id && chip.showItem(like), alertOf);
+    if (!item || (nodes.item.open && String(view.result.item.id) === item)) return;
+    awaited = item;
+    const opened = results.find((each) => String(each.item.id) === item) ?? (await source.item(item));
+    if (awaited === item) show(opened);
+    awaited = null;
   } catch (error) {
+    awaited = null;
     alertOf(error);
   }
 }
@@ -298,7 +299,7 @@ nodes.text.addEventListener("keydown", (event) => {
     nodes.results.querySelector(".card")?.focus();
   }
 });
-byId("form").addEventListener("submit", (event) => {
+nodes.form.addEventListener("submit", (event) => {
   event.preventDefault();
   history.pushState(placed(false), "", location.href);
   ask();
@@ -324,7 +325,7 @@ nodes.home.addEventListener("click", (event) => {
   nodes.text.focus();
 });
 moveByKeys(nodes.results, () => nodes.text.focus());
-takePictures([byId("file"), byId("camera")], byId("drop"), askPicture, (message) => alertOf(new Error(message)));
+takePictures([nodes.file, nodes.camera], nodes.drop, askPicture, (message) => alertOf(new Error(message)));
 addEventListener("keydown", (event) => {
   const writing = event.target.matches?.("input:not([type=checkbox], [type=radio], [type=range]), textarea");
   const back = event.key === "/" && !writing && !document.querySelector("dialog[open]");

@@ -10,9 +10,17 @@ const LIGHT = 400_000; // bytes
  * Return the picture as it is sent: the file itself where it is small and of a kind that servers read, else drawn anew,
  * upright, with no side longer than 640 px.
  * @param {Blob} file
+ * @param {number} most bytes that the server takes.
  * @returns {Promise<Blob>}
  */
-export async function prepared(file) {
+export async function prepared(file, most) {
+  const picture = await madeSmall(file);
+  if (picture.size <= most) return picture;
+  const mega = (bytes) => (bytes / 1e6).toFixed(1);
+  throw new SourceError(`Expected a picture of at most ${mega(most)} MB. Received: ${mega(picture.size)} MB`);
+}
+
+async function madeSmall(file) {
   let bitmap;
   try {
     bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
