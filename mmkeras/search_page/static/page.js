@@ -199,7 +199,6 @@ function alertOf(error, wait = null) {
 // --- The address ---
 
 const addressOf = (id) => location.pathname + writeAddress(query, id);
-
 /** What an entry of the browser's history knows: whether an item was opened over its search, and the picture asked with. */
 function placed(opened) {
   if (query.picture && !held.includes(query.picture)) held.push(query.picture);
