@@ -62,6 +62,7 @@ CLIENT_MODULES = {
     "mmkeras.embeddings": None,
     "mmkeras.on_device": None,
     "mmkeras.search": None,
+    "mmkeras.search_page": None,
     "mmkeras.search_service": None,
     "mmkeras.serving": None,
 }
@@ -178,6 +179,8 @@ WHOLE = {
             "evaluation/report/templates/*.j2",
             "evaluation/comparison/templates/*.j2",
             "evaluation/data_page/templates/*.j2",
+            "search_page/static/*",
+            "search_page/templates/*",
         ]
     },
     "install_requires": INSTALL_REQUIRES,
@@ -204,7 +207,7 @@ CLIENT = {
     "description": "The client of mmkeras: ask a served image-text model, search an index, embed on a device",
     "long_description": CLIENT_DESCRIPTION,
     "packages": list(CLIENT_MODULES),
-    "package_data": {"mmkeras": ["py.typed", "search_page/static/*"]},
+    "package_data": {"mmkeras": ["py.typed", "search_page/static/*", "search_page/templates/*"]},
     "install_requires": CLIENT_REQUIRES,
     "extras_require": {
         "on-device": ON_DEVICE_REQUIRES,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import html
 import json
 import os
 from pathlib import Path
@@ -16,6 +14,7 @@ from mmkeras.search.index import EmbeddingIndex
 from mmkeras.search.item_batch import Modality
 from mmkeras.search.reranking import reranked, wanted_by_export
 from mmkeras.search.search_result import SearchResult
+from mmkeras.search_page.answer_page import AnswerCard, answer_page
 from mmkeras.serving.client import Client
 from mmkeras.serving.errors import ServingError
 from mmkeras.serving.reaching import reaching
@@ -34,12 +33,16 @@ class Answer:
         kind: `"text"` or `"image"`.
         results: list of `SearchResult`, best first.
         index: the `EmbeddingIndex` they come from.
+        model: name of the model that was asked.
+        version: its version that answered; None where it is not known.
     """
 
     query: str
     kind: Modality
     results: list[SearchResult]
     index: EmbeddingIndex
+    model: str = ""
+    version: int | None = None
 
     def to_json(self) -> str:
         """Return the answer as a JSON string, for programs."""
@@ -51,21 +54,21 @@ class Answer:
 
     def write_html(self, file: str | os.PathLike[str]) -> None:
         """Write the answer as one self-contained page with the pictures of the items."""
-        cards = "".join(self._card(result) for result in self.results)
-        query = html.escape(self.query)
-        if self.kind == "image":
-            query = f'<img class="query" src="{_data_uri(Path(self.query).read_bytes(), self.query)}" alt="{query}">'
+        of_version = "" if self.version is None else f" version {self.version}"
+        about = [f"{self.model}{of_version}", f"{len(self.index):,} items", f"space {self.index.space_id[:12]}"]
+        page = answer_page(
+            self.query,
+            [AnswerCard(result.item, _scores(result), self.index.picture(result.item)) for result in self.results],
+            about=" · ".join(filter(None, about)),
+            query_picture=(self.query, Path(self.query).read_bytes()) if self.kind == "image" else None,
+        )
         with replacing_file(file) as beside:
-            beside.write_text(PAGE.format(title=html.escape(self.query), query=query, cards=cards), encoding="utf-8")
+            beside.write_text(page, encoding="utf-8")
 
-    def _card(self, result):
-        picture = self.index.picture(result.item)
-        name = html.escape(result.item["text"])
-        shown = f'<img src="{_data_uri(picture, result.item["picture"])}" alt="{name}">' if picture else ""
-        unseen = "" if result.item.get("seen", True) else " · not in training"
-        item = html.escape(str(result.item["id"]))
-        match = "" if result.match is None else f" · match {result.match:.3f}"
-        return f"<li>{shown}<b>{name}</b><span>{item} · {result.score:.3f}{match}{unseen}</span></li>"
+
+def _scores(result):
+    match = "" if result.match is None else f" · match {result.match:.3f}"
+    return f"{result.score:.3f}{match}{'' if result.item.get('seen', True) else ' · not in training'}"
 
 
 def is_picture(query: str) -> bool:
@@ -164,6 +167,7 @@ def ask(
     with reaching(server, model), Client(server, model, version, timeout, label=label) as client:
         client.check_space(index)
         embedding = _encode_picture(client, query) if kind == "image" else client.encode_text([query])
+        answered = client.metadata()["version"]
         results = index.search(embedding, modality, max(k, wanted) if k > 0 else k, where)[0]
         best, others = results[:wanted], results[wanted:]
         if kind == "text" and (blind := next((result for result in best if not result.item.get("picture")), None)):
@@ -175,7 +179,7 @@ def ask(
         elif best:
             matches = _matches(client, query, kind, index, best)
             results = [*reranked(best, matches, temperature), *others]
-    return Answer(query, kind, results[:k], index)
+    return Answer(query, kind, results[:k], index, model, answered)
 
 
 def _matches(client, query, kind, index, results):
@@ -198,24 +202,3 @@ def _encode_picture(client, file):
         if error.code != "INVALID_ARGUMENT":
             raise
         raise MmkerasError(f"The picture {file} was refused: {error.reason}") from error
-
-
-def _data_uri(content, name):
-    suffix = Path(name).suffix.lower()
-    kind = suffix[1:].replace("jpg", "jpeg") if suffix in PICTURE_SUFFIXES else "png"
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 3rem auto; padding: 0 1rem; }}
-ol {{ list-style: none; padding: 0; display: grid; gap: 1rem; }}
-ol {{ grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); }}
-li {{ border: 1px solid #8884; border-radius: .6rem; padding: 1rem; }}
-li {{ display: flex; flex-direction: column; gap: .3rem; overflow-wrap: anywhere; }}
-li img, .query {{ width: 96px; height: 96px; object-fit: contain; background: #fff; border-radius: .3rem; }}
-li span {{ color: #888; font-size: .85rem; }}
-</style></head><body><h1>{query}</h1><ol>{cards}</ol></body></html>
-"""

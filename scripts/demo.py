@@ -73,7 +73,8 @@ def main(settings):
     print(f"Run folder  {run.folder}")
     print(f"SavedModel  {version}")
     print("\nNext, in this folder:")
-    print("  .venv/bin/mmkeras serve savedmodels/glyphs   # gRPC on 127.0.0.1:8500; then, from another terminal:")
+    print("  .venv/bin/mmkeras serve savedmodels/glyphs --ui   # gRPC on 127.0.0.1:8500, and a page to search with;")
+    print("                                                    # then, from another terminal:")
     print(f'  .venv/bin/mmkeras query "{QUERY}" --html answer.html')
     print("  .venv/bin/mmkeras train glyphs_dual_encoder epochs=12")
     return 0 if all(comparison.passed for comparison in comparisons) else 1

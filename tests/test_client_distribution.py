@@ -93,7 +93,8 @@ def test_both_distributions_have_one_version_and_one_command(repository, monkeyp
     assert (client_setup["name"], whole["name"]) == (CLIENT, "mmkeras")
     for key in ("version", "entry_points", "license_files", "python_requires"):
         assert client_setup[key] == whole[key]
-    assert client_setup["package_data"] == {"mmkeras": ["py.typed", "search_page/static/*"]}
+    page = ["search_page/static/*", "search_page/templates/*"]
+    assert client_setup["package_data"] == {"mmkeras": ["py.typed", *page]}
 
 
 def test_an_unknown_distribution_is_refused(repository, monkeypatch):
@@ -270,7 +271,8 @@ def test_wheel_and_sdist_hold_the_clients_files_alone(client_wheels, client_file
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
         licence = [name for name in archive.namelist() if name.endswith("/licenses/LICENSE")]
-    page = {path for path in packed if path.startswith("mmkeras/search_page/static/")}
+    page = {name for name in packed if re.match("mmkeras/search_page/(static|templates)/", name)}
+    assert {"mmkeras/search_page/static/page.js", "mmkeras/search_page/templates/answer.html"} <= page
     assert packed - page == client_files | {"mmkeras/py.typed"}
     assert len(licence) == 1
     # Who builds from the sdist sets no variable, and gets the client all the same.

@@ -27,7 +27,7 @@ FOUNDATION = {
 }  # every room may import these; they import nothing of ours
 # Left to right: a room imports from rooms further left. The rooms of one set are siblings and do not know each other.
 WAY = [{"data"}, {"encoders"}, {"models"}, {"training"}, {"evaluation"}, {"search"}, {"on_device"}, {"export"}]
-WAY += [{"serving"}, {"embeddings"}, {"search_service"}]
+WAY += [{"serving", "search_page"}, {"embeddings"}, {"search_service"}]
 WAY += [{"parity", "query", "arguments", "embed_options", "index_options", "search_options"}, {"gate"}]
 WAY += [{"command_options", "console"}]
 WAY += [{"data_commands", "embed_commands", "index_commands", "search_commands", "check_commands"}, {"cli"}]
@@ -35,13 +35,15 @@ ALLOWED = {leaf: set() for leaf in LEAVES} | {name: set() for name in FOUNDATION
 for place, rooms in enumerate(WAY[1:], start=1):
     ALLOWED |= {room: LEAVES.union(*WAY[:place]) for room in rooms}
 # These know no model: an index and a server hold and serve whatever was made elsewhere, and a device runs it.
-ALLOWED |= {"search": set(), "serving": set(), "on_device": {"search"}, "search_service": {"search", "serving"}}
+ALLOWED |= {"search": set(), "serving": set(), "search_page": set(), "on_device": {"search"}}
+ALLOWED |= {"search_service": {"search", "serving"}}
 # What the rooms within a room may import of each other.
 WITHIN = {"evaluation": {"measuring": set(), "report": {"measuring"}, "comparison": set(), "data_page": set()}}
 # What runs where TensorFlow does not: on a client's machine and on a device. It knows rooms of its kind only.
 WITHOUT_TENSORFLOW = [
     "serving",
     "search",
+    "search_page",
     "on_device",
     "embeddings",
     "search_service",

@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 
 # What a test or a run leaves in a tree is no part of its source.
 LEFT_BEHIND = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*", "build", "dist", "runs", "savedmodels", "tests")
-DATA_SUFFIXES = {".toml", ".json", ".j2", ".html", ".css", ".js", ".typed"}
+DATA_SUFFIXES = {".toml", ".json", ".j2", ".html", ".css", ".js", ".svg", ".typed"}
 # Of extras that one script or test each needs.
 UNLOCKED = ("torch", "transformers", "cca-zoo", "mediapipe", "tensorflow-datasets")
 

@@ -185,18 +185,18 @@ def test_html_of_a_text(server, index, tmp_path):
     assert query in page.shown
     assert len(page.all("li")) == 3
     assert page.shown.count('say "<b>second</b>" & go') == 1
+    assert f"toy version 1 · 3 items · space {'toy-space'}" in page.shown
     (image,) = page.all("img")
     assert image["alt"] == 'say "<b>second</b>" & go'
     assert image["src"].startswith("data:image/png;base64,")
-    assert "c · 1.000" in page.shown
-    assert "b · 0.600 · not in training" in page.shown
+    assert {"c", "1.000", "b", "0.600 · not in training"} <= set(page.shown)
 
 
 def test_html_of_a_picture(server, index, picture, tmp_path):
     ask(picture, index, server.address, "toy", k=1).write_html(tmp_path / "answer.html")
     (query,) = Page((tmp_path / "answer.html").read_text(encoding="utf-8")).all("img")
-    assert query["class"] == "query"
     assert query["alt"] == picture
+    assert query["src"].startswith("data:image/png;base64,")
 
 
 def test_a_pictures_name_cannot_break_out_of_the_page(tmp_path):

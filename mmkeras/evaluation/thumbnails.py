@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-THUMBNAIL = 112  # px; shown at half of it on screens of double density
+THUMBNAIL = 224  # px; shown at somewhat less
+DRAWING = 64  # px; a picture with no longer side is a drawing, whose pixels are shown as they are
 PNG_BYTES = 6000  # above it, a photograph: JPEG keeps a report of some hundred pictures below 2 MB
 
 

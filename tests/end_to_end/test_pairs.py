@@ -48,7 +48,7 @@ def test_from_a_recipe_to_an_answer(mmkeras, tmp_path):
 
         mmkeras("query", "glyph.png", "--html", "answer.html", *address)
         page = (tmp_path / "answer.html").read_text()
-        assert page.count("data:image/png;base64,") == 6 and page.count("<li>") == 5
+        assert page.count("data:image/png;base64,") == 6 and page.count('<li class="card">') == 5
         assert not re.search(r'(src|href)="http', page)
 
         err = mmkeras("query", "missing.png", *address, code=2)

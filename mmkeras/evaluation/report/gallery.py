@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mmkeras.data.paired import PairedData
 from mmkeras.evaluation.measuring.evaluate import Evaluation
 from mmkeras.evaluation.measuring.relevance import answered, best_ranks, relevant
-from mmkeras.evaluation.thumbnails import data_uri
+from mmkeras.evaluation.thumbnails import DRAWING, data_uri
 
 SHOWN_CHARACTERS = 300  # of a text: an article would be the whole page
 
@@ -88,12 +88,17 @@ class Items:
                 self.names.setdefault(item, _shortened(text))
 
     def picture(self, row: int, asked: NDArray[Any] | None = None) -> dict[str, Any]:
-        """Return `picture` (a data URI, `None` for feature vectors), `name`, `text`, its own if known, `category`."""
+        """Return `picture` (a data URI, `None` for feature vectors), `name`, `text`, its own if known, `category`.
+
+        `drawing` says that it is small enough to be shown in whole pixels.
+        """
         item, name = int(self.data.image_item[row]), self.data.image_names[row]
         text = self.names.get(item, "")
+        picture = self.data.pictures[row] if self.data.pictures is not None else None
         return {
             "kind": "picture",
-            "picture": data_uri(self.data.pictures[row]) if self.data.pictures is not None else None,
+            "picture": None if picture is None else data_uri(picture),
+            "drawing": picture is not None and max(picture.shape[:2]) <= DRAWING,
             "text": "" if text == name else text,  # features of both go by one name
             "item": item,
             "name": name,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 RIGHT, WRONG = 4, 1  # texts that are shown
 LONGEST = 224  # px of the picture that stands beside them
+PALE = 112  # px; of the grey picture below each word, shown at half of it on screens of double density
 FAINT, STRONG = np.array([255, 176, 0]), np.array([196, 0, 60])  # of attention: lighter and darker on any screen
 OPAQUE = 0.85  # where attention is greatest, the picture still shines through
 TAKEN = (72, 80, 94)  # neither paper nor ink, and darker than most photographs
@@ -93,7 +94,7 @@ def _view(picture, seen):
         for word, attention, mask, peak in zip(seen["words"], seen["attention"], seen["mask"], peaks, strict=True)
     ]
     height, width = picture.shape[:2]
-    pictures = {"picture": data_uri(picture, LONGEST), "grey": data_uri(pale), "height": height, "width": width}
+    pictures = {"picture": data_uri(picture, LONGEST), "grey": data_uri(pale, PALE), "height": height, "width": width}
     return {"score": seen["score"], "words": words, **pictures}
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from PIL import Image
 
 from mmkeras.evaluation.measuring.evaluate import evaluate
-from mmkeras.evaluation.report.gallery import draw_queries
+from mmkeras.evaluation.report.gallery import Items, draw_queries
 from mmkeras.evaluation.thumbnails import data_uri
 
 
@@ -20,7 +20,13 @@ def test_small_pictures_are_kept_to_the_pixel():
 
 
 def test_large_pictures_are_made_small():
-    assert decoded(data_uri(np.zeros((400, 200, 3), np.uint8))).shape == (112, 56, 3)
+    assert decoded(data_uri(np.zeros((400, 200, 3), np.uint8))).shape == (224, 112, 3)
+
+
+def test_pictures_of_at_most_64_px_are_drawings(make_data):
+    for side, drawing in ((8, True), (64, True), (65, False)):
+        data = make_data(images=np.zeros((4, 8, side, 3), np.uint8))
+        assert Items(data).picture(0)["drawing"] is drawing
 
 
 def test_results_are_the_best_with_marks(evaluation):
