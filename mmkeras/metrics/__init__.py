@@ -21,5 +21,6 @@ if TYPE_CHECKING:
     from .retrieval import mean_average_precision as mean_average_precision
     from .retrieval import ranks as ranks
     from .retrieval import retrieval_metrics as retrieval_metrics
+    from .score_statistics import score_scale as score_scale
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)
