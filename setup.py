@@ -52,8 +52,9 @@ def read_readme():
 CLIENT_MODULES = {
     "mmkeras": {
         *("__init__", "_lazy", "archives", "arguments", "atomic", "cli", "console", "errors", "missing_part_error"),
-        *("check_commands", "command_options", "data_commands", "embed_commands", "embed_options", "index_commands"),
-        *("index_options", "limits", "printable", "progress", "progress_display", "query", "unreadable_pictures"),
+        *("check_commands", "command_options", "data_commands", "device_commands", "embed_commands", "embed_options"),
+        *("index_commands", "index_options", "limits", "printable", "progress", "progress_display", "query"),
+        "unreadable_pictures",
     },
     "mmkeras.data": {"__init__", "cache", "missing_pictures", "records", "split_names"},
     "mmkeras.data.layouts": None,
@@ -171,6 +172,7 @@ WHOLE = {
             "evaluation/report/templates/*.j2",
             "evaluation/comparison/templates/*.j2",
             "evaluation/data_page/templates/*.j2",
+            "search_page/browser/*",
         ]
     },
     "install_requires": INSTALL_REQUIRES,

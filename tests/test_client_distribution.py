@@ -28,7 +28,8 @@ CLIENT = "mmkeras-client"
 # Imported where they are used, by what says what to install where they are missing.
 TOLD = {"ml_dtypes", "tensorflow", "tensorflow_datasets", "tensorflow_text"}
 # What only the whole package has, imported by the commands that need it.
-NAMES = ("arguments", "check_commands", "cli", "console", "data_commands", "embed_commands", "index_commands")
+NAMES = ("arguments", "check_commands", "cli", "console", "data_commands", "device_commands", "embed_commands")
+NAMES += ("index_commands",)
 COMMANDS = {f"mmkeras/{name}.py" for name in NAMES}
 
 
