@@ -41,11 +41,11 @@ def write_blocks(index: EmbeddingIndex, folder: Path) -> None:
         shutil.copyfile(segment.folder / f"image_{kind}.npy", place / f"image_{kind}.npy")
     items = [segment.item(row) for row in range(len(segment))]
     lines = [
-        json.dumps({"item": item, "picture": picture}, ensure_ascii=False, separators=(",", ":")) + "\n"
+        json.dumps({"item": item, "picture": picture}, separators=(",", ":")) + "\n"
         for item, picture in zip(items, _write_pictures(segment, items, place), strict=True)
     ]
     for block, start in enumerate(range(0, len(lines), ITEMS_OF_BLOCK)):
-        content = "".join(lines[start : start + ITEMS_OF_BLOCK]).encode("utf-8", "surrogatepass")
+        content = "".join(lines[start : start + ITEMS_OF_BLOCK]).encode("ascii")
         (place / f"items-{block}.jsonl").write_bytes(content)
 
 

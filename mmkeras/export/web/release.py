@@ -98,7 +98,7 @@ def export_web(
             "page": _told(run, model, index, dev_scores(model, dev, items, pictures)),
             "text": {"tokenizer": {"model": MODEL in tokenizer, "tables": TABLES in tokenizer}, "probe": golden[0]},
         }
-        (data / "info.json").write_text(json.dumps(info, ensure_ascii=False), encoding="utf-8")
+        (data / "info.json").write_text(json.dumps(info) + "\n")
         count = index.count
         index.close()
         shutil.rmtree(beside / "index")

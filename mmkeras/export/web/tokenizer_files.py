@@ -51,7 +51,7 @@ def tokenizer_files(tokenizer: Tokenizer) -> dict[str, bytes]:
         "pad_id": tokenizer.pad_id,
         "config": config,
     }
-    files[DESCRIBED] = json.dumps(described, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    files[DESCRIBED] = json.dumps(described).encode()
     if needs_tables:
         files[TABLES] = (resources.files("mmkeras.preprocessing") / TABLES).read_bytes()
     return files
