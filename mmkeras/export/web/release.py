@@ -19,12 +19,12 @@ from mmkeras.export.tflite.conversion import Precision, convert, encoder_input
 from mmkeras.export.tflite.execution import NetworkRunner
 from mmkeras.export.tflite.golden import golden_texts
 from mmkeras.export.tflite.release import LEAST_COSINE, SET_UP
-from mmkeras.export.web.columns import columns_of
 from mmkeras.export.web.index_blocks import write_blocks
 from mmkeras.export.web.page_files import first_visit, pack, write_page
 from mmkeras.export.web.runtime import runtime_files
 from mmkeras.export.web.tokenizer_files import MODEL, TABLES, tokenizer_files
 from mmkeras.progress import Progress
+from mmkeras.search.column_facts import column_facts, keeps_pictures
 from mmkeras.search.index import EmbeddingIndex
 
 if TYPE_CHECKING:
@@ -116,7 +116,6 @@ def export_web(
 
 def _told(run, model, index, scores):
     """What the page says of itself, as `GET api/info` of a server does."""
-    items = list(index.items)
     return {
         "model": Path(run.folder).name,
         "version": None,
@@ -124,10 +123,10 @@ def _told(run, model, index, scores):
         "space_id": index.space_id,
         "items": index.count,
         "modalities": ["image"],
-        "columns": columns_of(items),
+        "columns": column_facts(index),
         "scores": {name: scores.get(name) for name in ("random_mean", "random_deviation", "threshold")},
         "tasks": {"text": True, "picture": False},
-        "pictures": any(item.get("picture") for item in items),
+        "pictures": keeps_pictures(index),
         "feedback": False,
         "max_upload_bytes": 0,
         "server": "",

@@ -115,20 +115,27 @@ async function rowOf(opened, id) {
 
 /** Which items filters and ranges keep, by their rows. */
 async function kept(opened, filters, ranges) {
-  const chosen = Object.entries(filters).filter(([, values]) => values.length);
+  // As texts: a page's boxes hold no numbers, and a flag may be asked for as 1 or 0.
+  const chosen = Object.entries(filters)
+    .filter(([, values]) => values.length)
+    .map(([column, values]) => [column, new Set(values.map(String))]);
   const bounds = Object.entries(ranges);
   if (!chosen.length && !bounds.length) return () => true;
   const items = await opened.items();
   return (row) => {
     const item = items[row];
     return (
-      chosen.every(([column, values]) => [item[column]].flat().some((value) => values.includes(value))) &&
+      chosen.every(([column, values]) => [item[column]].flat().some((value) => isAmong(value, values))) &&
       bounds.every(([column, [least, most]]) => {
         const value = item[column];
         return typeof value === "number" && value >= (least ?? -Infinity) && value <= (most ?? Infinity);
       })
     );
   };
+}
+
+function isAmong(value, texts) {
+  return texts.has(String(value)) || (typeof value === "boolean" && texts.has(value ? "1" : "0"));
 }
 
 /** A function that makes something once; what failed is tried again when it is asked for again. */

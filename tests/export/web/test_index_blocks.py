@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmkeras.export.web.columns import columns_of
 from mmkeras.export.web.index_blocks import ITEMS_OF_BLOCK, PICTURE_BLOCK, write_blocks
 from mmkeras.search import EmbeddingIndex, IndexWriter
+from mmkeras.search.column_facts import column_facts, keeps_pictures
 
 COUNT, DIM, K = 1100, 24, 40
 READER = "mmkeras/search_page/browser/index_reader.js"
@@ -91,18 +91,8 @@ def test_nothing_is_read_before_it_is_asked_for(blocks, found):
     assert len(list((blocks / "segment-1").glob("items-*.jsonl"))) == -(-COUNT // ITEMS_OF_BLOCK)
 
 
-def test_columns_are_what_items_can_be_filtered_by():
-    items = [
-        {"id": 1, "text": "a", "picture": "x", "seen": True, "labels": ["dog", "cat"], "price": 2.5, "kind": "a"},
-        {"id": 2, "text": "b", "seen": True, "labels": ["dog"], "price": None, "kind": 3, "other": {"a": 1}},
-        {"id": 3, "seen": False, "labels": []},
-    ]
-    assert columns_of(items) == [
-        {"name": "seen", "kind": "flag", "values": [True, False]},
-        {"name": "labels", "kind": "list", "values": ["dog", "cat"]},
-        {"name": "price", "kind": "number", "values": [2.5]},
-        {"name": "kind", "kind": "text", "values": ["a", 3]},
-        {"name": "other", "kind": "text", "values": []},
-    ]
-    many = columns_of({"page": number % 40} for number in range(400))
-    assert len(many[0]["values"]) == 30
+def test_columns_are_told_with_their_most_frequent_values(index):
+    assert keeps_pictures(index)
+    (column,) = column_facts(index)
+    assert (column["name"], column["kind"]) == ("page", "number") and column["values"][:1] == [0]
+    assert sorted(column["values"]) == list(range(7))
