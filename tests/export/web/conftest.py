@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import http.server
+import os
 import shutil
 import subprocess
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 PAGE = Path(__file__).parent / "page"
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 @pytest.fixture(scope="session")
@@ -37,17 +38,31 @@ def tiny_page(tmp_path_factory, tiny_run, runtime):
     return folder, export_web(tiny_run, folder, runtime=runtime, page=PAGE)
 
 
-@pytest.fixture(scope="session")
+def lacking(reason):
+    """Skip for a reason; where MMKERAS_TEST_BROWSER=1 says that a browser must be there, fail for it."""
+    if os.environ.get("MMKERAS_TEST_BROWSER") == "1":
+        pytest.fail(f"MMKERAS_TEST_BROWSER=1, but {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
 def chromium():
-    """Chromium by playwright; the case is skipped where one of the two is missing."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, to drive a browser")
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if found is None:
-        pytest.skip(f"needs a browser: none of {', '.join(CHROMIUM)} is installed")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    """The system's Chromium, headless, for one file: playwright's event loop must be gone before others need one."""
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError:
+        lacking("the page's tests need playwright: pip install playwright")
+    program = os.environ.get("MMKERAS_CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if program is None:
+        lacking("the page's tests need Chromium on the PATH, or its path as MMKERAS_CHROMIUM")
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    with sync_playwright() as playwright:
+        try:
+            started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"] if root else [])
+        except Error as error:
+            lacking(f"{program} does not start: {str(error).splitlines()[0]}")
+        yield started
+        started.close()
 
 
 class _Files(http.server.SimpleHTTPRequestHandler):
