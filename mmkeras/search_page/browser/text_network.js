@@ -100,7 +100,9 @@ async function loadRuntime() {
     readFile(`${RUNTIME}${name}.wasm`),
     ...["index.js", "wasm-utils.js", `${name}.js`].map((file) => kept(new URL(RUNTIME + file, ROOT))),
   ]);
-  globalThis.Module = { wasmBinary }; // where LiteRT's loader looks for what it should not load itself
+  // Where LiteRT's loader looks for what it should not load itself. What it only remarks is not told as an error.
+  const printErr = (line) => (/^(INFO|WARNING)/.test(line) ? console.debug(line) : console.error(line));
+  globalThis.Module = { wasmBinary, printErr };
   try {
     await litert.loadLiteRt(new URL(`${RUNTIME}${name}.js`, ROOT).href);
   } finally {
