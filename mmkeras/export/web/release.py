@@ -93,7 +93,7 @@ def export_web(
             identity = space_id(model)
             pictures = write_item_index(beside / "index", model, identity, items, seen, "int8", texts=False)
             index = EmbeddingIndex(beside / "index")
-            write_blocks(index, data / "index")
+            write_blocks(index, data / "index", _captions(items))
         info = {
             "page": _told(run, model, index, dev_scores(model, dev, items, pictures)),
             "text": {"tokenizer": {"model": MODEL in tokenizer, "tables": TABLES in tokenizer}, "probe": golden[0]},
@@ -112,6 +112,15 @@ def export_web(
         "cosine": {"least": float(cosines.min()), "mean": float(cosines.mean())},
         "least_cosine_expected": LEAST_COSINE["text"][precision],
     }
+
+
+def _captions(data):
+    """All texts of each picture that has several, a dict from its name."""
+    data = data.one_image_an_item()
+    found: dict[str, list[str]] = {}
+    for image, text in data.pairs.tolist():
+        found.setdefault(data.image_names[image], []).append(data.shown_texts[text])
+    return {name: texts for name, texts in found.items() if len(texts) > 1}
 
 
 def _told(run, model, index, scores):

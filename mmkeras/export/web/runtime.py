@@ -88,7 +88,7 @@ def runtime_files(folder: str | os.PathLike[str] | None = None) -> dict[str, byt
 
 def _fetch(folder):
     npm = shutil.which("npm")
-    command = [npm, "pack", "--silent", "--ignore-scripts", *NAMES]
+    command = [npm, "pack", "--silent", "--ignore-scripts", "--prefer-offline", *NAMES]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_PATIENCE)
         problem = "" if done.returncode == 0 else (done.stderr.strip() or done.stdout.strip() or "it said nothing")

@@ -102,8 +102,7 @@ export const source = {
 keepPage();
 
 async function answer(opened, row) {
-  const { item, picture } = await opened.block(row);
-  const captions = item.captions ?? (item.text ? [item.text] : []);
+  const { item, captions = item.text ? [item.text] : [], picture } = await opened.block(row);
   return { item, captions, picture: picture ? item.picture : null };
 }
 

@@ -3,8 +3,8 @@
  *
  * It is an index of format 2 at precision int8 (docs/search-index.md), but that items and pictures lie in small files:
  * a host of files needs neither ranges of bytes nor a program. `layout.json` beside `index.json` says how many items a
- * block has. `items-N.jsonl` holds a line for each of them, {"item": {...}, "picture": [block, offset, bytes] or null};
- * `pictures-N.bin` holds pictures one after the other.
+ * block has. `items-N.jsonl` holds a line for each of them, {"item": {...}, "picture": [block, offset, bytes] or null}
+ * and where there are several "captions"; `pictures-N.bin` holds pictures one after the other.
  */
 
 import { parseNpy } from "./npy.js";

@@ -38,7 +38,7 @@ def index(tmp_path_factory):
 @pytest.fixture(scope="module")
 def blocks(index, tmp_path_factory):
     folder = tmp_path_factory.mktemp("blocks") / "index"
-    write_blocks(index, folder)
+    write_blocks(index, folder, {"7.png": ["one", "two"]})
     return folder
 
 
@@ -89,6 +89,11 @@ def test_nothing_is_read_before_it_is_asked_for(blocks, found):
     sizes = [file.stat().st_size for file in (blocks / "segment-1").glob("pictures-*.bin")]
     assert len(sizes) > 30 and sorted(sizes)[-2] <= PICTURE_BLOCK < max(sizes)
     assert len(list((blocks / "segment-1").glob("items-*.jsonl"))) == -(-COUNT // ITEMS_OF_BLOCK)
+
+
+def test_an_item_of_several_captions_has_them_all(blocks):
+    lines = [json.loads(line) for line in (blocks / "segment-1" / "items-0.jsonl").read_text().splitlines()]
+    assert [line.get("captions") for line in lines[6:9]] == [None, ["one", "two"], None]
 
 
 def test_columns_are_told_with_their_most_frequent_values(index):
