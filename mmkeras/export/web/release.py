@@ -117,9 +117,10 @@ def export_web(
 def _captions(data):
     """All texts of each picture that has several, a dict from its name."""
     data = data.one_image_an_item()
+    shown = data.shown_texts
     found: dict[str, list[str]] = {}
     for image, text in data.pairs.tolist():
-        found.setdefault(data.image_names[image], []).append(data.shown_texts[text])
+        found.setdefault(data.image_names[image], []).append(shown[text])
     return {name: texts for name, texts in found.items() if len(texts) > 1}
 
 

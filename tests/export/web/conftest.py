@@ -23,12 +23,8 @@ def runtime(tmp_path_factory):
     if shutil.which("npm") is None:
         pytest.skip("needs npm, which fetches LiteRT.js and is not installed")
     folder = tmp_path_factory.mktemp("npm")
-    done = subprocess.run(
-        ["npm", "pack", "--silent", "--prefer-offline", "--fetch-retries=0", *NAMES],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
+    command = ["npm", "pack", "--silent", "--prefer-offline", "--fetch-retries=0", *NAMES]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"needs LiteRT.js, which npm could not fetch: {done.stderr.strip()[:200]}")
     return folder
