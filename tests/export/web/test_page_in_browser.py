@@ -141,6 +141,46 @@ def test_a_second_visit_loads_nothing_again(visit, tiny_page):
     assert [path for path, _ in log if path != "/worker.js"] == []
 
 
+def test_a_new_version_takes_over_when_the_old_one_is_closed(visit, tiny_page, tiny_run, tiny_model, runtime, tmp_path):
+    site, other = tmp_path / "site", tmp_path / "page"
+    shutil.copytree(tiny_page[0], site)
+    page, address, *_ = visit(site)
+    page.evaluate(SEARCH, {"text": "digit one"})
+    page.evaluate("async () => { await navigator.serviceWorker.ready; }")
+    shutil.copytree(PAGE, other)
+    (other / "page.css").write_text("body { color: rgb(255, 0, 0); }")
+    shutil.rmtree(site)
+    export_web(tiny_run, site, runtime=runtime, model=tiny_model, page=other)
+    page.evaluate("async () => (await navigator.serviceWorker.ready).update()")
+    page.wait_for_function("async () => (await navigator.serviceWorker.ready).waiting?.state === 'installed'")
+    color = "getComputedStyle(document.body).color"
+    page.goto(address)
+    assert page.evaluate(color) == "rgb(0, 0, 0)" and page.evaluate(SEARCH, {"text": "digit one"})["results"]
+    context = page.context
+    page.close()
+    page = context.new_page()
+    page.goto(address)
+    assert page.evaluate(color) == "rgb(255, 0, 0)"
+    assert page.evaluate(SEARCH, {"text": "digit one"})["results"]
+    assert len(page.evaluate("caches.keys()")) == 1
+
+
+def test_the_search_page_itself_searches_without_a_server(
+    visit, tiny_run, tiny_model, runtime, python_search, repository, tmp_path
+):
+    if not (repository / "mmkeras" / "search_page" / "static" / "index.html").is_file():
+        pytest.skip("this tree has no mmkeras/search_page/static")
+    export_web(tiny_run, tmp_path / "site", runtime=runtime, model=tiny_model)
+    page, *_, wrong = visit(tmp_path / "site")
+    page.fill("#text", "digit one")
+    page.wait_for_selector(".card img")
+    found = page.eval_on_selector_all(".card", "cards => cards.map(card => card.dataset.id)")
+    assert found[:3] == [one.item["id"] for one in python_search("digit one", k=3)]
+    page.click(".card >> nth=0")
+    page.wait_for_selector("dialog[open] img")
+    assert wrong == []
+
+
 def test_a_folder_holds_what_it_needs_and_its_licence(tiny_page):
     folder, described = tiny_page
     names = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
