@@ -1,6 +1,6 @@
 /** The source of a page without a server: model and index lie beside it, and this browser searches. */
 
-import { ROOT, keepPage, readData } from "./files.js";
+import { keepPage, readData } from "./files.js";
 import { IndexReader } from "./index_reader.js";
 import { SourceError } from "./source_error.js";
 import { TextNetwork } from "./text_network.js";
@@ -8,14 +8,17 @@ import { TextNetwork } from "./text_network.js";
 const MOST_PICTURES = 500; // addresses of pictures that are held at a time
 
 const told = once(async () => JSON.parse(new TextDecoder().decode(await readData("info.json"))));
-const network = once(async () => TextNetwork.load((await told()).text));
+let running = null; // the network, when it is there
+const network = once(async () => (running = await TextNetwork.load((await told()).text)));
 // Pictures are compressed as they are.
 const index = once(() => IndexReader.open((name) => readData(`index/${name}`, !name.endsWith(".bin"))));
 const addresses = new Map(); // from an item's id to what an <img> shows
 
 export const source = {
   /** Where it is, for the status line. */
-  label: "in this browser",
+  get label() {
+    return running?.accelerator === "WebGPU" ? "in this browser, WebGPU" : "in this browser";
+  },
   /** `search` takes `filters` and `ranges` of numbers; an expression of SQLite needs a server. */
   expressions: false,
   ranges: true,
