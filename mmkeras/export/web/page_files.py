@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 from importlib import resources
 from pathlib import Path
 
@@ -31,7 +32,22 @@ _IN_HEAD = f"""
 _NOT_PACKED = {".bin", ".png", ".jpg", ".gz"}
 
 
-def write_page(folder: Path, name: str, runtime: dict[str, bytes], data: Path, page: Path | None = None) -> None:
+def page_folder(page: str | os.PathLike[str] | None = None) -> Path:
+    """Return the folder of the page's own files.
+
+    Args:
+        page: a folder with other files; `None` is the package's.
+
+    Raises:
+        MmkerasError: there is no `index.html` in it.
+    """
+    folder = Path(page or str(PARTS / STATIC))
+    if not (folder / "index.html").is_file():
+        raise MmkerasError(f"Expected the files of the search page in {folder}. Received: no index.html there")
+    return folder
+
+
+def write_page(folder: Path, name: str, runtime: dict[str, bytes], data: Path, page: Path) -> None:
     """Write the page beside its data, of one version: its worker and its cache are named by all that is in the folder.
 
     Args:
@@ -39,15 +55,11 @@ def write_page(folder: Path, name: str, runtime: dict[str, bytes], data: Path, p
         name: of the page where it is installed.
         runtime: see `runtime_files`.
         data: folder in `folder`, which is renamed to say what is in it.
-        page: folder of the page's own files; `None` is the package's.
+        page: see `page_folder`.
 
     Raises:
-        MmkerasError: the package has no page.
         OSError: a full disk.
     """
-    page = page or Path(str(PARTS / STATIC))
-    if not (page / "index.html").is_file():
-        raise MmkerasError(f"Expected the files of the search page in {page}. Received: no index.html there")
     own = Path(str(PARTS / "browser"))
     static = folder / STATIC
     static.mkdir()

@@ -20,7 +20,7 @@ from mmkeras.export.tflite.execution import NetworkRunner
 from mmkeras.export.tflite.golden import golden_texts
 from mmkeras.export.tflite.release import LEAST_COSINE, SET_UP
 from mmkeras.export.web.index_blocks import write_blocks
-from mmkeras.export.web.page_files import first_visit, pack, write_page
+from mmkeras.export.web.page_files import first_visit, pack, page_folder, write_page
 from mmkeras.export.web.runtime import runtime_files
 from mmkeras.export.web.tokenizer_files import MODEL, TABLES, tokenizer_files
 from mmkeras.progress import Progress
@@ -68,6 +68,7 @@ def export_web(
         MmkerasError: a run that has not finished, an encoder that takes feature vectors or cannot be converted, a
             tokenizer that the page does not have, a runtime that cannot be had, a folder that exists.
     """
+    parts = page_folder(page)
     with new_folder(to) as beside:
         with Progress("Fetching LiteRT.js"):
             files = runtime_files(runtime)
@@ -103,7 +104,7 @@ def export_web(
         index.close()
         shutil.rmtree(beside / "index")
         with Progress("Writing the page"):
-            write_page(beside, Path(run.folder).name, files, data, None if page is None else Path(page))
+            write_page(beside, Path(run.folder).name, files, data, parts)
             sizes = pack(beside)
     return {
         "items": count,
