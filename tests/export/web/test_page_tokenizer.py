@@ -22,7 +22,6 @@ from ...preprocessing.test_wordpiece import reference_of, vocabulary_of
 
 SCRIPT = Path(__file__).parent / "encode_texts.mjs"
 EXACT = {
-    "learnt here": lambda: TextPreprocessor.train(names(), 500, 24),
     "bert": lambda: WordPieceTokenizer(vocabulary_of(reference_of()), 32),
     "bert, cased": lambda: WordPieceTokenizer(vocabulary_of(reference_of(lower=False)), 32, lower=False),
     "clip": lambda: BytePairTokenizer(*vocabulary_and_merges(clip_reference()), 77),
@@ -64,20 +63,28 @@ def test_ids_equal_those_of_the_graph(repository, kind):
         assert [texts[row] for row in rows] == []
 
 
-@pytest.mark.parametrize("normalization", ["none", "lower", "canonical"])
-def test_ids_of_published_models_equal_those_of_sentencepiece(repository, normalization):
-    """Of two ways of one score the graph may take the other, see `SentencePieceTokenizer`."""
-    tokenizer = SentencePieceTokenizer(learnt_of(SIGLIP), 64, add_eos=True, normalization=normalization, pad_id=1)
+def learnt_here():
+    return TextPreprocessor.train(names(), 500, 24)
+
+
+def published(normalization):
+    return SentencePieceTokenizer(learnt_of(SIGLIP), 64, add_eos=True, normalization=normalization, pad_id=1)
+
+
+@pytest.mark.parametrize("kind", ["learnt here", "none", "lower", "canonical"])
+def test_ids_of_sentencepiece_models_equal_those_of_sentencepiece(repository, kind):
+    """Of two ways of one score, such as "e" and "ee" in any order, the graph may take the other one."""
+    tokenizer = learnt_here() if kind == "learnt here" else published(kind)
     texts = known_to_python(hard_texts())
     received = page_ids(repository, tokenizer, texts)
-    expected = DeviceTokenizer("SentencePieceTokenizer", tokenizer.get_config())(texts)
+    expected = DeviceTokenizer(type(tokenizer).__name__, tokenizer.get_config())(texts)
     assert [texts[row] for row in np.flatnonzero((received != expected).any(axis=1))] == []
     rows = np.flatnonzero((received != tokenizer(texts).numpy()).any(axis=1))
-    assert len(rows) < 0.02 * len(texts)
+    assert len(rows) <= (2 if kind == "learnt here" else 0.02 * len(texts))
 
 
 def test_a_lone_surrogate_is_read_as_everywhere(repository):
-    tokenizer = EXACT["learnt here"]()
+    tokenizer = learnt_here()
     received = page_ids(repository, tokenizer, ["a\ud83d b", "\udc00", "\ud83d\udc00"])
     np.testing.assert_array_equal(received, tokenizer(["a\ufffd b", "\ufffd", "\U0001f400"]).numpy())
 
