@@ -97,7 +97,7 @@ def export_web(
             write_blocks(index, data / "index", _captions(items))
         info = {
             "page": _told(run, model, index, dev_scores(model, dev, items, pictures)),
-            "text": {"tokenizer": {"model": MODEL in tokenizer, "tables": TABLES in tokenizer}, "probe": golden[0]},
+            "tokenizer": {"model": MODEL in tokenizer, "tables": TABLES in tokenizer},
         }
         (data / "info.json").write_text(json.dumps(info) + "\n")
         count = index.count

@@ -8,17 +8,14 @@ import { TextNetwork } from "./text_network.js";
 const MOST_PICTURES = 500; // addresses of pictures that are held at a time
 
 const told = once(async () => JSON.parse(new TextDecoder().decode(await readData("info.json"))));
-let running = null; // the network, when it is there
-const network = once(async () => (running = await TextNetwork.load((await told()).text)));
+const network = once(async () => TextNetwork.load((await told()).tokenizer));
 // Pictures are compressed as they are.
 const index = once(() => IndexReader.open((name) => readData(`index/${name}`, !name.endsWith(".bin"))));
 const addresses = new Map(); // from an item's id to what an <img> shows
 
 export const source = {
   /** Where it is, for the status line. */
-  get label() {
-    return running?.accelerator === "WebGPU" ? "in this browser, WebGPU" : "in this browser";
-  },
+  label: "in this browser",
   /** `search` takes `filters` and `ranges` of numbers; an expression of SQLite needs a server. */
   expressions: false,
   ranges: true,

@@ -1,19 +1,22 @@
-/** The text encoder of a model in this browser, by LiteRT.js. */
+/**
+ * The text encoder of a model in this browser, by LiteRT.js on WebAssembly.
+ *
+ * WebGPU is not asked: of these networks LiteRT.js 2.5.3 runs there neither the look-up of ids (GATHER of two-dimensional
+ * indices) nor the norm (L2_NORMALIZATION), and a network in two parts fails with the WebAssembly that other browsers run.
+ */
 
 import { ROOT, kept, readData, readFile } from "./files.js";
 import { Tokenizer } from "./tokenizer.js";
 
 const RUNTIME = "litert/";
-const SLOW = 5; // milliseconds of a text; below, a graphics card has nothing to gain
-const SAME = 0.9999; // the least cosine of a graphics card's embedding with WebAssembly's
 const DECODER = new TextDecoder();
 
 export class TextNetwork {
   /**
    * Load the runtime, the network and what makes its ids.
-   * @param {{tokenizer: {model: boolean, tables: boolean}, probe: string}} settings `text` of `info.json`.
+   * @param {{model: boolean, tables: boolean}} needs Which files the tokenizer has, `tokenizer` of `info.json`.
    */
-  static async load({ tokenizer: needs, probe }) {
+  static async load(needs) {
     const json = async (name) => JSON.parse(DECODER.decode(await readData(name)));
     const [litert, network, described, model, tables] = await Promise.all([
       loadRuntime(),
@@ -23,16 +26,13 @@ export class TextNetwork {
       needs.tables ? json("unicode_tables.json") : undefined,
     ]);
     const compiled = await litert.loadAndCompile(network, { accelerator: "wasm" });
-    const made = new TextNetwork(litert, compiled, new Tokenizer(described, model, tables));
-    made.quicken(network, probe); // meanwhile WebAssembly answers
-    return made;
+    return new TextNetwork(litert, compiled, new Tokenizer(described, model, tables));
   }
 
   constructor(litert, compiled, tokenizer) {
     this.litert = litert;
     this.compiled = compiled;
     this.tokenizer = tokenizer;
-    this.accelerator = "WebAssembly";
     this.last = Promise.resolve();
   }
 
@@ -43,63 +43,36 @@ export class TextNetwork {
    */
   embed(text) {
     const ids = this.tokenizer.encode(text);
-    return this.next(() => this.run(this.compiled, ids));
-  }
-
-  /** Do some work behind all that was asked for before: a network has one set of buffers. */
-  next(work) {
-    this.last = this.last.catch(() => {}).then(work);
+    // One after the other: the network has one set of buffers.
+    this.last = this.last.catch(() => {}).then(() => this.run(ids));
     return this.last;
   }
 
-  async run(compiled, ids) {
+  async run(ids) {
     const input = new this.litert.Tensor(ids, [1, ids.length]);
     const outputs = [];
     try {
-      outputs.push(...(await compiled.run([input])));
+      outputs.push(...(await this.compiled.run([input])));
       return Float32Array.from(await outputs[0].data());
     } finally {
       for (const tensor of [input, ...outputs]) tensor.delete();
     }
   }
-
-  /** Take the graphics card where WebAssembly is slow, the card is faster, and it computes the same. */
-  async quicken(network, probe) {
-    try {
-      const ids = this.tokenizer.encode(probe);
-      const expected = await this.next(() => this.run(this.compiled, ids));
-      const here = await this.milliseconds(this.compiled, ids);
-      if (here < SLOW || !this.litert.getWebGpuDevice()) return;
-      const compiled = await this.litert.loadAndCompile(network, { accelerator: "webgpu" });
-      const received = await this.next(() => this.run(compiled, ids));
-      const cosine = expected.reduce((sum, value, place) => sum + value * received[place], 0);
-      if (compiled.isFullyAccelerated && cosine >= SAME && (await this.milliseconds(compiled, ids)) < here) {
-        this.compiled = compiled;
-        this.accelerator = "WebGPU";
-      } else {
-        compiled.delete();
-      }
-    } catch (error) {
-      console.info(`WebAssembly computes: WebGPU could not (${error.message})`);
-    }
-  }
-
-  /** The least milliseconds of three runs. */
-  async milliseconds(compiled, ids) {
-    let least = Infinity;
-    for (let round = 0; round < 3; round++) {
-      await this.next(async () => {
-        const begun = performance.now();
-        await this.run(compiled, ids);
-        least = Math.min(least, performance.now() - begun);
-      });
-    }
-    return least;
-  }
 }
 
-/** Load LiteRT.js with the WebAssembly that this browser runs, from this folder. */
-async function loadRuntime() {
+let loading = null;
+
+/** Load LiteRT.js, which a page can do once; what failed is tried again when it is asked for again. */
+function loadRuntime() {
+  loading ??= startRuntime().catch((error) => {
+    loading = null;
+    throw error;
+  });
+  return loading;
+}
+
+/** Start LiteRT.js with the WebAssembly that this browser runs, from this folder. */
+async function startRuntime() {
   const litert = await import(new URL(`${RUNTIME}index.js`, ROOT));
   const name = (await litert.supportsFeature("relaxedSimd")) ? "litert_wasm_internal" : "litert_wasm_compat_internal";
   const [wasmBinary] = await Promise.all([
