@@ -75,7 +75,7 @@ def export_web(
         with Progress("Loading the model"):
             model = model or run.load_model()
         source = encoder_input(model.text_encoder, model.text_preprocessor)
-        tokenizer = tokenizer_files(model.text_preprocessor)
+        tokenizer = tokenizer_files(source.preprocessor)
         loader = picture_loader(model.image_encoder, model.image_preprocessor)
         with Progress("Reading the data"):
             seen, dev = (run.load_data(split, loader, unread=True) for split in ("train", "dev"))

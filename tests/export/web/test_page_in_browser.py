@@ -24,7 +24,8 @@ def visit(chromium, host):
     """A function that opens a folder's page: (page, address, what was sent, stop, what went wrong)."""
     contexts = []
 
-    def open_page(folder, **how):
+    # By selectors: the policy allows no expression in words.
+    def open_page(folder, ready="#status:text('in this browser')", **how):
         address, log, stop = host(folder, **how)
         context = chromium.new_context()
         contexts.append(context)
@@ -35,7 +36,7 @@ def visit(chromium, host):
             "request", lambda request: None if request.url.startswith((address, "blob:")) else wrong.append(request.url)
         )
         page.goto(address)
-        page.wait_for_selector("#status:text('in this browser')")  # by selectors: the policy allows no expression
+        page.wait_for_selector(ready)
         return page, address, log, stop, wrong
 
     yield open_page
@@ -126,7 +127,7 @@ def test_a_page_works_without_a_network_after_the_first_visit(visit, tiny_page):
     page.evaluate(SEARCH, {"text": "digit one", "filters": {"seen": [False]}})
     stop()
     page.goto(f"{address}/?q=digit")
-    page.wait_for_selector("#status:text('in this browser')")  # by selectors: the policy allows no expression
+    page.wait_for_selector("#status:text('in this browser')")
     again = page.evaluate(SEARCH, {"text": "digit one"})
     assert [one["item"] for one in again["results"]] == [one["item"] for one in first["results"]]
     assert [one["score"] for one in again["results"]] == [one["score"] for one in first["results"]]
@@ -176,7 +177,7 @@ def test_the_search_page_itself_searches_without_a_server(
     if not (repository / "mmkeras" / "search_page" / "static" / "index.html").is_file():
         pytest.skip("this tree has no mmkeras/search_page/static")
     export_web(tiny_run, tmp_path / "site", runtime=runtime, model=tiny_model)
-    page, *_, wrong = visit(tmp_path / "site")
+    page, *_, wrong = visit(tmp_path / "site", ready="#text")
     page.fill("#text", "digit one")
     page.wait_for_selector(".card img")
     found = page.eval_on_selector_all(".card", "cards => cards.map(card => card.dataset.id)")
