@@ -6,20 +6,21 @@ import base64
 import dataclasses
 import html
 import json
+import math
 import os
 from pathlib import Path
 
 from mmkeras.atomic import replacing_file
 from mmkeras.errors import MmkerasError
-from mmkeras.search.exported import exported_index, exported_space
+from mmkeras.search.exported import exported_index
 from mmkeras.search.index import EmbeddingIndex
 from mmkeras.search.item_batch import Modality
-from mmkeras.search.reranking import reranked, wanted_by_export
 from mmkeras.search.search_result import SearchResult
 from mmkeras.serving.client import Client
 from mmkeras.serving.errors import ServingError
 from mmkeras.serving.reaching import reaching
 
+CERTAIN = 1 - 2**-24  # the float32 before 1
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 # Of pictures that are not read; a query that ends so means a file, and no text.
 OTHER_SUFFIXES = (".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".jfif", ".ico")
@@ -144,8 +145,8 @@ def ask(
         )
     if rerank is not None and rerank < 0:
         raise MmkerasError(f"Expected the number of results to re-rank, 0 or more. Received: rerank={rerank}")
-    by_export, temperature = wanted_by_export(exported_space(index))
-    wanted = by_export if rerank is None else rerank
+    space = _space_of(index)
+    wanted = _number(space, "rerank", int) if rerank is None else rerank
     with reaching(server, model), Client(server, model, version, timeout, label=label) as client:
         client.check_space(index)
         embedding = _encode_picture(client, query) if kind == "image" else client.encode_text([query])
@@ -159,8 +160,24 @@ def ask(
                 )
         elif best:
             matches = _matches(client, query, kind, index, best)
-            results = [*reranked(best, matches, temperature), *others]
+            results = [*_reranked(best, matches, _number(space, "rerank_temperature", float)), *others]
     return Answer(query, kind, results[:k], index)
+
+
+def _space_of(index):
+    """What the export says of itself that the index came with, a dict; empty of an index of its own."""
+    own = index.folder / "space.json"  # of an index beside the versions
+    try:
+        space = json.loads((own if own.exists() else index.folder.parent / "space.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return space if isinstance(space, dict) and space.get("space_id") == index.space_id else {}
+
+
+def _number(space, key, kind):
+    """A number of more than 0 that the export says; 0 where it says none."""
+    value = space.get(key)
+    return max(0, value) if isinstance(value, (int, kind)) else 0
 
 
 def _matches(client, query, kind, index, results):
@@ -174,6 +191,22 @@ def _matches(client, query, kind, index, results):
     else:
         pictures, texts = [Path(query).read_bytes()] * len(results), [result.item["text"] for result in results]
     return [float(match) for match in client.match(pictures, texts)]
+
+
+def _reranked(results, matches, temperature):
+    """The same results, in the order of both scores; equals stay in the order of the embeddings."""
+    scores = [
+        _log_odds(match) + (result.score / temperature if temperature else 0)
+        for result, match in zip(results, matches, strict=True)
+    ]
+    order = sorted(range(len(results)), key=lambda row: (-scores[row], row))
+    return [dataclasses.replace(results[row], rank=rank, match=matches[row]) for rank, row in enumerate(order, 1)]
+
+
+def _log_odds(probability):
+    """Of a float32 in [0, 1], finite: of the nearest one between where it is 0 or 1."""
+    probability = min(max(probability, 2**-149), CERTAIN)
+    return math.log(probability) - math.log1p(-probability)
 
 
 def _encode_picture(client, file):

@@ -17,7 +17,6 @@ from mmkeras.errors import MmkerasError
 from mmkeras.evaluation.measuring.reranking_worth import reranking, reranking_costs
 from mmkeras.evaluation.report.model_card import model_card
 from mmkeras.evaluation.report.tables import size_table
-from mmkeras.export.dev_scores import dev_scores
 from mmkeras.export.golden import GOLDEN_ITEMS, golden_examples, write_warm_up
 from mmkeras.export.item_index import write_item_index
 from mmkeras.export.model_folder import check_model_folder
@@ -59,8 +58,7 @@ def export_run(
         <to>/<version>/assets.extra/
             tf_serving_warmup_requests               a request for every signature
             golden.npz                               inputs with the outputs that Keras gave
-            space.json                               identity of the embedding space, preprocessing; what scores
-                                                     say, see `score_scale`, where dev has pairs
+            space.json                               identity of the embedding space, preprocessing
             model_card.md
             index/                                   all items of the data set, unseen ones marked
             index_of_texts/                          only where pictures and texts are not all paired: the texts;
@@ -101,22 +99,21 @@ def export_run(
             golden = golden_examples(model, data, identity)
         np.savez(extra / "golden.npz", **golden)
         write_warm_up(extra / "tf_serving_warmup_requests", to.name, golden)
-        items, seen = load("all"), load("train", unread=True)
-        with Progress("Indexing the data set"):
-            large = max(len(items.images), len(items.texts)) > LARGE_INDEX
-            embeddings = write_item_index(apart if large else extra / "index", model, identity, items, seen)
         space = {
             "space_id": identity,
             "dim": model.embedding_dim,
             "system": type(model).__name__,
             "match": "cosine" if model.matcher is None else "probability",
             **reranking(model, metrics),
-            **_scores(model, load("dev", unread=True), items, embeddings),
             "mmkeras": mmkeras.__version__,
             **preprocessing_settings(model),
         }
         (extra / "space.json").write_text(json.dumps(space, indent=2) + "\n")
         (extra / "model_card.md").write_text(_card(run, model, to.name, space, metrics, beside))
+        items, seen = load("all"), load("train", unread=True)
+        with Progress("Indexing the data set"):
+            large = max(len(items.images), len(items.texts)) > LARGE_INDEX
+            write_item_index(apart if large else extra / "index", model, identity, items, seen)
         if large:
             point_to(apart, extra)
     return version
@@ -125,13 +122,6 @@ def export_run(
 def _read(run, loader, split, **how):
     with Progress(f"Reading the data: {split}"):
         return run.load_data(split, loader, **how)
-
-
-def _scores(model, dev, items, embeddings):
-    """What scores say, for `space.json`; nothing where no held-out pair is indexed."""
-    with Progress("Measuring scores"):
-        scores = dev_scores(model, dev, items, embeddings)
-    return {"scores": scores} if scores else {}
 
 
 def next_version(folder: str | os.PathLike[str]) -> int:

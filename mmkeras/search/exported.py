@@ -1,4 +1,4 @@
-"""The index of an exported version, within it or beside the versions, and what the export says of its space."""
+"""Where the index of an exported version is: within the version, or beside the versions where it is large."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from mmkeras.atomic import refuse_existing
 from mmkeras.errors import MmkerasError
-
-if TYPE_CHECKING:
-    from mmkeras.search.index import EmbeddingIndex
 
 POINTERS = "indexes.json"
 INDEX, TEXTS = "index", "index_of_texts"
@@ -79,20 +75,6 @@ def exported_index(version: str | os.PathLike[str], texts: bool = False) -> Path
         except (OSError, ValueError, AttributeError, TypeError) as error:
             raise MmkerasError(f"{file} is damaged: {error}") from error
     return places.get(TEXTS if texts else INDEX, places.get(INDEX, extra / INDEX))
-
-
-def exported_space(index: EmbeddingIndex) -> dict[str, Any]:
-    """Return what an export says of the space of its index, `space.json`; an empty dict where it is no export's.
-
-    Args:
-        index: `EmbeddingIndex`.
-    """
-    own = index.folder / "space.json"  # of an index beside the versions
-    try:
-        space = json.loads((own if own.exists() else index.folder.parent / "space.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return space if isinstance(space, dict) and space.get("space_id") == index.space_id else {}
 
 
 def _of_texts(folder):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -151,22 +150,20 @@ class EmbeddingIndex:
             values[of_segment] = segment.floats(modality, wanted[of_segment] - self._starts[number])
         return values
 
-    def where(self, expression: str, seconds: float | None = None) -> NDArray[np.int64]:
+    def where(self, expression: str) -> NDArray[np.int64]:
         """Return the rows of the items for which an expression is true.
 
         Args:
             expression: over the names in `columns`, in SQLite's words, such as `category = 'shoe' AND price < 30` or
                 `EXISTS (SELECT 1 FROM json_each(labels) WHERE value = 'dog')`.
-            seconds: how long it may take, as of an expression that a stranger wrote.
 
         Returns:
             int64 (R,), sorted.
 
         Raises:
-            MmkerasError: an expression that SQLite does not take, one that does more than to read items, or one that
-                takes too long.
+            MmkerasError: an expression that SQLite does not take, or one that does more than to read items.
         """
-        rows = self._matching(expression, seconds)
+        rows = self._matching(expression)
         return rows if self._present is None else np.searchsorted(self._present, rows)
 
     def check_space(self, space_id: str) -> None:
@@ -182,12 +179,7 @@ class EmbeddingIndex:
             )
 
     def search(
-        self,
-        queries: ArrayLike,
-        modality: Modality,
-        k: int = 10,
-        where: str | ArrayLike | None = None,
-        exact: bool = False,
+        self, queries: ArrayLike, modality: Modality, k: int = 10, where: str | None = None, exact: bool = False
     ) -> list[list[SearchResult]]:
         """Find the items nearest to each query by cosine.
 
@@ -198,8 +190,7 @@ class EmbeddingIndex:
             queries: float (Q, D), unit norm.
             modality: which embeddings of the items to search, `"image"` or `"text"`.
             k: results a query, at most `len(self)`.
-            where: search only the items for which this expression is true, or those of these rows, as `where` returns
-                them: int (R,), sorted.
+            where: search only the items for which this expression is true, see `where`.
             exact: search an approximate index exactly.
 
         Returns:
@@ -214,10 +205,7 @@ class EmbeddingIndex:
         self._check_modality(modality)
         queries = checked_queries(queries, self.dim)
         check_k(k)
-        if where is None or isinstance(where, str):
-            kept = None if where is None else self._matching(where)
-        else:
-            kept = self._positions_of_rows(where)
+        kept = None if where is None else self._matching(where)
         count = self.count if kept is None else len(kept)
         if not count:
             return [[] for _ in queries]
@@ -287,16 +275,9 @@ class EmbeddingIndex:
         place = np.searchsorted(self.gone, position)
         return place < len(self.gone) and self.gone[place] == position
 
-    def _positions_of_rows(self, rows):
-        rows = np.asarray(rows, np.int64).reshape(-1)
-        if len(rows) and not (0 <= rows[0] and rows[-1] < self.count and (np.diff(rows) > 0).all()):
-            raise MmkerasError(f"Expected rows of 0 to {self.count - 1}, sorted. Received: where={rows}")
-        return rows if self._present is None else self._present[rows]
-
-    def _matching(self, expression, seconds=None):
-        deadline = None if seconds is None else time.monotonic() + seconds
+    def _matching(self, expression):
         found = [
-            start + s.table.where(expression, self.columns, deadline)
+            start + s.table.where(expression, self.columns)
             for start, s in zip(self._starts, self.segments, strict=False)
         ]
         rows = np.concatenate(found)

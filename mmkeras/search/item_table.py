@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -18,11 +17,6 @@ from mmkeras.search.item_table_writer import ROW, TABLE
 _FILTERED = "item"  # what an expression sees
 _AT_ONCE = 500  # ids that are asked for in one statement
 _LONGEST = 10_000_000  # bytes that a function in an expression may make
-# Where the time is bounded, this is too: SQLite looks at the clock between its operations, and one operation on two
-# long texts, as `instr` and LIKE are, may take minutes.
-_LONGEST_IN_TIME, _LONGEST_PATTERN_IN_TIME = 200_000, 1000
-_ANY = 50_000  # of a pattern, SQLite's own
-_OPERATIONS = 10_000  # between two looks at the clock, a fraction of a millisecond
 # Beside a row of the table, an expression may look into the lists that a column holds.
 _READ = {TABLE, _FILTERED, "json_each", "json_tree"}
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_FUNCTION}
@@ -75,55 +69,36 @@ class ItemTable:
             found |= self._select(f"SELECT id, {ROW} FROM {TABLE} WHERE id IN ({', '.join('?' * len(some))})", some)
         return found
 
-    def where(self, expression: str, columns: Sequence[str], deadline: float | None = None) -> NDArray[np.int64]:
+    def where(self, expression: str, columns: Sequence[str]) -> NDArray[np.int64]:
         """Return the rows for which an expression is true.
 
         Args:
             expression: what SQLite takes behind WHERE. It can read the items, and nothing else.
             columns: names that it may use; those that this table lacks are NULL in it.
-            deadline: when it must be through, on `time.monotonic`'s clock. Texts of more than 200,000 bytes, and
-                patterns of more than 1,000, are refused then.
 
         Returns:
             int64 (R,), sorted.
 
         Raises:
             MmkerasError: an expression that SQLite does not take, or one that does more than to read items; the text
-                names the columns. Or one that takes too long.
+                names the columns.
         """
         try:
             with self._lock:
                 self._see(columns)
                 self._connection.set_authorizer(_authorized)
-                self._bound(deadline)
                 try:
                     # On a line of its own, so that a comment at its end ends there.
                     found = self._connection.execute(f"SELECT {ROW} FROM {_FILTERED} WHERE (\n{expression}\n)")
                     rows = np.fromiter((row for (row,) in found), np.int64)
                 finally:
-                    self._bound(None)
                     self._connection.set_authorizer(None)
         except (sqlite3.Error, sqlite3.Warning, ValueError, TypeError, UnicodeEncodeError) as error:
-            if deadline is not None and time.monotonic() >= deadline and "interrupt" in str(error):
-                raise MmkerasError(
-                    f"Expected an expression that is found true or false of all items in time. "
-                    f"Received: where={expression!r}"
-                ) from error
             raise MmkerasError(
                 f"Expected an expression over {', '.join(columns)}, such as \"id = 'a' AND text LIKE '%dog%'\". "
                 f"Received: where={expression!r} ({error})"
             ) from error
         return np.unique(rows)
-
-    def _bound(self, deadline):
-        """Bound what the next statement may take; not at all where None."""
-        longest, pattern = (_LONGEST, _ANY) if deadline is None else (_LONGEST_IN_TIME, _LONGEST_PATTERN_IN_TIME)
-        self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest)
-        self._connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, pattern)
-        if deadline is None:
-            self._connection.set_progress_handler(None, 0)
-        else:
-            self._connection.set_progress_handler(lambda: time.monotonic() > deadline, _OPERATIONS)
 
     def _see(self, columns):
         """Let expressions see these columns."""

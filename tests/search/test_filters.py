@@ -1,7 +1,6 @@
 """Items are found by what is said of them, and by nothing that an expression could do besides."""
 
 import sqlite3
-import time
 
 import numpy as np
 import pytest
@@ -139,32 +138,3 @@ def test_a_full_disk_is_an_error_of_the_system(tmp_path):
         writer.close()
     writer.discard()
     assert sqlite3.sqlite_version_info >= (3, 38)  # json_each is part of it from there on
-
-
-def test_rows_are_searched_as_their_expression_is(index):
-    rows = index.where("price < 30")
-    queries = np.float32([[1, 0]])
-    assert index.search(queries, "image", 5, rows) == index.search(queries, "image", 5, "price < 30")
-    assert index.search(queries, "image", 5, np.empty(0, np.int64)) == [[]]
-    for wrong in ([1, 0], [0, len(index)], [-1], [1, 1]):
-        with pytest.raises(MmkerasError, match="Expected rows of 0 to"):
-            index.search(queries, "image", 5, wrong)
-
-
-@pytest.mark.parametrize(
-    "expression",
-    [
-        "(SELECT COUNT(*) FROM item a, item b, item c, item d, item e, item f, item g, item h, item i, item j, item k, "
-        "item l, item m, item n, item o, item p, item q, item r, item s, item t, item u, item v, item w) > 1",
-        "instr(hex(zeroblob(4000000)), hex(zeroblob(2000000)) || '1') > 0",
-        "hex(zeroblob(4000000)) LIKE '%' || hex(zeroblob(20000)) || '1%'",
-        "'a' LIKE '%' || printf('%.*c', 5000, 'x')",
-    ],
-)
-def test_an_expression_of_a_stranger_ends_in_time(index, expression):
-    started = time.monotonic()
-    with pytest.raises(MmkerasError, match="where="):
-        index.where(expression, seconds=0.2)
-    assert time.monotonic() - started < 2
-    # What comes next is as free as before.
-    assert len(index.where("length(hex(zeroblob(300000))) > 1")) == len(index)
