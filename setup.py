@@ -52,9 +52,9 @@ def read_readme():
 CLIENT_MODULES = {
     "mmkeras": {
         *("__init__", "_lazy", "archives", "arguments", "atomic", "cli", "console", "errors", "missing_part_error"),
-        *("check_commands", "command_options", "data_commands", "embed_commands", "embed_options", "index_commands"),
-        *("index_options", "limits", "printable", "progress", "progress_display", "query", "search_commands"),
-        *("search_options", "unreadable_pictures"),
+        *("check_commands", "command_options", "data_commands", "device_commands", "embed_commands", "embed_options"),
+        *("index_commands", "index_options", "limits", "printable", "progress", "progress_display", "query"),
+        *("search_commands", "search_options", "unreadable_pictures"),
     },
     "mmkeras.data": {"__init__", "cache", "missing_pictures", "records", "split_names"},
     "mmkeras.data.layouts": None,
@@ -153,6 +153,7 @@ TEST_REQUIRES = [
     "qdrant-client>=1.15,<2",
     "pytest>=8,<10",
     "pytest-xdist>=3.6,<4",
+    "playwright>=1.50,<2",  # drives the system's Chromium over the search page; it fetches no browser of its own
     "ruff>=0.9,<0.18",
     "mypy>=2.4,<3",  # the tests read its words
     "build>=1.2,<2",
@@ -174,11 +175,11 @@ WHOLE = {
             "models/presets/*.json",
             "preprocessing/*.json",
             "training/recipes/*.toml",
-            "search_page/static/*",
             "evaluation/templates/*.css",
             "evaluation/report/templates/*.j2",
             "evaluation/comparison/templates/*.j2",
             "evaluation/data_page/templates/*.j2",
+            "search_page/browser/*",
             "search_page/static/*",
             "search_page/templates/*",
         ]

@@ -19,19 +19,18 @@ from mmkeras.arguments import (
     newest_run,
     only_model,
 )
-from mmkeras.atomic import refuse_existing
 from mmkeras.check_commands import check_gate, check_parity
 from mmkeras.command_options import command_parser
 from mmkeras.console import (
     print_answer,
     print_comparison,
-    print_device,
     print_metrics,
     print_recipe,
     print_table,
     quiet_tensorflow,
 )
 from mmkeras.data_commands import data_check, data_pack
+from mmkeras.device_commands import write_for_devices
 from mmkeras.embed_commands import embed
 from mmkeras.errors import MmkerasError
 from mmkeras.index_commands import INDEX_COMMANDS
@@ -233,33 +232,6 @@ def _export(options):
     print(f"Next:     {mmkeras_command('parity', options.to)} && {mmkeras_command('serve', options.to)}")
 
 
-def _tflite(options):
-    if (options.check is None) == (options.run is None) or (options.run is None) != (options.out is None):
-        raise MmkerasError("Expected either RUN --out DIR, or --check PRESET")
-    if options.check:
-        from mmkeras.models.preset import Preset
-
-        Preset.load(options.check)
-    else:
-        run = finished_run(options.run)
-        refuse_existing(options.out)
-    quiet_tensorflow()
-    if options.check:
-        from mmkeras.export.tflite import check_preset
-
-        kinds = check_preset(options.check)
-        print_table(f"{options.check} converts", ("kind", "operators"), [(k, ", ".join(n)) for k, n in kinds.items()])
-        return
-    from mmkeras.export.tflite import export_tflite
-
-    with showing_progress():
-        described = export_tflite(
-            run, options.out, options.precision, options.index or "", encoders=options.encoders or ()
-        )
-    print_device(options.out, described)
-    print(f"Card: {options.out / 'card.md'}\nNext: {mmkeras_command('parity', options.out)}")
-
-
 def _serve(options):
     beside = page_beside(options)
     from mmkeras.serving.launch import serve
@@ -314,7 +286,7 @@ COMMANDS = {
     "evaluate": _evaluate,
     "compare": _compare,
     "export": _export,
-    "tflite": _tflite,
+    "tflite": write_for_devices,
     "parity": check_parity,
     "gate": check_gate,
     "serve": _serve,

@@ -28,6 +28,7 @@ EXAMPLES = """examples:
   mmkeras parity savedmodels/glyphs                      does it answer what Keras answered?
   mmkeras gate savedmodels/photos --data captions.csv    is the new version no worse than the one before?
   mmkeras tflite runs/glyphs --out device                the encoders for phones and browsers
+  mmkeras tflite runs/glyphs --web site                  a page that searches by itself, for any host of files
   mmkeras serve savedmodels/glyphs                       gRPC on 127.0.0.1:8500
   mmkeras serve savedmodels/photos --ui                  and a page to search with, on 127.0.0.1:8080
   mmkeras embed savedmodels/photos photos --to embeddings
@@ -203,6 +204,18 @@ def command_parser(commands: Mapping[str, Callable[[argparse.Namespace], int | N
     tflite = command("tflite", "Write a run's encoders for phones and browsers, as TFLite.")
     tflite.add_argument("run", type=Path, nargs="?")
     tflite.add_argument("--out", type=Path, metavar="DIR", help="folder to write; must not exist")
+    tflite.add_argument(
+        "--web",
+        type=Path,
+        metavar="DIR",
+        help="write a folder of files that searches in a browser alone, for any host of files; must not exist",
+    )
+    tflite.add_argument(
+        "--runtime",
+        type=Path,
+        metavar="DIR",
+        help="with --web: where LiteRT.js lies as npm pack wrote it (default: npm fetches it)",
+    )
     tflite.add_argument(
         "--precision",
         nargs="+",

@@ -33,7 +33,8 @@ OF_EXTRA = {
     for name in ("answers", "application", "request_fields", "request_guard")
 }
 # What only the whole package has, imported by the commands that need it.
-NAMES = ("arguments", "check_commands", "cli", "console", "data_commands", "embed_commands", "index_commands")
+NAMES = ("arguments", "check_commands", "cli", "console", "data_commands", "device_commands", "embed_commands")
+NAMES += ("index_commands",)
 COMMANDS = {f"mmkeras/{name}.py" for name in NAMES}
 
 

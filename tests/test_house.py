@@ -30,7 +30,7 @@ WAY = [{"data"}, {"encoders"}, {"models"}, {"training"}, {"evaluation"}, {"searc
 WAY += [{"serving", "search_page"}, {"embeddings"}, {"search_service"}]
 WAY += [{"parity", "query", "arguments", "embed_options", "index_options", "search_options"}, {"gate"}]
 WAY += [{"command_options", "console"}]
-WAY += [{"data_commands", "embed_commands", "index_commands", "search_commands", "check_commands"}, {"cli"}]
+WAY += [{f"{name}_commands" for name in ("check", "data", "device", "embed", "index", "search")}, {"cli"}]
 ALLOWED = {leaf: set() for leaf in LEAVES} | {name: set() for name in FOUNDATION} | {"data": {"preprocessing"}}
 for place, rooms in enumerate(WAY[1:], start=1):
     ALLOWED |= {room: LEAVES.union(*WAY[:place]) for room in rooms}
@@ -40,14 +40,8 @@ ALLOWED |= {"search_service": {"search", "serving"}}
 # What the rooms within a room may import of each other.
 WITHIN = {"evaluation": {"measuring": set(), "report": {"measuring"}, "comparison": set(), "data_page": set()}}
 # What runs where TensorFlow does not: on a client's machine and on a device. It knows rooms of its kind only.
-WITHOUT_TENSORFLOW = [
-    "serving",
-    "search",
-    "search_page",
-    "on_device",
-    "embeddings",
-    "search_service",
-]  # the embedded server imports it when it loads a model
+# The embedded server imports it when it loads a model.
+WITHOUT_TENSORFLOW = ["serving", "search", "search_page", "on_device", "embeddings", "search_service"]
 
 LONGEST = 350
 VAGUE = {"util", "utils", "helper", "helpers", "misc", "common", "manager", "managers"}

@@ -6,7 +6,7 @@ from mmkeras.export.pictures import ShownPictures, suffix_for_show
 from mmkeras.search.writer import IndexWriter
 
 
-def write_item_index(folder, model, identity, data, seen, precision="float32"):
+def write_item_index(folder, model, identity, data, seen, precision="float32", texts=True, keep_pictures=True):
     """Index one picture an item, with the first text paired with it, and the picture itself to be looked at.
 
     An item of an index has a row in each of its modalities. Unless each picture has one text and each text one picture,
@@ -20,6 +20,8 @@ def write_item_index(folder, model, identity, data, seen, precision="float32"):
         data: `PairedData` of all items; features of texts are found by their names.
         seen: `PairedData` that was trained on; other items are marked as unseen.
         precision: type of the embeddings' numbers, see `IndexWriter`.
+        texts: whether texts are embedded too; a device that looks for pictures reads none.
+        keep_pictures: whether the pictures themselves are in the index of pictures.
 
     Returns:
         float32 (N, D), the embeddings of the pictures before they are rounded to `precision`.
@@ -30,15 +32,15 @@ def write_item_index(folder, model, identity, data, seen, precision="float32"):
     data = data.one_image_an_item()
     pictures, first_pair = np.unique(data.pairs[:, 0], return_index=True)
     text_of = dict(zip(pictures.tolist(), data.pairs[first_pair, 1].tolist(), strict=True))
-    texts = [data.shown_texts[text_of[row]] if row in text_of else "" for row in range(len(data.images))]
+    shown = [data.shown_texts[text_of[row]] if row in text_of else "" for row in range(len(data.images))]
     paired = len(text_of) == len(data.images) == len(data.texts) == len(np.unique(data.pairs[:, 1]))
     known = np.isin(data.image_item, seen.image_item)
     items = [
         {"id": name, "text": text, "seen": bool(was_seen)}
-        for name, text, was_seen in zip(data.image_names, texts, known, strict=True)
+        for name, text, was_seen in zip(data.image_names, shown, known, strict=True)
     ]
     pictures = None
-    if data.pictures is not None:
+    if keep_pictures and data.pictures is not None:
         suffix = suffix_for_show(*data.pictures.shape[1:3])
         for item in items:
             item["picture"] = f"{item['id']}{suffix}"
@@ -49,10 +51,10 @@ def write_item_index(folder, model, identity, data, seen, precision="float32"):
         folder,
         items,
         image_embeddings=image_embeddings,
-        text_embeddings=model.encode_text(_chosen(data.texts, text_of)) if paired else None,
+        text_embeddings=model.encode_text(_chosen(data.texts, text_of)) if texts and paired else None,
         pictures=pictures,
     )
-    if not paired:
+    if texts and not paired:
         _write_texts(writer, folder.with_name(f"{folder.name}_of_texts"), model, data, seen)
     return image_embeddings
 

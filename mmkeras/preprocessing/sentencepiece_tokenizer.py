@@ -46,6 +46,9 @@ class SentencePieceTokenizer(Tokenizer):
             and none at the ends, as SigLIP has it.
         pad_id: int, what fills a row; `None` is the model's own. SigLIP fills with its end, 1.
 
+    Attributes:
+        runs_fast: bool, whether the model runs as the operation that devices and pages have too.
+
     Call arguments:
         texts: string tensor (N,), UTF-8. Works in `tf.data` (batch first), in an exported graph and eagerly.
 
@@ -146,7 +149,7 @@ class SentencePieceTokenizer(Tokenizer):
         return int(number)
 
     def resources(self) -> list[Any]:
-        return [] if self._runs_fast else [self._tokenizer]
+        return [] if self.runs_fast else [self._tokenizer]
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -199,7 +202,7 @@ class SentencePieceTokenizer(Tokenizer):
         return sentencepiece.SentencePieceProcessor(model_proto=self.model)
 
     @functools.cached_property
-    def _runs_fast(self):
+    def runs_fast(self) -> bool:
         """Whether the operation without a resource is right: of other models its ids are wrong."""
         trained, rules = self._proto.trainer_spec, self._proto.normalizer_spec
         whole = any(piece.type == piece.USER_DEFINED for piece in self._proto.pieces)
@@ -216,7 +219,7 @@ class SentencePieceTokenizer(Tokenizer):
                 "pip install tensorflow-text"
             ) from error
         with tf.init_scope():  # first met while a graph is traced, its constants would belong to that graph alone
-            if self._runs_fast:
+            if self.runs_fast:
                 return tensorflow_text.FastSentencepieceTokenizer(self.model)
             return tensorflow_text.SentencepieceTokenizer(self.model)
 

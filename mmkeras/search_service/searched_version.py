@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmkeras.errors import MmkerasError
+from mmkeras.search.column_facts import column_facts, keeps_pictures
 from mmkeras.search.exported import exported_space
 from mmkeras.search.index import EmbeddingIndex
 from mmkeras.search.item_batch import Modality
-from mmkeras.search_service.column_facts import column_facts, keeps_pictures
 from mmkeras.search_service.picture_captions import PictureCaptions
 from mmkeras.serving.client import Client
 

@@ -69,6 +69,16 @@ def test_unpaired_pictures_and_texts_have_an_index_each(write, pairs):
         pictures.search(np.eye(3)[:1], "text", 1)
 
 
+def test_an_index_for_devices_holds_what_they_read(tmp_path):
+    images = np.arange(3, dtype=np.uint8)[:, None, None, None]
+    pairs = np.array([[0, 0], [1, 1]], np.int32)  # not all paired: texts would be an index of their own
+    data = PairedData("three/all", images, TEXTS, np.array([1, 2, 3]), np.array([1, 2, 6]), pairs)
+    write_item_index(tmp_path / "index", Axes(), "space", data, data, "int8", texts=False, keep_pictures=False)
+    index = EmbeddingIndex(tmp_path / "index")
+    assert index.manifest.modalities == ["image"] and not any("picture" in item for item in index.items)
+    assert [child.name for child in tmp_path.iterdir()] == ["index"]
+
+
 @pytest.mark.parametrize(("size", "suffix", "kind"), [(2, "png", "png"), (224, "jpg", "jpeg")])
 def test_pictures_are_shown_by_a_query(write, tmp_path, size, suffix, kind):
     index = EmbeddingIndex(write([[0, 0], [1, 1], [2, 2]], size))

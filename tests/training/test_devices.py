@@ -50,7 +50,7 @@ def test_a_run_on_two_devices_resumes_exactly_and_measures_what_one_does(
     assert_equal_runs(cut, whole)
     assert [run.info["devices"]["count"] for run in (whole, one, two)] == [2, 1, 2]
     for row, other in zip(*(read_log(run.file("log.csv")) for run in (one, two)), strict=True):
-        # Sums in another order differ by rounding, which Adam's first steps make as large as its rate: hence a small one.
+        # Sums in another order differ by rounding, which Adam's first steps make as large as its rate: a small one.
         assert row["loss"] == pytest.approx(other["loss"], rel=1e-3)
         assert row["val_loss"] == pytest.approx(other["val_loss"], rel=1e-2)  # recalls follow it, glyph by glyph
         assert row["learning_rate"] == other["learning_rate"]

@@ -63,7 +63,8 @@ def export_tflite(
                                                         tokenizer tokenizer.json, its class and config
         <to>/golden.npz                                 texts and pictures with the ids, pixels and embeddings of Keras
         <to>/card.md, device.json                       sizes, operators, fidelity, latency; for programs
-        <to>/index/                                     with `index`: all items of the data set, their pictures embedded
+        <to>/index/                                     with `index`: all items of the data set, their pictures
+                                                        embedded; neither their texts nor the pictures themselves
 
     Everything is written beside `to` and renamed, so that a device's files are whole or not there. Equal weights give
     equal .tflite files.
@@ -146,11 +147,13 @@ def export_tflite(
             with Progress("Reading the data"):
                 items, seen = run.load_data("all", loader), run.load_data("train", loader, unread=True)
             with Progress("Indexing the data set"):
+                folder = beside / "index"
+                # What a device reads: it looks for pictures, which it has by their ids or shows from elsewhere.
                 pictures = write_item_index(
-                    beside / "index", model, described["space_id"], items, seen, precision=index
+                    folder, model, described["space_id"], items, seen, index, texts=False, keep_pictures=False
                 )
                 queries = golden["text"][1][: -len(EDGES)] if "text" in golden else golden["image"][1]
-                described["index"] = _index_measured(beside / "index", index, pictures, queries)
+                described["index"] = _index_measured(folder, index, pictures, queries)
         (beside / "device.json").write_text(json.dumps(described, indent=2) + "\n")
         (beside / "card.md").write_text(device_card(described), encoding="utf-8")
     return described

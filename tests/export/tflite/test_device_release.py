@@ -53,6 +53,8 @@ def test_the_index_is_described(tiny_device):
     assert described["items"] * 16 * 4 <= described["float32_bytes"] and described["queries"] > 50
     assert described["bytes"] < 0.4 * described["float32_bytes"]
     assert 0.8 < described["recall"] <= 1
+    segment = tiny_device / "index" / "segment-1"
+    assert not list(segment.glob("text_*")) and not (segment / "pictures.zip").exists()  # which no device reads
     card = (tiny_device / "card.md").read_text()
     assert f"a search in it finds {described['recall']:.4f}" in card and f"{described['float32_bytes']:,}" in card
 
@@ -104,7 +106,7 @@ def test_a_folder_that_exists_is_left_alone(tiny_run, tiny_model, tmp_path):
 def test_the_command_takes_a_run_or_a_preset(capsys, tmp_path):
     for arguments in ([], ["run"], ["run", "--out", "x", "--check", "dual_encoder_glyphs"], ["--out", "x"]):
         assert main(["tflite", *arguments]) == 2
-        assert "either RUN --out DIR, or --check PRESET" in capsys.readouterr().err
+        assert "either RUN with --out DIR, --web DIR or both, or --check PRESET" in capsys.readouterr().err
     assert main(["tflite", str(tmp_path), "--out", str(tmp_path / "x")]) == 2
     assert "is no run folder" in capsys.readouterr().err
 

@@ -36,7 +36,7 @@ def column_facts(index: EmbeddingIndex) -> list[dict[str, Any]]:
 
 
 def keeps_pictures(index: EmbeddingIndex) -> bool:
-    """Return whether the first items of an index, a hundred at most, have a picture among them."""
+    """Return whether one of the first items of an index, a hundred at most, has a picture."""
     return any(index.item(row).get("picture") for row in range(min(100, index.count)))
 
 
