@@ -49,7 +49,7 @@ export class SentencePiece {
   encode(text) {
     const characters = [...this.normalized(text)];
     const size = characters.length;
-    // The best way to each place: its score as float32, where its last piece begins and which it is.
+    // The best way to each place: its score in float32, sums too, where its last piece begins and which it is.
     const best = new Float32Array(size + 1);
     const from = new Int32Array(size + 1).fill(-1);
     const last = new Int32Array(size + 1);
@@ -58,7 +58,7 @@ export class SentencePiece {
       let piece = "";
       let single = false;
       const reach = (end, score, id) => {
-        const whole = score + before;
+        const whole = Math.fround(score + before);
         if (from[end] !== -1 && whole <= best[end]) return;
         best[end] = whole;
         from[end] = start;

@@ -73,14 +73,14 @@ def published(normalization):
 
 @pytest.mark.parametrize("kind", ["learnt here", "none", "lower", "canonical"])
 def test_ids_of_sentencepiece_models_equal_those_of_sentencepiece(repository, kind):
-    """Of two ways of one score, such as "e" and "ee" in any order, the graph may take the other one."""
+    """Of two ways whose scores differ by rounding, "e" and "ee" in any order, the graph may take the other one."""
     tokenizer = learnt_here() if kind == "learnt here" else published(kind)
     texts = known_to_python(hard_texts())
     received = page_ids(repository, tokenizer, texts)
     expected = DeviceTokenizer(type(tokenizer).__name__, tokenizer.get_config())(texts)
     assert [texts[row] for row in np.flatnonzero((received != expected).any(axis=1))] == []
     rows = np.flatnonzero((received != tokenizer(texts).numpy()).any(axis=1))
-    assert len(rows) <= (2 if kind == "learnt here" else 0.02 * len(texts))
+    assert len(rows) <= (0 if kind == "learnt here" else 0.001 * len(texts))
 
 
 def test_a_lone_surrogate_is_read_as_everywhere(repository):
