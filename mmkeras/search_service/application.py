@@ -105,8 +105,12 @@ def search_application(
     routes.append(Route("/api/search", search, methods=["POST"]))
     routes.append(Route("/api/feedback", verdict, methods=["POST"]))
     if page is not None and (page / "index.html").is_file():
-        files = StaticFiles(directory=page, html=True)
-        routes += [Mount("/static", files), Mount("/", files)]
+        files = StaticFiles(directory=page)
+
+        async def shown(request: Request) -> Response:
+            return await files.get_response("index.html", request.scope)
+
+        routes += [Mount("/static", files), Route("/", shown)]
     else:
         routes.append(Route("/", without_page))
     counted = [*answers, "/api/search", "/api/feedback", "/"]
