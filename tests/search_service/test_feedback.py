@@ -68,6 +68,21 @@ def test_without_a_file_none_are_taken(serving):
         assert "--feedback" in asking.post("/api/feedback", {"text": "a", "id": "p3", "verdict": 1}, 404)["error"]
 
 
+def test_a_verdict_that_changes_takes_the_one_before_back(tmp_path):
+    file = FeedbackFile(tmp_path / "f.jsonl")
+    (tmp_path / "f.jsonl").write_text('{"image": "b.jpg", "captions": ["a dog"]}\nno json\n')
+    file.append("a dog", "a.jpg", 1)
+    file.append("a cat", "a.jpg", 1)
+    file.append("a dog", "a.jpg", -1)
+    kept = (tmp_path / "f.jsonl").read_text().splitlines()
+    assert kept[:2] == ['{"image": "b.jpg", "captions": ["a dog"]}', "no json"]
+    assert [json.loads(line)["captions"] for line in kept[2:]] == [["a cat"]]
+    assert [line["captions"] for line in lines(file.rejected)] == [["a dog"]]
+    file.append("a dog", "a.jpg", 1)
+    assert lines(file.rejected) == []
+    assert [json.loads(line)["captions"] for line in file.file.read_text().splitlines()[2:]] == [["a cat"], ["a dog"]]
+
+
 def test_many_at_a_time_are_whole_lines(tmp_path):
     file = FeedbackFile(tmp_path / "f.jsonl")
     with futures.ThreadPoolExecutor(8) as pool:
