@@ -9,50 +9,55 @@ from numpy.typing import ArrayLike
 
 from mmkeras.errors import MmkerasError
 
-FITTING = 0.9  # the share of the texts whose own picture scores at least the threshold
+FITTING = 0.9  # the share of the texts whose search has a best result of at least the threshold
+_PICTURES_AT_A_TIME = 16_384  # whose scores with all texts are held
 
 
-def score_scale(images: ArrayLike, texts: ArrayLike, pairs: ArrayLike) -> dict[str, float]:
-    """Return the mean and deviation of the scores of random pairs, and a threshold of fitting ones.
+def score_scale(images: ArrayLike, texts: ArrayLike) -> dict[str, float]:
+    """Return the mean and deviation of the scores of random pairs, and a threshold of searches that find something.
 
     Random pairs are all pairs of a text and a picture, right ones among them. Their mean is the product of the means,
     and their mean square follows from the second moments of both sides, so that nothing is drawn.
 
-    The threshold is the highest score that the best right picture of nine texts in ten reaches: a search whose best
-    result is below it looks like the worst tenth of the searches that have an answer. It is no balance of both
-    mistakes, as an equal error rate would be. That rate follows how hard the data are: of a model that finds half of
-    its pictures, it would call half of the searches with an answer unanswered.
+    The threshold is the highest score that the best results of nine searches in ten reach, by texts that have an answer
+    among the pictures: a search whose best result is below it looks like the worst tenth of these. It is no balance of
+    both mistakes, as an equal error rate would be. That rate follows how hard the data are: of a model that finds half
+    of its pictures, it would call half of the searches with an answer unanswered.
 
     Args:
-        images: float (N, D), unit norm.
-        texts: float (M, D), unit norm.
-        pairs: int (K, 2), rows (picture, text) that belong together, at least one.
+        images: float (N, D), unit norm, all that a search would look through.
+        texts: float (M, D), unit norm, each with an answer among the pictures.
 
     Returns:
         dict of `random_mean`, `random_deviation` and `threshold`, floats in the unit of a score, the cosine.
 
     Raises:
-        MmkerasError: no pairs, or shapes that do not fit.
+        MmkerasError: no pictures or no texts, or shapes that do not fit.
 
     Example:
-        >>> score_scale([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]], [[0, 0], [1, 1]])
+        >>> score_scale([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]])
         {'random_mean': 0.5, 'random_deviation': 0.5, 'threshold': 1.0}
     """
-    images, texts, pairs = np.asarray(images, np.float64), np.asarray(texts, np.float64), np.asarray(pairs)
-    if images.ndim != 2 or texts.ndim != 2 or images.shape[1] != texts.shape[1] or pairs.shape[1:] != (2,):
+    images, texts = np.asarray(images), np.asarray(texts)
+    if images.ndim != 2 or texts.ndim != 2 or images.shape[1] != texts.shape[1] or not (len(images) and len(texts)):
         raise MmkerasError(
-            "Expected images of shape (N, D), texts (M, D) and pairs (K, 2). "
-            f"Received: shapes {images.shape}, {texts.shape} and {pairs.shape}"
+            "Expected images of shape (N, D) and texts (M, D), at least one of each. "
+            f"Received: shapes {images.shape} and {texts.shape}"
         )
-    if not len(pairs):
-        raise MmkerasError("Expected at least one pair. Received: none")
-    mean = float(images.mean(axis=0) @ texts.mean(axis=0))
-    square = float(np.sum((images.T @ images / len(images)) * (texts.T @ texts / len(texts))))
+    mean = float(images.mean(axis=0, dtype=np.float64) @ texts.mean(axis=0, dtype=np.float64))
+    square = float(np.sum(_second_moments(images) * _second_moments(texts)))
     best = np.full(len(texts), -np.inf)
-    np.maximum.at(best, pairs[:, 1], (images[pairs[:, 0]] * texts[pairs[:, 1]]).sum(axis=1))
-    right = np.sort(best[np.isfinite(best)])
+    for start in range(0, len(images), _PICTURES_AT_A_TIME):
+        scores = texts @ images[start : start + _PICTURES_AT_A_TIME].T
+        np.maximum(best, scores.max(axis=1), out=best)
+    best.sort()
     return {
         "random_mean": mean,
         "random_deviation": math.sqrt(max(0.0, square - mean**2)),
-        "threshold": float(right[len(right) - math.ceil(FITTING * len(right))]),
+        "threshold": float(best[len(best) - math.ceil(FITTING * len(best))]),
     }
+
+
+def _second_moments(rows):
+    rows = rows.astype(np.float64)
+    return rows.T @ rows / len(rows)

@@ -41,7 +41,7 @@ def open_page(browser):
     def open_page(server, address="", **settings):
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **settings})
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.problems, page.elsewhere = [], []
 
         def told(message):

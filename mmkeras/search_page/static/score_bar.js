@@ -23,7 +23,7 @@ export function scoreBar(score, { random_mean: mean, random_deviation: deviation
   const above = (score - mean) / deviation;
   const says =
     `${Math.abs(above).toFixed(1)} deviations ${above < 0 ? "below" : "above"} the mean of random pairs (${decimal(mean)})` +
-    (Number.isFinite(threshold) ? `; nine right answers in ten score ${decimal(threshold)} or more` : "");
+    (Number.isFinite(threshold) ? `; nine searches in ten find a score of ${decimal(threshold)} or more` : "");
   return element(
     "figure",
     { class: "score-bar" },

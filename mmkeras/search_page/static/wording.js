@@ -31,7 +31,7 @@ export function noticeText(info, asked, results) {
   const { threshold } = info.scores ?? {};
   const { score } = results[0];
   if (!crosses(asked, info) || !Number.isFinite(threshold) || score >= threshold) return "";
-  return `Nothing fits well. The best score is ${decimal(score)}; of the right answers on dev nine in ten score ${decimal(threshold)} or more.`;
+  return `Nothing fits well. The best score is ${decimal(score)}; nine searches in ten that have an answer find ${decimal(threshold)} or more.`;
 }
 
 /** What is told of results to those who hear the page. */

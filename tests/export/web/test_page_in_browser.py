@@ -28,6 +28,7 @@ def visit(browser, host):
         context = browser.new_context()
         contexts.append(context)
         page, wrong = context.new_page(), []
+        page.set_default_timeout(60_000)  # ms; a machine that tests has more to do
         page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on(
