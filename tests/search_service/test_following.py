@@ -1,5 +1,6 @@
 """The version that the server answers with and the index of its space go together, whatever happens meanwhile."""
 
+import contextlib
 import json
 import threading
 
@@ -119,20 +120,21 @@ def test_a_server_that_goes_away_and_comes_back(serving, eventually):
             eventually(lambda: health(asking) == 503)
             assert "No server answers at" in asking.refusal(503, text="at 30")
             assert asking.raw("GET", "/api/picture?id=p3")[0] == 200  # what was found is shown on
-            again = FakeGrpcServer.__new__(FakeGrpcServer)
-            restart(again, model, port)
-            try:
+            with offered_again(model, port):
                 eventually(lambda: health(asking) == 200, 20)
                 assert asking.ids(text="at 30", k=1) == ["p3"]
-            finally:
-                again._server.stop(None).wait()
 
 
-def restart(server, model, address):
+@contextlib.contextmanager
+def offered_again(model, address):
     """Offer a model on the address that another server had."""
-    FakeGrpcServer.__init__(server, model)
-    server._server.add_insecure_port(address)
-    server._server.start()
+    server = FakeGrpcServer(model)._server
+    server.add_insecure_port(address)
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop(None).wait()
 
 
 def test_a_server_that_is_away_at_the_start(serving, eventually):
@@ -141,13 +143,9 @@ def test_a_server_that_is_away_at_the_start(serving, eventually):
     with serving(address=address) as asking:
         assert health(asking) == 503
         assert "No server answers" in asking.refusal(503, text="at 30")
-        model, again = PlaneModel(), FakeGrpcServer.__new__(FakeGrpcServer)
-        restart(again, model, address)
-        try:
+        with offered_again(PlaneModel(), address):
             eventually(lambda: health(asking) == 200, 20)
             assert asking.ids(text="at 30", k=1) == ["p3"]
-        finally:
-            again._server.stop(None).wait()
 
 
 def test_a_label_and_a_version_are_asked_for(serving, model, models, eventually):
